@@ -1,0 +1,1 @@
+"""Acting: models, worlds, tools, guards, the loop, and reflection."""

@@ -1,0 +1,1 @@
+"""The truth: records, recall, value, constitution, trust and lineage."""

@@ -1,0 +1,1 @@
+"""The face: HTTP, jobs, identity, CLI. The only composition root."""
