@@ -1,0 +1,152 @@
+"""What a sensible agent does, given what it knows: the oracle with full knowledge, the teacher with less.
+
+One rule of thumb per phase of a task, each a thought and a command. With full knowledge it takes a shortest
+way; with none it searches places in the order they were listed and tries machines until one works.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.worlds.sim import Simulation, rule_sentences
+from agent.worlds.site import Site
+
+
+@dataclass(slots=True)
+class Knowledge:
+    """What is believed of a site, from memory or from what this episode has shown."""
+
+    homes: dict[str, str] = field(default_factory=dict)
+    works: dict[str, str] = field(default_factory=dict)
+    """Process verb to working machine."""
+    broken: set[str] = field(default_factory=set)
+    preparations: dict[str, str] = field(default_factory=dict)
+    """Machine to the command it needs first."""
+    entry: str | None = None
+    """The whole rule sentence."""
+    forbidden: set[str] = field(default_factory=set)
+    close: bool = False
+
+
+def full_knowledge(site: Site) -> Knowledge:
+    """Everything a site hides."""
+    known = Knowledge(homes=dict(site.homes), close=site.rules.close)
+    for verb, pair in site.machines.items():
+        known.works[verb] = next(m.place for m in pair if m.works)
+        known.broken |= {m.place for m in pair if not m.works}
+        known.preparations |= {m.place: m.preparation for m in pair if m.preparation and m.works}
+    if site.rules.entry:
+        known.entry = rule_sentences(site)[0]
+    if site.rules.forbidden:
+        known.forbidden.add(site.rules.forbidden)
+    return known
+
+
+@dataclass(slots=True)
+class Teacher:
+    """A policy over one simulation; it looks at the world only through what was shown."""
+
+    sim: Simulation
+    known: Knowledge
+    searched: list[str] = field(default_factory=list)
+    """Places whose inside was seen, or that must not be opened."""
+    tried: list[str] = field(default_factory=list)
+    """Preparations tried at the machine that does not start."""
+    stuck: str | None = None
+    """Machine that did not start."""
+
+    def decide(self) -> tuple[str, str]:
+        """A thought (one sentence of the world's English) and the command that follows from it."""
+        if self.known.entry and not self.sim.state.entered:
+            return self.known.entry, self.known.entry.partition(" before ")[0]
+        thought, command = self._next()
+        at = self.sim.state.at
+        if self.known.close and command.startswith("go ") and at in self.sim.state.opened:
+            return "close things before you go.", f"close {at}"
+        return thought, command
+
+    def saw(self, command: str, text: str) -> None:
+        """Learn from what the world answered."""
+        site, at = self.sim.site, self.sim.state.at
+        verb, _, rest = command.partition(" ")
+        if at and at in site.storage and not self._shut(at) and at not in self.searched:
+            self.searched.append(at)
+        if verb in site.machines:
+            self._saw_machine(verb, rest.partition(" with ")[2], text)
+        elif text.startswith(f"{self.stuck} is ready"):
+            self.known.preparations[str(self.stuck)] = command
+            self.stuck = None
+        elif self.stuck and command in site.domain.preparations:
+            self.tried.append(command)
+
+    def _saw_machine(self, verb: str, machine: str, text: str) -> None:
+        if "is broken" in text:
+            self.known.broken.add(machine)
+        elif "does not start" in text:
+            self.stuck, self.tried = machine, []
+        elif "nothing happens" not in text:
+            self.known.works[verb] = machine
+
+    def _shut(self, place: str) -> bool:
+        return self.sim.site.domain.is_closed(place) and place not in self.sim.state.opened
+
+    def _next(self) -> tuple[str, str]:
+        state, goal = self.sim.state, self.sim.goal
+        if state.held is None or state.held not in goal.things:
+            thing = next(t for t in goal.things if state.homes.get(t) != goal.target)
+            return self._fetch(thing)
+        process = next((p for p in self.sim.site.domain.processes if p.verb == goal.family), None)
+        if process and process.adjective not in state.states.get(state.held, []):
+            return self._process(process.verb, process.machines)
+        return self._deliver(state.held, goal.target)
+
+    def _fetch(self, thing: str) -> tuple[str, str]:
+        state, at = self.sim.state, self.sim.state.at
+        if at and state.homes.get(thing) == at and not self._shut(at):
+            return f"{thing} is here.", f"take {thing} from {at}"
+        home = self.known.homes.get(thing)
+        if home and home not in self.searched:
+            thought = f"{thing} is {self.sim.site.domain.preposition(home)} {home}."
+            return thought, f"open {home}" if at == home else f"go to {home}"
+        thought = f"where is {thing}?"
+        if at and at in self.sim.site.storage and self._shut(at) and at not in self.searched:
+            if at not in self.known.forbidden:
+                return thought, f"open {at}"
+            self.searched.append(at)
+            thought = f"do not open {at}."
+        return thought, f"go to {self._unsearched()}"
+
+    def _unsearched(self) -> str:
+        """The next place in the listing after the one last searched, round and round."""
+        places = self.sim.site.storage
+        start = places.index(self.searched[-1]) + 1 if self.searched else 0
+        ring = places[start:] + places[:start]
+        return next((p for p in ring if p not in self.searched and p != self.sim.state.at), ring[0])
+
+    def _process(self, verb: str, kinds: tuple[str, str]) -> tuple[str, str]:
+        machines = [p for p in self.sim.site.listing if p.split()[0] in kinds]
+        machine = self.known.works.get(verb)
+        thought = f"{verb} with {machine}." if machine else f"{verb} with what?"
+        if not machine:
+            dead = next((m for m in machines if m in self.known.broken), None)
+            machine = next((m for m in machines if m not in self.known.broken), machines[0])
+            thought = f"{dead} is broken." if dead else thought
+        if self.sim.state.at != machine:
+            return thought, f"go to {machine}"
+        preparation = self.known.preparations.get(machine)
+        if preparation and machine not in self.sim.state.prepared:
+            return f"{preparation} before you use {machine}.", preparation
+        if self.stuck == machine:
+            options = self.sim.site.domain.preparations
+            return f"{machine} does not start.", next((o for o in options if o not in self.tried), options[0])
+        return thought, f"{verb} {self.sim.state.held} with {machine}"
+
+    def _deliver(self, thing: str, target: str) -> tuple[str, str]:
+        thought = f"i have {thing}."
+        if self.sim.state.at != target:
+            return thought, f"go to {target}"
+        if target == self.sim.site.viewer:
+            return thought, f"use {target}"
+        if self._shut(target):
+            return thought, f"open {target}"
+        return thought, f"put {thing} {self.sim.site.domain.preposition(target)} {target}"
