@@ -1,0 +1,243 @@
+"""`local:` models: a Hugging Face causal language model in this process, batched across its callers."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import jsonschema
+import torch
+
+from agent.local_chat import Chat
+from agent.local_engine import Engine
+from agent.local_jobs import Generated, Generation, Scoring
+from agent.local_weights import context_length, load_model
+from agent.types import Delta, Reply, Request, Style
+from memory.errors import BadInput, ModelError
+from memory.types import Json, Message, Usage
+
+_CANARIES = (
+    "your task is to put a clean mug on shelf 2",
+    "go to the cabinet and look what is in it",
+    "what did you learn ?",
+)
+_CANARY_TOKENS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """How a model continues fixed prompts: tells two sets of weights apart."""
+
+    tokens: tuple[tuple[int, ...], ...]
+    """Greedy continuation of each canary."""
+    logprobs: tuple[float, ...]
+    """Its log-probability (nats)."""
+
+    def matches(self, other: Fingerprint, tolerance: float = 0.01) -> bool:
+        """Same continuations, log-probabilities within the tolerance (other processors round differently)."""
+        pairs = zip(self.logprobs, other.logprobs, strict=False)
+        return self.tokens == other.tokens and all(abs(a - b) <= tolerance for a, b in pairs)
+
+
+class LocalModel:
+    """A `Model` whose answers do not depend on which other requests share its batch (up to rounding)."""
+
+    def __init__(self, chat: Chat, engine: Engine, *, name: str, context: int) -> None:
+        self._chat = chat
+        self._engine = engine
+        self._name = name
+        self._context = min(context, chat.settings.context or context)
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        *,
+        name: str,
+        adapter: Path | None = None,
+        max_batch: int = 32,
+        device: str = "cpu",
+    ) -> Self:
+        """Read a model folder, merge the adapter, start the thread. Raises ModelError, AdapterRefused."""
+        chat = Chat.open(folder)
+        return cls.wrap(load_model(folder, adapter, device), chat, name=name, max_batch=max_batch)
+
+    @classmethod
+    def wrap(cls, model: Any, chat: Chat, *, name: str, max_batch: int = 32) -> Self:
+        """Serve a model already in memory (frozen, in evaluation mode)."""
+        context = context_length(model)
+        return cls(chat, Engine(model, max_batch=max_batch), name=name, context=context)
+
+    @property
+    def name(self) -> str:
+        """How episodes and the API call it."""
+        return self._name
+
+    @property
+    def style(self) -> Style:
+        """As in the folder's `apprentice.json`."""
+        return self._chat.settings.style
+
+    @property
+    def context(self) -> int:
+        """Longest prompt plus answer, in tokens."""
+        return self._context
+
+    def count_tokens(self, text: str) -> int:
+        """Length in this model's tokens."""
+        return len(self._chat.encode(text))
+
+    async def complete(self, request: Request) -> tuple[Reply, ...]:
+        """`request.n` answers. Raises BadInput when the prompt does not fit, ModelError on failure.
+
+        `choices` answers the option with the highest log-probability per token, its end mark included; a
+        schema that is an `enum` is answered the same way, any other is checked after writing.
+        """
+        prompt = self._prompt(request)
+        options = request.choices or _enum_options(request)
+        if options:
+            return (await self._choose(prompt, options, is_schema=not request.choices),)
+        jobs = [self._generation(request, prompt, index) for index in range(request.n)]
+        written = await asyncio.gather(*(asyncio.wrap_future(self._engine.generate(job)) for job in jobs))
+        replies = [self._reply(request, job, done) for job, done in zip(jobs, written, strict=True)]
+        for reply in replies:
+            _check_schema(request, reply.message.text)
+        return tuple(replies)
+
+    async def stream(self, request: Request) -> AsyncIterator[Delta]:
+        """One answer as it is written; the last piece carries the whole reply. Raises as `complete`."""
+        if request.choices or request.schema is not None:
+            reply = (await self.complete(replace(request, n=1)))[0]
+            yield Delta(reply.message.text, reply)
+            return
+        loop = asyncio.get_running_loop()
+        arrived: asyncio.Queue[int | None] = asyncio.Queue()
+
+        def tell(token: int | None) -> None:
+            loop.call_soon_threadsafe(arrived.put_nowait, token)
+
+        job = self._generation(request, self._prompt(request), 0, on_token=tell)
+        future = self._engine.generate(job)
+        future.add_done_callback(lambda _: tell(None))
+        try:
+            sent = ""
+            tokens: list[int] = []
+            while (token := await arrived.get()) is not None:
+                tokens.append(token)
+                text = self._safe_text(tokens, request.stop)
+                if len(text) > len(sent) and text.startswith(sent):
+                    yield Delta(text[len(sent) :])
+                    sent = text
+            reply = self._reply(request, job, future.result())
+            yield Delta(reply.message.text[len(sent) :], reply)
+        finally:
+            future.cancel()
+
+    def fingerprint(self) -> Fingerprint:
+        """Greedy continuations of the canaries and their log-probabilities. Blocks for a few dozen tokens."""
+        futures: list[Future[Generated]] = []
+        for canary in _CANARIES:
+            prompt = self._chat.prompt((Message("user", canary),))
+            futures.append(self._engine.generate(Generation(prompt, _CANARY_TOKENS, frozenset())))
+        written = [future.result() for future in futures]
+        return Fingerprint(
+            tuple(done.tokens for done in written), tuple(round(done.logprob, 4) for done in written)
+        )
+
+    def close(self) -> None:
+        """Stop the worker thread; requests in flight fail with ModelError."""
+        self._engine.close()
+
+    def _prompt(self, request: Request) -> list[int]:
+        prompt = self._chat.prompt(request.messages, request.tools)
+        if not prompt:
+            raise BadInput("there are no messages to answer")
+        if len(prompt) >= self._context:
+            raise BadInput(
+                f"the prompt is {len(prompt)} tokens and {self._name!r} reads {self._context}, the answer"
+                " included; show fewer or shorter messages"
+            )
+        return prompt
+
+    def _generation(
+        self,
+        request: Request,
+        prompt: Sequence[int],
+        index: int,
+        on_token: Callable[[int], None] | None = None,
+    ) -> Generation:
+        limit = request.max_tokens or self._chat.settings.max_tokens
+        generator = None
+        if request.temperature > 0:
+            seed = secrets.randbits(62) if request.seed is None else request.seed
+            generator = torch.Generator().manual_seed((seed * 1_000_003 + index) % (1 << 63))
+        stops = (*self._chat.stop_texts, *request.stop)
+        return Generation(
+            prompt,
+            min(limit, self._context - len(prompt)),
+            self._chat.stop_ids,
+            is_complete=functools.partial(self._has_stopped, stops) if stops else None,
+            on_token=on_token,
+            temperature=request.temperature,
+            generator=generator,
+        )
+
+    def _has_stopped(self, stops: Sequence[str], tokens: Sequence[int]) -> bool:
+        return self._chat.cut(self._chat.decode(tokens), stops) is not None
+
+    def _reply(self, request: Request, job: Generation, done: Generated) -> Reply:
+        text = self._chat.decode(done.tokens)
+        cut = self._chat.cut(text, (*self._chat.stop_texts, *request.stop))
+        message = Message("assistant", (text if cut is None else cut).strip(), logprob=done.logprob)
+        usage = Usage(len(job.prompt), len(done.tokens), calls=1)
+        return Reply(message, usage, done.finish, self._name)
+
+    def _safe_text(self, tokens: Sequence[int], request_stops: Sequence[str]) -> str:
+        """What may be shown already: nothing that could turn out to be half a letter or half a stop text."""
+        text = self._chat.decode(tokens).strip().rstrip("\ufffd")
+        stops = (*self._chat.stop_texts, *request_stops)
+        cut = self._chat.cut(text, stops)
+        if cut is not None:
+            return cut.rstrip()
+        held = max((len(stop) - 1 for stop in stops), default=0)
+        return text[: len(text) - held].rstrip() if held else text
+
+    async def _choose(self, prompt: Sequence[int], choices: Sequence[str], *, is_schema: bool) -> Reply:
+        ends = () if self._chat.end_id is None else (self._chat.end_id,)
+        options = tuple((*self._chat.encode(choice), *ends) for choice in choices)
+        longest = max(map(len, options))
+        if not min(map(len, options)):
+            raise BadInput("a choice is empty")
+        if len(prompt) + longest > self._context:
+            raise BadInput(
+                f"the prompt is {len(prompt)} tokens, the longest choice {longest}; {self._name!r} reads"
+                f" {self._context}"
+            )
+        scores = await asyncio.wrap_future(self._engine.score(Scoring(prompt, options)))
+        per_token = [score / len(option) for score, option in zip(scores, options, strict=True)]
+        best = max(range(len(options)), key=per_token.__getitem__)
+        message = Message("assistant", choices[best], logprob=scores[best])
+        usage = Usage(len(prompt), len(options[best]), calls=1)
+        return Reply(message, usage, "stop", self._name, choice=None if is_schema else best)
+
+
+def _enum_options(request: Request) -> tuple[str, ...]:
+    values: Json = (request.schema or {}).get("enum")
+    return tuple(json.dumps(value) for value in values) if isinstance(values, list) else ()
+
+
+def _check_schema(request: Request, text: str) -> None:
+    """A small model cannot be asked to mend its JSON: what does not fit is an error that says why."""
+    if request.schema is None:
+        return
+    try:
+        jsonschema.validate(json.loads(text), dict(request.schema))
+    except (json.JSONDecodeError, jsonschema.ValidationError) as error:
+        raise ModelError(f"the answer {text[:80]!r} does not satisfy the schema: {error}") from error

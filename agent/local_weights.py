@@ -1,0 +1,109 @@
+"""Weights of a local model: load a folder, put an adapter on, and say by hash what was loaded."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+from transformers.utils.logging import disable_progress_bar
+
+from memory.errors import AdapterRefused, ModelError
+
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+_KNOWN_LAYERS = {"full_attention", "sliding_attention"}
+
+
+@dataclass(frozen=True, slots=True)
+class FolderIdentity:
+    """SHA-256 of what an adapter depends on."""
+
+    weights: str
+    """Configuration and weight files."""
+    tokenizer: str
+    """Tokenizer files, chat template and `apprentice.json`."""
+
+
+def identify(folder: Path) -> FolderIdentity:
+    """The identity of a model folder. Raises ModelError when it holds no weights."""
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise ModelError(f"{str(folder)!r} holds no model: there is no *.safetensors file")
+    texts = [folder / name for name in (*_TOKENIZER_FILES, "chat_template.jinja", "apprentice.json")]
+    return FolderIdentity(
+        _digest([folder / "config.json", *weights]), _digest([path for path in texts if path.exists()])
+    )
+
+
+def load_model(folder: Path, adapter: Path | None, device: str = "cpu") -> Any:
+    """A causal language model in evaluation mode without gradients, the adapter merged into it.
+
+    On the CPU weights are float32 whatever their type on disk. Raises ModelError, AdapterRefused.
+    """
+    disable_progress_bar()
+    dtype = torch.float32 if device == "cpu" else "auto"
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=dtype)
+    except (OSError, ValueError, KeyError, SafetensorError, RuntimeError) as error:
+        raise ModelError(f"no model could be read from {str(folder)!r}: {error}") from error
+    layer_types = set(getattr(model.config, "layer_types", None) or ())
+    if not layer_types <= _KNOWN_LAYERS:
+        raise ModelError(f"{str(folder)!r} has layers this engine does not know: {sorted(layer_types)}")
+    if adapter is not None:
+        model = _adapted(model, adapter)
+    return frozen(model).to(device)
+
+
+def frozen(model: Any) -> Any:
+    """The same model in evaluation mode, no parameter of which can take a gradient."""
+    return model.eval().requires_grad_(False)
+
+
+def context_length(model: Any) -> int:
+    """Longest sequence the model reads exactly; a sliding window bounds it, as the batch is not windowed."""
+    config = model.config
+    longest: int = config.max_position_embeddings
+    return min(longest, getattr(config, "sliding_window", None) or longest)
+
+
+def _adapted(model: Any, adapter: Path) -> Any:
+    """Low-rank adapters are merged; a folder with `model.safetensors` replaces the weights."""
+    try:
+        if (adapter / "adapter_config.json").exists():
+            return _merged(model, adapter)
+        tensors = load_file(adapter / "model.safetensors")
+        missing, unexpected = model.load_state_dict(tensors, strict=False)
+        tied = set(model.all_tied_weights_keys)
+        if unexpected or set(missing) - tied:
+            raise AdapterRefused(
+                f"the adapter {str(adapter)!r} does not fit: {sorted([*unexpected, *missing])[:3]}"
+            )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise AdapterRefused(
+            f"the adapter {str(adapter)!r} cannot be put on this model: {error}; build it again"
+        ) from error
+    return model
+
+
+def _merged(model: Any, adapter: Path) -> Any:
+    try:
+        # Four seconds to import: paid only when there is an adapter.
+        from peft import PeftModel
+    except ImportError as error:
+        raise ModelError("adapters need the extra `distill`: pip install 'apprentice[distill]'") from error
+    return PeftModel.from_pretrained(model, adapter, local_files_only=True).merge_and_unload()
+
+
+def _digest(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
