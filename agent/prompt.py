@@ -19,7 +19,7 @@ from memory.types import CaseBody, Constitution, Episode, Evidence, Hit, Item, J
 PROMPT_VERSION = "1"
 
 _FULL_SYSTEM = """You are an agent. Work on the task with the tools you are given, one call at a time.
-Before each call say in one sentence why. If you have no native tool calling, write the call on the last line as
+Before each call say in one sentence why. Without native tool calling, write the call on the last line as
 Action: tool_name {"argument": "value"}"""
 
 _FULL_REFLECT = """Look back at this episode and say what is worth knowing next time.
@@ -65,7 +65,7 @@ def compose(
     constitution: Constitution | None,
     style: Style,
 ) -> tuple[Message, ...]:
-    """The opening messages: constitution (system), recalled items (kind memory), task with first observation."""
+    """The opening messages: constitution (system), recalled items (kind memory), task and first observation."""
     principles = constitution.principles if constitution else ()
     hits = recall.hits if recall else ()
     messages = []
@@ -186,7 +186,7 @@ def reflection_text(outcome: str, task: str, lines: Sequence[tuple[int, str]]) -
     return f"reflect. {outcome}. task: {task} {log}"
 
 
-_PLAIN_LESSON = re.compile(r"(fact|rule):\s*([^()]+?)\s*\((\d+)\)")
+_PLAIN_LESSON = re.compile(r"(fact|rule)\s*:\s*([^()]+?)\s*\(\s*(\d+)\s*\)")
 
 
 def parse_reflection(text: str, episode: Episode) -> tuple[Lesson, ...]:

@@ -54,6 +54,8 @@ class Teacher:
     """Preparations tried at the machine that does not start."""
     stuck: str | None = None
     """Machine that did not start."""
+    seen: dict[str, str] = field(default_factory=dict)
+    """Where things stood when they were last seen."""
 
     def decide(self) -> tuple[str, str]:
         """A thought (one sentence of the world's English) and the command that follows from it."""
@@ -69,8 +71,10 @@ class Teacher:
         """Learn from what the world answered."""
         site, at = self.sim.site, self.sim.state.at
         verb, _, rest = command.partition(" ")
-        if at and at in site.storage and not self._shut(at) and at not in self.searched:
-            self.searched.append(at)
+        if at and at in site.storage and not self._shut(at):
+            self.seen |= {thing: at for thing, home in self.sim.state.homes.items() if home == at}
+            if at not in self.searched:
+                self.searched.append(at)
         if verb in site.machines:
             self._saw_machine(verb, rest.partition(" with ")[2], text)
         elif text.startswith(f"{self.stuck} is ready"):
@@ -104,8 +108,8 @@ class Teacher:
         state, at = self.sim.state, self.sim.state.at
         if at and state.homes.get(thing) == at and not self._shut(at):
             return f"{thing} is here.", f"take {thing} from {at}"
-        home = self.known.homes.get(thing)
-        if home and home not in self.searched:
+        home = self.seen.get(thing) or self.known.homes.get(thing)
+        if home and (thing in self.seen or home not in self.searched):
             thought = f"{thing} is {self.sim.site.domain.preposition(home)} {home}."
             return thought, f"open {home}" if at == home else f"go to {home}"
         thought = f"where is {thing}?"

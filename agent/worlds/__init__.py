@@ -1,0 +1,1 @@
+"""Bundled worlds: sites of a household and of a workshop, generated from their names."""
