@@ -1,0 +1,145 @@
+"""The port to durable work: what the server asks of a job engine. No engine is named here.
+
+A job belongs to a namespace and has a kind and an id; the three together are its address, so that another
+namespace's id leads nowhere. Its handler is an ordinary coroutine; whatever it does through `JobRun.step` is
+recorded and not done again after a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from memory.types import Json
+
+JobState = Literal["queued", "running", "done", "failed", "cancelled"]
+ENDED: frozenset[JobState] = frozenset({"done", "failed", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class JobAddress:
+    """Where a job is found."""
+
+    namespace: str
+    kind: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A piece of durable work as it stands."""
+
+    address: JobAddress
+    state: JobState
+    input: Mapping[str, Json]
+    output: Mapping[str, Json] | None
+    error: str | None
+    created_at: float
+    updated_at: float
+    ended_at: float | None
+
+    @property
+    def is_ended(self) -> bool:
+        """Will it never change again by itself?"""
+        return self.state in ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """One published step of progress; `seq` counts from 0 without gaps, also across restarts."""
+
+    seq: int
+    name: str
+    data: Json
+
+
+class JobRun(Protocol):
+    """What a handler is given: its address, a journal, and a way to start follow-up work."""
+
+    @property
+    def address(self) -> JobAddress:
+        """The job being run."""
+        ...
+
+    async def step(self, name: str, do: Callable[[], Awaitable[Json]]) -> Json:
+        """Run `do` once and record its result; on a replay return the record."""
+        ...
+
+    async def event(self, name: str, data: Json) -> None:
+        """Publish progress, durably and once."""
+        ...
+
+    async def enqueue(self, address: JobAddress, arguments: Mapping[str, Json]) -> None:
+        """Queue another job; once, also when this one is replayed."""
+        ...
+
+
+Handler = Callable[[JobRun, Mapping[str, Json]], Awaitable[dict[str, Json]]]
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind:
+    """How one kind of job is run."""
+
+    handler: Handler
+    limit: int
+    """Jobs of this kind that run at the same time."""
+    ordered: bool = False
+    """One at a time and in order within a namespace."""
+
+
+class Jobs(Protocol):
+    """Durable jobs: start, follow, cancel, resume."""
+
+    async def launch(self, kinds: Mapping[str, JobKind]) -> None:
+        """Open the engine and take up unfinished work. Kinds are fixed from here on."""
+        ...
+
+    async def close(self) -> None:
+        """Stop; unfinished work is taken up at the next launch."""
+        ...
+
+    async def start(self, address: JobAddress, arguments: Mapping[str, Json]) -> Job:
+        """Start now; an address that exists already is returned as it stands."""
+        ...
+
+    async def enqueue(self, address: JobAddress, arguments: Mapping[str, Json]) -> Job:
+        """Start when the kind's queue allows it."""
+        ...
+
+    async def get(self, address: JobAddress) -> Job:
+        """Raises NotFound."""
+        ...
+
+    async def list(self, namespace: str, kind: str, *, limit: int, after: str | None = None) -> tuple[Job, ...]:
+        """Newest first, behind the job with id `after`."""
+        ...
+
+    async def wait(self, address: JobAddress, *, timeout_s: float) -> Job:
+        """Until it ends or the time is up, whichever is first."""
+        ...
+
+    async def cancel(self, address: JobAddress) -> Job:
+        """Stop it at once; a job that has ended is left as it is."""
+        ...
+
+    async def resume(self, address: JobAddress) -> Job:
+        """Go on with a failed or cancelled job from its last recorded step. Raises Conflict for others."""
+        ...
+
+    async def fork(self, address: JobAddress, new_id: str, *, step: int) -> Job:
+        """A new job that shares the records before `step` and runs on from there."""
+        ...
+
+    def events(self, address: JobAddress, *, start: int = 0) -> AsyncIterator[JobEvent]:
+        """Every event from number `start` on, then live ones, until the job ends."""
+        ...
+
+    async def backlog(self, namespace: str | None, kind: str) -> int:
+        """Queued jobs of a kind, in one namespace or in all."""
+        ...
+
+    async def schedule(self, name: str, kind: str, cron: str) -> None:
+        """Run a job of this kind, in the namespace `system`, at these times (UTC)."""
+        ...

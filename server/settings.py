@@ -1,0 +1,103 @@
+"""Every setting of the server: read from flags, the environment (`APPRENTICE_…`) or a `.env` file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+BUNDLED_MODELS = Path(__file__).resolve().parent.parent / "agent" / "models"
+
+
+class Settings(BaseSettings):
+    """What an operator can set. Each field is an environment variable with the prefix `APPRENTICE_`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="APPRENTICE_", env_file=".env", extra="ignore", use_attribute_docstrings=True
+    )
+
+    data_dir: Path = Path("data")
+    """Folder of everything that must survive: memory, jobs, keys, adapters, distillations."""
+    host: str = "127.0.0.1"
+    """Address to listen on. The default is reachable from this machine alone."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """Port to listen on; 0 takes a free one."""
+    auth_required: bool = True
+    """False makes every caller the operator of the namespace `default`; refused unless `host` is loopback."""
+
+    models_dir: Path = BUNDLED_MODELS
+    """Folder whose subfolders are the `local:<name>` models."""
+    model: str = "local:tiny"
+    """Model of tasks and chats that name none."""
+    hosted_models: Annotated[tuple[str, ...], NoDecode] = ("*/*",)
+    """Patterns of model names that may be sent to hosted providers; empty forbids all. Comma-separated."""
+    encoder: str = "minilm"
+    """Text encoder of memory: `minilm`, `hash`, or a sentence-transformers model."""
+    max_models: Annotated[int, Field(ge=1)] = 4
+    """Local models kept loaded; the least recently used is dropped."""
+
+    recall_k: Annotated[int, Field(ge=0, le=32)] = 4
+    """Memories shown per task or chat."""
+    recall_tokens: Annotated[int, Field(ge=0)] = 1024
+    """Token budget of recalled memories."""
+    constitution_tokens: Annotated[int, Field(ge=0)] = 512
+    """Token budget of the constitution in a prompt."""
+    recall_drop_rate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of recalled items held back at random, so that their effect can be measured."""
+
+    max_running_tasks: Annotated[int, Field(ge=1)] = 64
+    """Tasks that act at the same time; more wait their turn."""
+    max_learning_backlog: Annotated[int, Field(ge=1)] = 1000
+    """Episodes of one namespace that may wait to be learned from before new tasks get 429."""
+    job_poll_s: Annotated[float, Field(gt=0)] = 0.1
+    """How often job queues are looked at, seconds."""
+    job_retention_days: Annotated[float, Field(gt=0)] = 30.0
+    """Finished jobs older than this are deleted; episodes and memory stay."""
+    task_timeout_s: Annotated[float, Field(gt=0)] = 3600.0
+    """Longest time one task may run."""
+
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
+    """Larger request bodies get 413."""
+    max_wait_s: Annotated[float, Field(gt=0)] = 600.0
+    """Longest time a request may wait for a task to finish."""
+    warm_wait_s: Annotated[float, Field(ge=0)] = 60.0
+    """How long a request waits for a server that is still warming up before it gets 503."""
+
+    @field_validator("hosted_models", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def memory_path(self) -> Path:
+        """The database of memory."""
+        return self.data_dir / "memory.db"
+
+    @property
+    def jobs_path(self) -> Path:
+        """The database of the job engine, apart from memory's."""
+        return self.data_dir / "jobs.db"
+
+    @property
+    def keys_path(self) -> Path:
+        """Hashed API keys."""
+        return self.data_dir / "keys.json"
+
+    @property
+    def operator_key_path(self) -> Path:
+        """The secret of the first operator key, made when a server starts without any key."""
+        return self.data_dir / "operator.key"
+
+    @property
+    def adapters_dir(self) -> Path:
+        """The adapter registry."""
+        return self.data_dir / "adapters"
+
+    @property
+    def distillations_dir(self) -> Path:
+        """One folder per distillation."""
+        return self.data_dir / "distillations"
