@@ -65,7 +65,7 @@ def compose(
     constitution: Constitution | None,
     style: Style,
 ) -> tuple[Message, ...]:
-    """The opening messages: constitution (system), recalled items (kind memory), task and first observation."""
+    """The opening messages: constitution (system), recalled items (memory), task and first observation."""
     principles = constitution.principles if constitution else ()
     hits = recall.hits if recall else ()
     messages = []

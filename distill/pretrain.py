@@ -1,0 +1,334 @@
+"""Trains the bundled `tiny` model from nothing: `python -m distill.pretrain --out agent/models/tiny`.
+
+A Llama of about a million weights learns, over fresh sites only, to read cases and principles in its prompt,
+to search when it has none, and to write down what an episode showed. Resumable: the state is saved every few
+minutes and every batch is a function of (seed, step).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from agent.worlds.domain import DOMAINS, SITE_WORDS
+from distill.pretrain_data import Curriculum, sample
+from memory.types import Message
+
+SPECIAL = ("<pad>", "<unk>", "<system>", "<user>", "<assistant>", "<tool>", "<end>")
+TEMPLATE = (
+    "{% for message in messages %}{{ '<' + message['role'] + '>' }}"
+    "{% if message['role'] == 'assistant' %}{% generation %}{{ message['content'] }}<end>{% endgeneration %}"
+    "{% else %}{{ message['content'] }}<end>{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+"""One message is `<role> text <end>`."""
+
+_EXTRA_WORDS = """
+rules case note task reflect fact rule success failure unknown nothing happens at in on under with from to the
+a an it is i do not know yes no what where who comes first may must need does open close take put use look go
+find them and you your have see there can be seen here stands closed shut shuts now are am hello hi thanks
+please help me my we they this that broke house lost done did time left over ready start broken before things
+makes stays yours stop why how when of for or
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that decides the result."""
+
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    hidden: int = 384
+    batch: int = 32
+    """Conversations per step."""
+    micro_tokens: int = 8192
+    """Padded tokens per forward pass."""
+    lr: float = 0.02
+    """Of Muon, for the matrices inside the layers."""
+    lr_adam: float = 3e-3
+    """Of AdamW, for embeddings and norms."""
+    warmup: int = 100
+    minutes: float = 90.0
+    """Wall-clock of training; the learning rate falls to a tenth over its last half."""
+    ramp: float = 0.35
+    """Share of the time over which samples get harder."""
+    seed: int = 1
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """Word-level, lower case, punctuation on its own; the vocabulary is the worlds' English."""
+    words: set[str] = set(_EXTRA_WORDS.split()) | set(SITE_WORDS) | {str(n) for n in range(100)}
+    for domain in DOMAINS.values():
+        words |= set(re.findall(r"[a-z]+", repr(asdict(domain)).lower()))
+    vocabulary = [*SPECIAL, *".,:;?!>()#-'\"", *sorted(words)]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\w+|[^\w\s]"), "removed", invert=True)
+    tight = [decoders.Replace(" :", ":"), decoders.Replace("( ", "("), decoders.Replace(" )", ")")]
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.WordPiece(prefix="##", cleanup=True), decoders.Fuse(), *tight]
+    )
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        unk_token="<unk>",
+        eos_token="<end>",
+        additional_special_tokens=["<system>", "<user>", "<assistant>", "<tool>"],
+        model_max_length=2048,
+        clean_up_tokenization_spaces=False,
+    )
+    wrapped.chat_template = TEMPLATE
+    return wrapped
+
+
+def build_model(settings: Settings, vocabulary: int) -> LlamaForCausalLM:
+    """A fresh Llama; tied embeddings."""
+    torch.manual_seed(settings.seed)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=vocabulary,
+            hidden_size=settings.width,
+            num_hidden_layers=settings.layers,
+            num_attention_heads=settings.heads,
+            num_key_value_heads=settings.heads,
+            intermediate_size=settings.hidden,
+            max_position_embeddings=2048,
+            tie_word_embeddings=True,
+            pad_token_id=0,
+            bos_token_id=None,
+            eos_token_id=SPECIAL.index("<end>"),
+            rope_theta=10000.0,
+        )
+    )
+
+
+class Encoder:
+    """Messages to token ids and labels; the same tokens as the chat template gives, only faster."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast):
+        self._ids: dict[str, int] = tokenizer.get_vocab()
+
+    def __call__(self, messages: Sequence[Message]) -> tuple[list[int], list[int]]:
+        """(ids, labels), labels -100 wherever nothing trains."""
+        ids: list[int] = []
+        labels: list[int] = []
+        for message in messages:
+            words = re.findall(r"\w+|[^\w\s]", message.text.lower())
+            body = [self._ids.get(word, 1) for word in words] + [self._ids["<end>"]]
+            trains = message.role == "assistant" and message.weight != 0.0
+            ids += [self._ids[f"<{message.role}>"], *body]
+            labels += [-100, *(body if trains else [-100] * len(body))]
+        return ids, labels
+
+
+def batches(
+    settings: Settings, encode: Encoder, step: int, progress: float
+) -> Iterator[tuple[torch.Tensor, ...]]:
+    """The micro-batches of one step: ids, labels and mask, each (B, T); rows of like length together."""
+    curriculum = Curriculum(progress=progress)
+    rows = [encode(sample(f"{settings.seed}/{step}/{i}", curriculum)) for i in range(settings.batch)]
+    rows.sort(key=lambda row: len(row[0]))
+    group: list[tuple[list[int], list[int]]] = []
+    for row in rows:
+        if group and len(row[0]) * (len(group) + 1) > settings.micro_tokens:
+            yield _pad(group)
+            group = []
+        group.append(row)
+    yield _pad(group)
+
+
+def _pad(rows: list[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, ...]:
+    width = max(len(ids) for ids, _ in rows)
+    ids = torch.tensor([row + [0] * (width - len(row)) for row, _ in rows])  # (B, T)
+    labels = torch.tensor([row + [-100] * (width - len(row)) for _, row in rows])  # (B, T)
+    return ids, labels, (ids != 0).long()
+
+
+def rate(settings: Settings, step: int, spent: float) -> float:
+    """Learning-rate factor: linear warm-up, flat, then linear to a tenth over the last half of the time."""
+    warm = min(1.0, (step + 1) / settings.warmup)
+    return warm * (1.0 if spent < 0.5 else 1.0 - 0.9 * min(1.0, (spent - 0.5) / 0.5))
+
+
+def optimizers(model: LlamaForCausalLM, settings: Settings) -> list[torch.optim.Optimizer]:
+    """Muon (Jordan 2024) for the matrices inside the layers, AdamW for embeddings and norms."""
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers" in name]
+    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "layers" not in name]
+    return [
+        torch.optim.Muon(matrices, lr=settings.lr, momentum=0.95, weight_decay=0.01),
+        torch.optim.AdamW(others, lr=settings.lr_adam, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
+
+
+def train_step(
+    model: LlamaForCausalLM, parts: list[tuple[torch.Tensor, ...]], optims: list[torch.optim.Optimizer]
+) -> tuple[float, float, int]:
+    """One update: (mean loss in nats per trained token, share of trained tokens right, tokens seen)."""
+    trained = sum(int((labels[:, 1:] != -100).sum()) for _, labels, _ in parts)
+    loss_sum = hits = tokens = 0.0
+    for ids, labels, mask in parts:
+        logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1]  # (B, T-1, V)
+        targets = labels[:, 1:]  # (B, T-1)
+        chosen = targets != -100
+        picked = logits[chosen]  # (N, V)
+        loss = torch.nn.functional.cross_entropy(picked, targets[chosen], reduction="sum") / trained
+        loss.backward()
+        loss_sum += loss.item()
+        hits += float((picked.argmax(-1) == targets[chosen]).sum())
+        tokens += ids.numel()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in optims:
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return loss_sum, hits / max(1, trained), int(tokens)
+
+
+def measure(model: LlamaForCausalLM, encode: Encoder, progress: float, n: int = 96) -> dict[str, float]:
+    """Teacher-forced accuracy of whole assistant messages on fresh samples, by what they need."""
+    curriculum = Curriculum(progress=progress)
+    right: dict[str, list[bool]] = {}
+    model.eval()
+    with torch.inference_mode():
+        for i in range(n):
+            messages = sample(f"measure/{i}", curriculum)
+            ids, _ = encode(messages)
+            predicted = model(input_ids=torch.tensor([ids])).logits[0].argmax(-1).tolist()
+            at = 0
+            for message in messages:
+                length = len(encode([message])[0])
+                if message.role == "assistant" and message.weight != 0.0:
+                    good = predicted[at : at + length - 1] == ids[at + 1 : at + length]
+                    right.setdefault(_sort(message), []).append(good)
+                at += length
+    model.train()
+    return {name: round(sum(values) / len(values), 3) for name, values in sorted(right.items())}
+
+
+def _sort(message: Message) -> str:
+    if message.kind != "act":
+        unknown = " unknown" if "not know" in message.text else ""
+        return f"{message.kind}{unknown}"
+    thought = message.text.partition(">")[0]
+    for mark, name in (
+        ("where is", "search"),
+        (" is in ", "recall"),
+        (" is on ", "recall"),
+        ("before", "rule"),
+    ):
+        if mark in thought:
+            return f"act {name}"
+    return "act other"
+
+
+def save(
+    folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, settings: Settings
+) -> None:
+    """The model folder that `local:` serves."""
+    model.save_pretrained(folder, safe_serialization=True)
+    tokenizer.save_pretrained(folder)
+    serving = {"style": "plain", "stop": ["<end>"], "max_tokens": 160, "settings": asdict(settings)}
+    (folder / "apprentice.json").write_text(json.dumps(serving, indent=2) + "\n", encoding="utf-8")
+
+
+def pretrain(settings: Settings, out: Path, state: Path) -> None:
+    """Train until the time is up, logging one JSON line every 50 steps; resumes from the file `state`."""
+    torch.set_num_threads(1)
+    tokenizer = build_tokenizer()
+    run = Run(settings, Encoder(tokenizer), build_model(settings, len(tokenizer)))
+    run.load(state)
+    last_save = time.monotonic()
+    with state.with_suffix(".jsonl").open("a", encoding="utf-8") as log:
+        while run.used < settings.minutes * 60:
+            row = run.advance()
+            if row:
+                log.write(json.dumps(row) + "\n")
+                log.flush()
+            if time.monotonic() - last_save > 120:
+                last_save = time.monotonic()
+                run.save(state)
+                save(out, run.model, tokenizer, settings)
+    run.save(state)
+    save(out, run.model, tokenizer, settings)
+
+
+class Run:
+    """A training run: model, optimizers, and how far it has come."""
+
+    def __init__(self, settings: Settings, encode: Encoder, model: LlamaForCausalLM):
+        self.settings, self.encode, self.model = settings, encode, model
+        self.optims = optimizers(model, settings)
+        self._groups = [group for optimizer in self.optims for group in optimizer.param_groups]
+        self._rates = [group["lr"] for group in self._groups]
+        self.step, self.used = 0, 0.0
+
+    def load(self, state: Path) -> None:
+        """Go on from a saved state, if there is one."""
+        if not state.exists():
+            return
+        saved = torch.load(state, weights_only=True)
+        self.model.load_state_dict(saved["model"])
+        for optimizer, values in zip(self.optims, saved["optims"], strict=True):
+            optimizer.load_state_dict(values)
+        self.step, self.used = saved["step"], saved["used"]
+
+    def save(self, state: Path) -> None:
+        """Write the state beside its place and move it there in one piece."""
+        partial = state.with_suffix(".part")
+        optims = [optimizer.state_dict() for optimizer in self.optims]
+        saved = {"model": self.model.state_dict(), "optims": optims, "step": self.step, "used": self.used}
+        torch.save(saved, partial)
+        partial.replace(state)
+
+    def advance(self) -> dict[str, float]:
+        """One step; a row for the log every 50th. Raises FloatingPointError when the loss diverges."""
+        began = time.monotonic()
+        spent = self.used / (self.settings.minutes * 60)
+        progress = min(1.0, spent / self.settings.ramp)
+        factor = rate(self.settings, self.step, spent)
+        for group, base in zip(self._groups, self._rates, strict=True):
+            group["lr"] = base * factor
+        parts = list(batches(self.settings, self.encode, self.step, progress))
+        loss, accuracy, tokens = train_step(self.model, parts, self.optims)
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"loss is {loss} at step {self.step}; lower lr {self.settings.lr}")
+        self.step += 1
+        elapsed = time.monotonic() - began
+        self.used += elapsed
+        if self.step % 50:
+            return {}
+        row = {"step": self.step, "minutes": round(self.used / 60, 1), "progress": round(progress, 2)}
+        row |= {
+            "loss": round(loss, 4),
+            "accuracy": round(accuracy, 4),
+            "tokens_per_s": round(tokens / elapsed),
+        }
+        return row | (measure(self.model, self.encode, progress) if self.step % 200 == 0 else {})
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=pretrain.__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="model folder to write")
+    parser.add_argument("--state", type=Path, default=Path("pretrain.pt"), help="resumable state")
+    for name, value in asdict(Settings()).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    given = vars(parser.parse_args())
+    out, state = given.pop("out"), given.pop("state")
+    pretrain(Settings(**given), out, state)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()
