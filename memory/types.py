@@ -1,4 +1,5 @@
-"""The nouns every room shares: messages, episodes, items, hits. Standard library only.
+"""The nouns every room shares: messages, episodes, items, hits. Standard library only,
+but for the named alias that pydantic needs to read a recursive type.
 
 All are frozen; a change is a new value (`dataclasses.replace`). Times are seconds since the epoch (UTC).
 """
@@ -7,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal
 
-Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
+from typing_extensions import TypeAliasType  # in `typing` from Python 3.12
+
+Json = TypeAliasType("Json", "bool | int | float | str | list[Json] | dict[str, Json] | None")
 Role = Literal["system", "user", "assistant", "tool"]
 Kind = Literal["task", "plan", "act", "observe", "reflect", "critique", "answer", "memory"]
 Outcome = Literal["success", "failure", "unknown", "infra"]
@@ -308,6 +311,8 @@ class Query:
     drop_rate: float = 0.0
     """Probability that each kept item is held out of the prompt, for causal utility."""
     seed: int = 0
+    at: float | None = None
+    """When validity is judged; None is now. A recall answers with the time it used: a replay needs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +359,17 @@ class Recall:
     def hits(self) -> tuple[Hit, ...]:
         """The kept ones, in the order to show them."""
         return tuple(hit for hit in self.candidates if hit.kept)
+
+    def record(self, constitution: Constitution | None = None) -> RecallRecord:
+        """What an episode keeps of it: the items shown and those held out by the coin."""
+        items = tuple(
+            Recalled(hit.item.id, hit.item.version, hit.score.total, hit.propensity, shown=hit.kept)
+            for hit in self.candidates
+            if hit.fate in {"kept", "held_out"}
+        )
+        principles = () if constitution is None else constitution.principles
+        shown = tuple(f"{item.id}@{item.version}" for item in principles)
+        return RecallRecord(self.query, self.log_seq, self.encoder, items, shown)
 
 
 @dataclass(frozen=True, slots=True)
