@@ -8,7 +8,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ import torch
 
 from agent.local_chat import Chat
 from agent.local_engine import Engine
+from agent.local_identity import Fingerprint
 from agent.local_jobs import Generated, Generation, Scoring
 from agent.local_weights import context_length, load_model
 from agent.types import Delta, Reply, Request, Style
@@ -29,21 +30,6 @@ _CANARIES = (
     "what did you learn ?",
 )
 _CANARY_TOKENS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """How a model continues fixed prompts: tells two sets of weights apart."""
-
-    tokens: tuple[tuple[int, ...], ...]
-    """Greedy continuation of each canary."""
-    logprobs: tuple[float, ...]
-    """Its log-probability (nats)."""
-
-    def matches(self, other: Fingerprint, tolerance: float = 0.01) -> bool:
-        """Same continuations, log-probabilities within the tolerance (other processors round differently)."""
-        pairs = zip(self.logprobs, other.logprobs, strict=False)
-        return self.tokens == other.tokens and all(abs(a - b) <= tolerance for a, b in pairs)
 
 
 class LocalModel:

@@ -1,9 +1,7 @@
-"""Weights of a local model: load a folder, put an adapter on, and say by hash what was loaded."""
+"""Weights of a local model: load a folder and put an adapter on."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +13,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from memory.errors import AdapterRefused, ModelError
 
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 _KNOWN_LAYERS = {"full_attention", "sliding_attention"}
-
-
-@dataclass(frozen=True, slots=True)
-class FolderIdentity:
-    """SHA-256 of what an adapter depends on."""
-
-    weights: str
-    """Configuration and weight files."""
-    tokenizer: str
-    """Tokenizer files, chat template and `apprentice.json`."""
-
-
-def identify(folder: Path) -> FolderIdentity:
-    """The identity of a model folder. Raises ModelError when it holds no weights."""
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        raise ModelError(f"{str(folder)!r} holds no model: there is no *.safetensors file")
-    texts = [folder / name for name in (*_TOKENIZER_FILES, "chat_template.jinja", "apprentice.json")]
-    return FolderIdentity(
-        _digest([folder / "config.json", *weights]), _digest([path for path in texts if path.exists()])
-    )
 
 
 def load_model(folder: Path, adapter: Path | None, device: str = "cpu") -> Any:
@@ -97,13 +73,3 @@ def _merged(model: Any, adapter: Path) -> Any:
     except ImportError as error:
         raise ModelError("adapters need the extra `distill`: pip install 'apprentice[distill]'") from error
     return PeftModel.from_pretrained(model, adapter, local_files_only=True).merge_and_unload()
-
-
-def _digest(files: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

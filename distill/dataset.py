@@ -1,0 +1,111 @@
+"""Datasets as files: `messages.jsonl` with a weight on every message, and a manifest of where it is from.
+
+The lines load in TRL, in axolotl (`message_field_training: weight`) and, with weights of 0 and 1, in services
+that take OpenAI's fine-tuning format.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from distill.types import Dataset, Recipe, Row
+from memory.codec import from_json, to_json
+from memory.errors import DistillError
+from memory.types import Message
+
+
+def row_key(row: Row) -> tuple[str, tuple[int, ...], str]:
+    """The order of rows in a file."""
+    return (row.episode, row.indices, row.stream)
+
+
+def to_line(row: Row) -> str:
+    """One row as a line of JSON, the same bytes for the same row."""
+    data = {
+        "id": hashlib.sha256(repr(row_key(row)).encode()).hexdigest()[:16],
+        "messages": [_entry(message) for message in row.messages],
+        "meta": {
+            "episode": row.episode,
+            "indices": list(row.indices),
+            "stream": row.stream,
+            "has_memory": row.has_memory,
+            # Text, because a table of nested values of changing types does not load.
+            "source": json.dumps([to_json(message) for message in row.messages], sort_keys=True),
+        },
+    }
+    return json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def from_line(line: str) -> Row:
+    """The row of a line. Raises DistillError."""
+    try:
+        meta = json.loads(line)["meta"]
+        messages = tuple(from_json(Message, message) for message in json.loads(meta["source"]))
+        return Row(meta["episode"], messages, tuple(meta["indices"]), meta["stream"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DistillError(f"not a dataset row: {line[:80]!r}: {error}") from error
+
+
+def write(dataset: Dataset, recipe: Recipe, folder: Path) -> None:
+    """Write `messages.jsonl` and `manifest.json`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "messages.jsonl").open("w", encoding="utf-8", newline="\n") as stream:
+        stream.writelines(map(to_line, dataset.rows))
+    manifest = {
+        "hash": dataset.hash,
+        "recipe": dataset.recipe,
+        "method": repr(recipe),
+        "seed": dataset.seed,
+        "namespace": dataset.namespace,
+        "rows": len(dataset.rows),
+        "episodes": list(dataset.episodes),
+        "rejected": [{"episode": r.episode, "reason": r.reason} for r in dataset.rejected],
+        "prompt_prefix": recipe.prompt_prefix,
+    }
+    text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
+    (folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
+
+
+def read_rows(folder: Path) -> tuple[Row, ...]:
+    """The rows of a written dataset. Raises DistillError."""
+    try:
+        text = (folder / "messages.jsonl").read_text(encoding="utf-8")
+    except OSError as error:
+        raise DistillError(f"no dataset in {str(folder)!r}: {error}") from error
+    return tuple(from_line(line) for line in text.split("\n") if line)
+
+
+def explain(row: Row) -> str:
+    """The row as a person reads it: each message with its weight and its place in the episode.
+
+    >>> print(explain(Row("e1", (Message("assistant", "hi", weight=1.0),), (2,))))
+    episode e1 (main)
+      2  1.00  assistant  | hi
+    """
+    lines = [f"episode {row.episode} ({row.stream})"]
+    for index, message in zip(row.indices, row.messages, strict=True):
+        mark = " (refused by the world)" if message.role == "assistant" and message.ok is False else ""
+        lines.append(f"{index:3}  {message.weight or 0.0:4.2f}  {message.role:9}  | {message.text}{mark}")
+    return "\n".join(lines)
+
+
+def _entry(message: Message) -> dict[str, object]:
+    entry: dict[str, object] = {
+        "role": message.role,
+        "content": message.text,
+        "weight": float(message.weight or 0.0),
+    }
+    if message.tool_calls:
+        entry["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": json.dumps(call.arguments, sort_keys=True)},
+            }
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        entry["tool_call_id"] = message.tool_call_id
+    return entry

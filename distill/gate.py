@@ -1,0 +1,212 @@
+"""Four arms on frozen tasks: is the adapter better where it should be, and no worse elsewhere?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.loop import Agent
+from agent.opening import AgentSettings, Run
+from agent.types import Model, Task
+from agent.worlds.catalogue import catalogue
+from distill.stats import Interval, bootstrap_mean, paired_difference, wilson
+from memory.core import Memory
+from memory.errors import DistillError
+from memory.types import Episode
+
+Arm = Literal["base", "+memory", "+adapter", "+memory+adapter"]
+ARMS: tuple[Arm, ...] = ("base", "+memory", "+adapter", "+memory+adapter")
+MIN_PAIRS = 10
+"""Fewer tasks than this prove nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Tasks that no memory has seen."""
+
+    name: str
+    world: str
+    site: str
+    split: str = "gate"
+    n: int = 20
+    """Tasks drawn for each seed; a task drawn twice runs once."""
+    role: Literal["adapt", "retain"] = "adapt"
+    """Where the adapter should help, or where it must not harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How one arm did on one task."""
+
+    task_id: str
+    success: bool
+    steps: int
+    """A failure counts as the task's limit."""
+    is_valid: bool
+    """False when the world or the model broke: says nothing about the arm."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmResult:
+    """One arm on one suite."""
+
+    success: Interval
+    steps: Interval
+    n: int
+    n_broken: int
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteResult:
+    """All arms on one suite, and the adapter against the base on the same tasks."""
+
+    suite: Suite
+    arms: Mapping[Arm, ArmResult]
+    difference: Interval
+    """Success of `+adapter` minus `base`."""
+    n_pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Serve it or not, and why."""
+
+    promoted: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateRun:
+    """What the gate runs with."""
+
+    namespace: str
+    seed: int = 0
+    concurrency: int = 32
+    settings: AgentSettings = AgentSettings()
+
+
+def frozen_tasks(suite: Suite, seeds: Sequence[int]) -> tuple[Task, ...]:
+    """The suite's tasks over all seeds, each once. Raises BadInput on an unknown world or site."""
+    world = catalogue(suite.world)
+    found = {
+        task.id: task
+        for seed in seeds
+        for task in world.tasks(site=suite.site, split=suite.split, n=suite.n, seed=seed)
+    }
+    return tuple(found.values())
+
+
+def refuse_seen(tasks: Iterable[Task], seen: frozenset[str]) -> None:
+    """Raises DistillError when memory holds an episode of a gate task: the comparison would be void."""
+    leaked = sorted({task.id for task in tasks} & seen)
+    if leaked:
+        raise DistillError(
+            f"{len(leaked)} gate tasks occur among the bundle's episodes, {leaked[0]!r} first; use another split"
+        )
+
+
+async def run_suite(
+    suite: Suite,
+    tasks: Sequence[Task],
+    models: tuple[Model, Model],
+    memory: Memory,
+    run: GateRun,
+    on_done: Callable[[Arm], None] = lambda _: None,
+) -> SuiteResult:
+    """Every arm on every task; `models` are the base and the base with its adapter."""
+    attempts: dict[Arm, tuple[Attempt, ...]] = {}
+    for arm in ARMS:
+        agent = Agent(models["+adapter" in arm], memory, settings=run.settings)
+        attempts[arm] = await _run_arm(arm, agent, suite, tasks, run, on_done)
+    return compare(suite, attempts, run.seed)
+
+
+def compare(suite: Suite, attempts: Mapping[Arm, Sequence[Attempt]], seed: int) -> SuiteResult:
+    """Statistics of the arms. Raises DistillError when a fifth of an arm's attempts broke."""
+    arms = {arm: _summary(suite, arm, attempts[arm], seed) for arm in ARMS}
+    before = {a.task_id: a for a in attempts["base"] if a.is_valid}
+    pairs = [(before[a.task_id], a) for a in attempts["+adapter"] if a.is_valid and a.task_id in before]
+    difference = paired_difference([a.success for a, _ in pairs], [b.success for _, b in pairs], seed)
+    return SuiteResult(suite, arms, difference, len(pairs))
+
+
+def decide(results: Sequence[SuiteResult], tolerance: float) -> Decision:
+    """The rule: surely better on every adapt suite, at most `tolerance` worse on every retain suite.
+
+    Retention is tested on the mean: with tens of tasks a lower bound would forbid everything. Forgetting is not
+    weighed against gain.
+    """
+    adapt = [result for result in results if result.suite.role == "adapt"]
+    if not adapt:
+        return Decision(False, "there is no suite on which the adapter should help")
+    for result in results:
+        name, gain = result.suite.name, result.difference
+        if result.n_pairs < MIN_PAIRS:
+            return Decision(False, f"{name}: {result.n_pairs} tasks prove nothing; run at least {MIN_PAIRS}")
+        if result.suite.role == "retain" and gain.mean < -tolerance:
+            return Decision(False, f"{name}: success fell by {-gain.mean:.3f}, more than {tolerance}")
+    for result in adapt:
+        name, gain = result.suite.name, result.difference
+        if gain.low <= 0:
+            return Decision(
+                False,
+                f"{name}: gain {gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] is not surely above 0",
+            )
+    gains = ", ".join(
+        f"{r.suite.name} {r.difference.mean:+.3f} (at least {r.difference.low:+.3f})" for r in adapt
+    )
+    return Decision(True, f"better: {gains}")
+
+
+async def _run_arm(
+    arm: Arm,
+    agent: Agent,
+    suite: Suite,
+    tasks: Sequence[Task],
+    run: GateRun,
+    on_done: Callable[[Arm], None],
+) -> tuple[Attempt, ...]:
+    """All tasks at once up to the concurrency, so that the model sees them as one batch."""
+    world = catalogue(suite.world)
+    room = asyncio.Semaphore(run.concurrency)
+
+    async def one(task: Task) -> Attempt:
+        async with room:
+            episode = await agent.run(task, world.make(), _run_of(arm, task, run))
+        on_done(arm)
+        return _attempt(task, episode)
+
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(one(task)) for task in tasks]
+    return tuple(task.result() for task in running)
+
+
+def _run_of(arm: Arm, task: Task, run: GateRun) -> Run:
+    return Run(
+        namespace=run.namespace,
+        principal="gate",
+        episode_id=f"gate-{task.id}-{arm}",
+        seed=run.seed,
+        memory="read" if "+memory" in arm else "off",
+    )
+
+
+def _attempt(task: Task, episode: Episode) -> Attempt:
+    is_success = episode.outcome == "success"
+    return Attempt(
+        task.id,
+        is_success,
+        episode.steps if is_success else task.max_steps,
+        is_valid=episode.outcome != "infra",
+    )
+
+
+def _summary(suite: Suite, arm: Arm, attempts: Sequence[Attempt], seed: int) -> ArmResult:
+    valid = [attempt for attempt in attempts if attempt.is_valid]
+    n_broken = len(attempts) - len(valid)
+    if n_broken * 5 > len(attempts):
+        raise DistillError(f"suite {suite.name!r}, arm {arm!r}: {n_broken} of {len(attempts)} attempts broke")
+    success = wilson(sum(attempt.success for attempt in valid), len(valid))
+    return ArmResult(success, bootstrap_mean([a.steps for a in valid], seed), len(valid), n_broken)

@@ -1,0 +1,43 @@
+"""Recipes by name: each line is meant to be read as a paper's method section."""
+
+from __future__ import annotations
+
+from distill.select import BestPerTask, Both, Success, UsedMemory
+from distill.shape import Chain, MaskErrors, StripMemory, Whole
+from distill.signal import Uniform
+from distill.types import Recipe, Stream
+from memory.errors import DistillError
+
+RECIPES: tuple[Recipe, ...] = (
+    Recipe("step", select=Success(), signal=Uniform(), shape=MaskErrors()),
+    Recipe(
+        "internalise",
+        select=Both((Success(), UsedMemory())),
+        signal=Uniform(),
+        shape=Chain((MaskErrors(), StripMemory())),
+        # A third keeps its prompt, so that the adapter does not unlearn to read memory.
+        mixture=(Stream("with memory", MaskErrors(), share=1 / 3),),
+    ),
+    Recipe("agentevol", select=Both((Success(), BestPerTask(1))), signal=Uniform(), shape=Whole()),
+)
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe of a name. Raises DistillError for one that does not exist or cannot be trained."""
+    for recipe in RECIPES:
+        if recipe.name == name:
+            check(recipe)
+            return recipe
+    raise DistillError(f"no recipe is called {name!r}; there are {', '.join(r.name for r in RECIPES)}")
+
+
+def check(recipe: Recipe) -> None:
+    """Refuse what the trainer does not do. Raises DistillError."""
+    if recipe.objective != "nll":
+        raise DistillError(
+            f"recipe {recipe.name!r} wants objective {recipe.objective!r}; only 'nll' is trained"
+        )
+    if recipe.prompt_prefix is not None:
+        raise DistillError(f"recipe {recipe.name!r} has a prompt prefix; serving does not add prefixes")
+    if not 0 <= sum(stream.share for stream in recipe.mixture) < 1:
+        raise DistillError(f"the shares of recipe {recipe.name!r} leave nothing for its main rows")

@@ -1,0 +1,111 @@
+"""Rows to tokens with a weight each, through the same template and tokenizer that serve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from agent.local_chat import Chat
+from distill.types import Row
+from memory.errors import DistillError
+from memory.types import Message
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """One training sequence."""
+
+    tokens: tuple[int, ...]
+    weights: tuple[float, ...]
+    """Weight of each token as a target; 0 is context."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Tokens `[begin, end)` that a trained message came to."""
+
+    begin: int
+    end: int
+    message: int
+
+
+def tokenise(rows: Sequence[Row], chat: Chat, context: int) -> tuple[TokenRow, ...]:
+    """All rows as tokens, weights scaled to a mean of 1 over the trained tokens of the whole dataset.
+
+    Multiplying every message's weight by the same number therefore changes nothing. Rows longer than
+    `context` lose their oldest steps; one that cannot be made to fit is left out. Raises DistillError when
+    serving would not give the model the prompt it is trained on, or nothing is left.
+    """
+    fitted = [fit for row in rows if (fit := fitted_to(row, chat, context)) is not None]
+    rendered = [render(row, chat) for row in fitted]
+    trained = [weight for row in rendered for weight in row.weights if weight > 0]
+    if not trained:
+        raise DistillError(f"no row fits into the model's {context} tokens")
+    scale = len(trained) / sum(trained)
+    return tuple(TokenRow(row.tokens, tuple(w * scale for w in row.weights)) for row in rendered)
+
+
+def render(row: Row, chat: Chat) -> TokenRow:
+    """Tokens and weights of one row: each trained message up to and with its end mark.
+
+    Raises DistillError when a served prompt is not a token prefix of the trained sequence.
+    """
+    tokens = chat.encode(chat.render(row.messages))
+    weights = [0.0] * len(tokens)
+    for at, message in enumerate(row.messages):
+        if message.weight:
+            stretch = _stretch(row, at, tokens, chat)
+            weights[stretch.begin : stretch.end] = _weights(message, stretch, tokens, chat)
+    return TokenRow(tuple(tokens), tuple(weights))
+
+
+def fitted_to(row: Row, chat: Chat, context: int) -> Row | None:
+    """The row without its oldest steps until it fits; None when even its last step does not.
+
+    A step is an assistant message with what answered it; what comes before the first one always stays.
+    """
+    while len(chat.encode(chat.render(row.messages))) > context:
+        begins = [at for at, message in enumerate(row.messages) if message.role == "assistant"]
+        if len(begins) < 2:
+            return None
+        row = replace(
+            row,
+            messages=(*row.messages[: begins[0]], *row.messages[begins[1] :]),
+            indices=(*row.indices[: begins[0]], *row.indices[begins[1] :]),
+        )
+    return None if row.is_empty else row
+
+
+def _stretch(row: Row, at: int, tokens: Sequence[int], chat: Chat) -> _Stretch:
+    """Where message `at` lies; what the template adds after the end mark (a line break) is not trained."""
+    prompt = chat.prompt(row.messages[:at])
+    through = chat.encode(chat.render(row.messages[: at + 1]))
+    if list(tokens[: len(prompt)]) != prompt or list(tokens[: len(through)]) != through:
+        raise DistillError(
+            f"message {row.indices[at]} of episode {row.episode}: the prompt that is served is not a token"
+            " prefix of the trained text; this chat template needs a recipe of single steps"
+        )
+    ends = [n for n in range(len(prompt), len(through)) if through[n] in chat.stop_ids]
+    return _Stretch(len(prompt), ends[-1] + 1 if ends else len(through), at)
+
+
+def _weights(message: Message, stretch: _Stretch, tokens: Sequence[int], chat: Chat) -> list[float]:
+    """The message's weight on every token, or its spans' where it has some.
+
+    A token that straddles the edge of a span gets the smaller weight.
+    """
+    n_tokens, whole = stretch.end - stretch.begin, float(message.weight or 0.0)
+    if not message.spans:
+        return [whole] * n_tokens
+    letters = [whole] * len(message.text)
+    for span in message.spans:
+        letters[span.begin : span.end] = [max(0.0, span.weight)] * (span.end - span.begin)
+    weights: list[float] = []
+    text, at = message.text, 0
+    for token in tokens[stretch.begin : stretch.end]:
+        piece = chat.decode([token]).strip()
+        found = text.find(piece, at) if piece else -1
+        covered = letters[found : found + len(piece)] if found >= 0 else []
+        at = found + len(piece) if found >= 0 else at
+        weights.append(min(covered, default=whole))
+    return weights

@@ -1,0 +1,40 @@
+"""How an adapter is trained. Plain data, recorded in its manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """Defaults suit models of about a million weights; for billions lower the learning rate tenfold."""
+
+    method: Literal["lora", "full"] = "lora"
+    """Low-rank adapters on every linear layer but the output head, or all weights."""
+    rank: int = 16
+    """Rank of the low-rank update."""
+    alpha: int = 32
+    """The update is scaled by alpha / rank."""
+    dropout: float = 0.0
+    """On the input of the update while training."""
+    learning_rate: float = 2e-3
+    """Peak, after warm-up; decays to a tenth by a cosine."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay (AdamW)."""
+    epochs: float = 3.0
+    """Passes over the rows."""
+    batch_size: int = 8
+    """Rows in one forward pass."""
+    accumulation: int = 1
+    """Forward passes in one update; gradients are exact sums whatever the split."""
+    warmup: float = 0.05
+    """Part of the updates over which the learning rate rises."""
+    max_grad_norm: float = 1.0
+    """Gradients are clipped to this norm."""
+    checkpoint_every: int = 50
+    """Updates between checkpoints, from which a killed run goes on."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where to train."""
+    threads: int = 1
+    """CPU threads of one operation."""
