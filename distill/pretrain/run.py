@@ -1,46 +1,21 @@
-"""Trains the bundled `tiny` model from nothing: `python -m distill.pretrain --out agent/models/tiny`.
-
-A Llama of about a million weights learns, over fresh sites only, to read cases and principles in its prompt,
-to search when it has none, and to write down what an episode showed. Resumable: the state is saved every few
-minutes and every batch is a function of (seed, step).
-"""
+"""The training run: a visible loop, resumable, every batch a function of (seed, step)."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import os
-import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from agent.worlds.domain import DOMAINS, SITE_WORDS
-from distill.pretrain_data import Curriculum, sample
+from distill.pretrain.samples import sample
+from distill.pretrain.sheets import Curriculum
+from distill.pretrain.tokenizer import SPECIAL, Encoder, build_tokenizer
 from memory.types import Message
-
-SPECIAL = ("<pad>", "<unk>", "<system>", "<user>", "<assistant>", "<tool>", "<end>")
-TEMPLATE = (
-    "{% for message in messages %}{{ '<' + message['role'] + '>' }}"
-    "{% if message['role'] == 'assistant' %}{% generation %}{{ message['content'] }}<end>{% endgeneration %}"
-    "{% else %}{{ message['content'] }}<end>{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}<assistant>{% endif %}"
-)
-"""One message is `<role> text <end>`."""
-
-_EXTRA_WORDS = """
-rules case note task reflect fact rule success failure unknown nothing happens at in on under with from to the
-a an it is i do not know yes no what where who comes first may must need does open close take put use look go
-find them and you your have see there can be seen here stands closed shut shuts now are am hello hi thanks
-please help me my we they this that broke house lost done did time left over ready start broken before things
-makes stays yours stop why how when of for or
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,32 +42,6 @@ class Settings:
     seed: int = 1
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Word-level, lower case, punctuation on its own; the vocabulary is the worlds' English."""
-    words: set[str] = set(_EXTRA_WORDS.split()) | set(SITE_WORDS) | {str(n) for n in range(100)}
-    for domain in DOMAINS.values():
-        words |= set(re.findall(r"[a-z]+", repr(asdict(domain)).lower()))
-    vocabulary = [*SPECIAL, *".,:;?!>()#-'\"", *sorted(words)]
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\w+|[^\w\s]"), "removed", invert=True)
-    tight = [decoders.Replace(" :", ":"), decoders.Replace("( ", "("), decoders.Replace(" )", ")")]
-    tokenizer.decoder = decoders.Sequence(
-        [decoders.WordPiece(prefix="##", cleanup=True), decoders.Fuse(), *tight]
-    )
-    wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="<pad>",
-        unk_token="<unk>",
-        eos_token="<end>",
-        additional_special_tokens=["<system>", "<user>", "<assistant>", "<tool>"],
-        model_max_length=2048,
-        clean_up_tokenization_spaces=False,
-    )
-    wrapped.chat_template = TEMPLATE
-    return wrapped
-
-
 def build_model(settings: Settings, vocabulary: int) -> LlamaForCausalLM:
     """A fresh Llama; tied embeddings."""
     torch.manual_seed(settings.seed)
@@ -112,25 +61,6 @@ def build_model(settings: Settings, vocabulary: int) -> LlamaForCausalLM:
             rope_theta=10000.0,
         )
     )
-
-
-class Encoder:
-    """Messages to token ids and labels; the same tokens as the chat template gives, only faster."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerFast):
-        self._ids: dict[str, int] = tokenizer.get_vocab()
-
-    def __call__(self, messages: Sequence[Message]) -> tuple[list[int], list[int]]:
-        """(ids, labels), labels -100 wherever nothing trains."""
-        ids: list[int] = []
-        labels: list[int] = []
-        for message in messages:
-            words = re.findall(r"\w+|[^\w\s]", message.text.lower())
-            body = [self._ids.get(word, 1) for word in words] + [self._ids["<end>"]]
-            trains = message.role == "assistant" and message.weight != 0.0
-            ids += [self._ids[f"<{message.role}>"], *body]
-            labels += [-100, *(body if trains else [-100] * len(body))]
-        return ids, labels
 
 
 def batches(
@@ -315,20 +245,3 @@ class Run:
             "tokens_per_s": round(tokens / elapsed),
         }
         return row | (measure(self.model, self.encode, progress) if self.step % 200 == 0 else {})
-
-
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=pretrain.__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="model folder to write")
-    parser.add_argument("--state", type=Path, default=Path("pretrain.pt"), help="resumable state")
-    for name, value in asdict(Settings()).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
-    given = vars(parser.parse_args())
-    out, state = given.pop("out"), given.pop("state")
-    pretrain(Settings(**given), out, state)
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    main()

@@ -1,0 +1,59 @@
+# Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Two contended OpenMP threads are many times slower than one; the model hub and telemetry stay off.
+export OMP_NUM_THREADS ?= 1
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow check format serve bench docs pretrain clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@# torch first and alone: a range would pull gigabytes of accelerator libraries
+	$(BIN)/python -m pip install --quiet "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[distill,dev]"
+	@touch $@
+
+install: $(VENV)/.installed ## install everything into .venv
+
+demo: install ## the whole loop: serve, work, learn, export, distil, compare
+	$(BIN)/apprentice demo
+
+test: check ## format, lint, types, import contracts, tests
+	$(BIN)/pytest -q
+
+test-slow: install ## the heavier proofs
+	$(BIN)/pytest -q -m slow
+
+check: install ## everything of `test` but the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+serve: install ## serve on 127.0.0.1:8080
+	$(BIN)/apprentice serve
+
+bench: install ## recall, writes and serving, side by side
+	$(BIN)/python -m tests.bench
+
+docs: install ## check that README and docs run
+	$(BIN)/pytest -q tests/test_docs.py
+
+pretrain: install ## train the bundled model again (resumable; ~80 minutes on one core)
+	$(BIN)/python -m distill.pretrain --out agent/models/tiny --state data/pretrain.pt
+
+clean: ## remove what was made here, the environment included
+	rm -rf $(VENV) demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

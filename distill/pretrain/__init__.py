@@ -1,0 +1,1 @@
+"""The bundled model, from nothing: tokenizer, samples, training run, measurement."""
