@@ -81,13 +81,31 @@ def compose(
     return tuple(messages)
 
 
+def compose_chat(
+    asked: Sequence[Message], recall: Recall | None, constitution: Constitution | None, style: Style
+) -> tuple[Message, ...]:
+    """A client's conversation behind what memory says: principles as a system message, items as quoted data."""
+    principles = constitution.principles if constitution else ()
+    shown: list[Message] = []
+    if principles:
+        text = _system(principles, style) if style == "plain" else _principles(principles)
+        shown.append(Message("system", text))
+    if recall and recall.hits:
+        shown.append(Message("user", render_memory(recall.hits, style), kind="memory"))
+    return (*shown, *asked)
+
+
 def _system(principles: Sequence[Item], style: Style) -> str:
     if style == "plain":
         return f"rules: {' '.join(p.text for p in principles)}" if principles else ""
     if not principles:
         return _FULL_SYSTEM
+    return f"{_FULL_SYSTEM}\n\n{_principles(principles)}"
+
+
+def _principles(principles: Sequence[Item]) -> str:
     rules = "\n".join(f"- {p.text}" for p in principles)
-    return f"{_FULL_SYSTEM}\n\nPrinciples learned from experience:\n{rules}"
+    return f"Principles learned from experience:\n{rules}"
 
 
 def render_memory(hits: Sequence[Hit], style: Style) -> str:
