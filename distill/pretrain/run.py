@@ -37,6 +37,8 @@ class Settings:
     warmup: int = 100
     minutes: float = 90.0
     """Wall-clock of training; the learning rate falls to a tenth over its last half."""
+    observed: float = 0.25
+    """Training weight of the world's words; the assistant's have 1."""
     ramp: float = 0.35
     """Share of the time over which samples get harder."""
     seed: int = 1
@@ -66,11 +68,11 @@ def build_model(settings: Settings, vocabulary: int) -> LlamaForCausalLM:
 def batches(
     settings: Settings, encode: Encoder, step: int, progress: float
 ) -> Iterator[tuple[torch.Tensor, ...]]:
-    """The micro-batches of one step: ids, labels and mask, each (B, T); rows of like length together."""
+    """The micro-batches of one step: ids, weights and mask, each (B, T); rows of like length together."""
     curriculum = Curriculum(progress=progress)
     rows = [encode(sample(f"{settings.seed}/{step}/{i}", curriculum)) for i in range(settings.batch)]
     rows.sort(key=lambda row: len(row[0]))
-    group: list[tuple[list[int], list[int]]] = []
+    group: list[tuple[list[int], list[float]]] = []
     for row in rows:
         if group and len(row[0]) * (len(group) + 1) > settings.micro_tokens:
             yield _pad(group)
@@ -79,11 +81,11 @@ def batches(
     yield _pad(group)
 
 
-def _pad(rows: list[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, ...]:
+def _pad(rows: list[tuple[list[int], list[float]]]) -> tuple[torch.Tensor, ...]:
     width = max(len(ids) for ids, _ in rows)
     ids = torch.tensor([row + [0] * (width - len(row)) for row, _ in rows])  # (B, T)
-    labels = torch.tensor([row + [-100] * (width - len(row)) for _, row in rows])  # (B, T)
-    return ids, labels, (ids != 0).long()
+    weights = torch.tensor([row + [0.0] * (width - len(row)) for _, row in rows])  # (B, T)
+    return ids, weights, (ids != 0).long()
 
 
 def rate(settings: Settings, step: int, spent: float) -> float:
@@ -105,18 +107,20 @@ def optimizers(model: LlamaForCausalLM, settings: Settings) -> list[torch.optim.
 def train_step(
     model: LlamaForCausalLM, parts: list[tuple[torch.Tensor, ...]], optims: list[torch.optim.Optimizer]
 ) -> tuple[float, float, int]:
-    """One update: (mean loss in nats per trained token, share of trained tokens right, tokens seen)."""
-    trained = sum(int((labels[:, 1:] != -100).sum()) for _, labels, _ in parts)
-    loss_sum = hits = tokens = 0.0
-    for ids, labels, mask in parts:
+    """One update: (weighted mean loss in nats, share of the assistant's tokens right, tokens seen)."""
+    total = sum(float(weights[:, 1:].sum()) for _, weights, _ in parts)
+    loss_sum = hits = trained = tokens = 0.0
+    for ids, weights, mask in parts:
         logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1]  # (B, T-1, V)
-        targets = labels[:, 1:]  # (B, T-1)
-        chosen = targets != -100
-        picked = logits[chosen]  # (N, V)
-        loss = torch.nn.functional.cross_entropy(picked, targets[chosen], reduction="sum") / trained
+        weight, targets = weights[:, 1:], ids[:, 1:]  # (B, T-1)
+        chosen = weight > 0
+        picked, right, weight = logits[chosen], targets[chosen], weight[chosen]  # (N, V), (N,), (N,)
+        loss = (torch.nn.functional.cross_entropy(picked, right, reduction="none") * weight).sum() / total
         loss.backward()
+        own = weight == 1.0
         loss_sum += loss.item()
-        hits += float((picked.argmax(-1) == targets[chosen]).sum())
+        hits += float((picked[own].argmax(-1) == right[own]).sum())
+        trained += float(own.sum())
         tokens += ids.numel()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer in optims:
@@ -176,7 +180,8 @@ def pretrain(settings: Settings, out: Path, state: Path) -> None:
     """Train until the time is up, logging one JSON line every 50 steps; resumes from the file `state`."""
     torch.set_num_threads(1)
     tokenizer = build_tokenizer()
-    run = Run(settings, Encoder(tokenizer), build_model(settings, len(tokenizer)))
+    encode = Encoder(tokenizer, observed=settings.observed)
+    run = Run(settings, encode, build_model(settings, len(tokenizer)))
     run.load(state)
     last_save = time.monotonic()
     with state.with_suffix(".jsonl").open("a", encoding="utf-8") as log:
