@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from memory.types import Evidence, Json, Message, Outcome, ToolCall, Usage
 
@@ -127,6 +127,7 @@ class World(Protocol):
         ...
 
 
+@runtime_checkable
 class Snapshots(Protocol):
     """A world that can be put back where it was, e.g. after a crash of the server."""
 

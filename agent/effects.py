@@ -1,0 +1,160 @@
+"""What an episode does to the outside, each thing once: the journal answers for what was done before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent.dispatch import Dispatched, Dispatcher
+from agent.opening import Opening
+from agent.types import (
+    GuardContext,
+    Journal,
+    Model,
+    Observation,
+    Reply,
+    Request,
+    Snapshots,
+    Task,
+    World,
+)
+from memory.codec import from_json, to_json
+from memory.errors import ApprenticeError, BudgetExceeded, ModelError, WorldError
+from memory.types import Json, ToolCall
+
+_REVIVED: Mapping[str, type[ApprenticeError]] = {
+    "BudgetExceeded": BudgetExceeded,
+    "ModelError": ModelError,
+    "WorldError": WorldError,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the effects of one episode happen."""
+
+    task: Task
+    world: World
+    model: Model
+    dispatcher: Dispatcher
+    journal: Journal
+    clock: Callable[[], float]
+
+
+class Effects:
+    """Runs effects through the journal. Failures are recorded too, so a replay fails alike.
+
+    After replayed steps the world object is behind; before the next real step it is put back to the
+    snapshot that the last replayed step recorded.
+    """
+
+    def __init__(self, sources: Sources) -> None:
+        self._on = sources
+        self._replayed = False
+        self._behind = False
+        self._snapshot: Json = None
+        self._n_calls = self._n_steps = 0
+        self.seconds = 0.0
+        """Time spent in effects; time between a crash and the replay does not count."""
+        self.started_at = self.ended_at = 0.0
+
+    async def reset(self) -> Observation:
+        """Start the world. Raises WorldError."""
+
+        async def do() -> dict[str, Json]:
+            observation = await self._on.world.reset(self._on.task)
+            return {"result": to_json(observation), "snapshot": self._photograph()}
+
+        value = await self._once("reset", do, None)
+        self.started_at = self.ended_at - self.seconds
+        self._note(value)
+        return from_json(Observation, value["result"])
+
+    async def opening(self, recall: Callable[[], Awaitable[Opening]]) -> Opening:
+        """What `recall` made of the start at the first run."""
+
+        async def do() -> dict[str, Json]:
+            return {"result": to_json(await recall())}
+
+        return from_json(Opening, (await self._once("opening", do, None))["result"])
+
+    async def complete(self, request: Request, *, limit_s: float | None) -> Reply:
+        """One model call. Raises ModelError, BudgetExceeded when `limit_s` is over."""
+        self._n_calls += 1
+
+        async def do() -> dict[str, Json]:
+            (reply,) = await self._on.model.complete(request)
+            return {"result": to_json(reply)}
+
+        value = await self._once(f"model {self._n_calls}", do, limit_s)
+        return from_json(Reply, value["result"])
+
+    async def dispatch(self, call: ToolCall, context: GuardContext, *, limit_s: float | None) -> Dispatched:
+        """One call through the dispatcher. Raises WorldError, BudgetExceeded when `limit_s` is over."""
+        self._n_steps += 1
+
+        async def do() -> dict[str, Json]:
+            await self._catch_up()
+            done = await self._on.dispatcher.dispatch(call, context)
+            return {"result": to_json(done), "snapshot": self._photograph()}
+
+        value = await self._once(f"step {self._n_steps}", do, limit_s)
+        self._note(value)
+        return from_json(Dispatched, value["result"])
+
+    async def event(self, name: str, data: dict[str, Json]) -> None:
+        """Publish progress."""
+        await self._on.journal.event(name, data)
+
+    async def _once(
+        self, name: str, do: Callable[[], Awaitable[dict[str, Json]]], limit_s: float | None
+    ) -> dict[str, Any]:
+        self._replayed = True
+
+        async def timed() -> Json:
+            self._replayed = False
+            begun = self._on.clock()
+            entry = await _attempt(do, limit_s)
+            ended = self._on.clock()
+            return {**entry, "at": ended, "seconds": max(0.0, ended - begun)}
+
+        entry: Any = await self._on.journal.step(name, timed)
+        self.seconds += entry["seconds"]
+        self.ended_at = entry["at"]
+        if "error" in entry:
+            kind, text = entry["error"]
+            raise _REVIVED.get(kind, WorldError)(text)
+        value: dict[str, Any] = entry["value"]
+        return value
+
+    def _photograph(self) -> Json:
+        return self._on.world.snapshot() if isinstance(self._on.world, Snapshots) else None
+
+    def _note(self, value: Mapping[str, Any]) -> None:
+        self._behind, self._snapshot = self._replayed, value["snapshot"]
+
+    async def _catch_up(self) -> None:
+        if not self._behind:
+            return
+        if isinstance(self._on.world, Snapshots):
+            self._on.world.restore(self._on.task, self._snapshot)
+        elif self._n_steps == 1:
+            await self._on.world.reset(self._on.task)
+        else:
+            raise WorldError(f"the world of task {self._on.task.id!r} cannot be put back where it was")
+        self._behind = False
+
+
+async def _attempt(do: Callable[[], Awaitable[dict[str, Json]]], limit_s: float | None) -> dict[str, Json]:
+    limit = asyncio.timeout(limit_s)
+    try:
+        async with limit:
+            return {"value": await do()}
+    except Exception as error:  # noqa: BLE001 - the edge to models, worlds and memory: recorded, then raised as ours
+        if limit.expired() and isinstance(error, TimeoutError):
+            return {"error": ["BudgetExceeded", f"no seconds are left after {limit_s:g}"]}
+        kind = next((name for name, ours in _REVIVED.items() if isinstance(error, ours)), None)
+        text = str(error) if kind else f"{type(error).__name__}: {error}"
+        return {"error": [kind or "WorldError", text]}

@@ -1,0 +1,128 @@
+"""From a finished episode to memory: verdicts, reflection, record, remember, reinforce."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agent import mine
+from agent.opening import AgentSettings
+from agent.reflect import Reflection, reflect
+from agent.trail import EXTERNAL
+from agent.types import Journal, Model
+from memory.codec import from_json, to_json
+from memory.core import Memory
+from memory.errors import BadInput
+from memory.types import Channel, Draft, Episode, Item, Json, Lineage, PrincipleBody
+
+
+@dataclass(frozen=True, slots=True)
+class LearnReport:
+    """What one episode left behind."""
+
+    episode: Episode
+    """With verdicts on its steps."""
+    reflection: Reflection
+    items: tuple[Item, ...] = ()
+    """What memory holds now because of it, also what it held before and was seen again."""
+    refused: tuple[str, ...] = ()
+    """Why memory refused a draft."""
+
+
+async def learn(
+    episode: Episode, *, model: Model, memory: Memory | None, settings: AgentSettings, journal: Journal
+) -> LearnReport:
+    """Learn from an episode once, however often it is called with the same journal.
+
+    The episode is recorded whatever its outcome; `unknown` and `infra` teach nothing.
+    """
+    judged = mine.verdicts(episode)
+    if memory is None:
+        return LearnReport(judged, Reflection())
+
+    async def think() -> Json:
+        reflection = await reflect(judged, model, model.style, max_tokens=settings.reflection_tokens)
+        patterns = await asyncio.to_thread(_patterns, judged, memory, settings)
+        return to_json(replace(reflection, drafts=_merged(reflection.drafts, patterns)))
+
+    async def record() -> Json:
+        await asyncio.to_thread(memory.record, judged, principal=judged.principal)
+        return None
+
+    async def reinforce() -> Json:
+        await asyncio.to_thread(memory.reinforce, judged, principal=judged.principal)
+        return None
+
+    await journal.step("record", record)
+    reflection = from_json(Reflection, await journal.step("reflect", think))
+    items, refused = await _remember(judged, reflection.drafts, memory, journal)
+    await journal.step("reinforce", reinforce)
+    return LearnReport(judged, reflection, items, refused)
+
+
+async def _remember(
+    episode: Episode, drafts: tuple[Draft, ...], memory: Memory, journal: Journal
+) -> tuple[tuple[Item, ...], tuple[str, ...]]:
+    async def remember() -> Json:
+        return await asyncio.to_thread(_write, episode, drafts, memory)
+
+    if not drafts:
+        return (), ()
+    written: Any = await journal.step("remember", remember)
+    items = [await asyncio.to_thread(memory.get, episode.namespace, name) for name in written["items"]]
+    return tuple(items), tuple(written["refused"])
+
+
+def _write(episode: Episode, drafts: tuple[Draft, ...], memory: Memory) -> Json:
+    """All drafts at once; where memory refuses one, e.g. for a secret in it, the others still go in."""
+    key, channel = f"learn/{episode.id}", _channel(episode)
+
+    def write(part: tuple[Draft, ...], name: str) -> list[Json]:
+        items = memory.remember(
+            episode.namespace, part, principal=episode.principal, channel=channel, idempotency_key=name
+        )
+        return [item.id for item in items]
+
+    try:
+        return {"items": write(drafts, key), "refused": []}
+    except BadInput:
+        names: list[Json] = []
+        refused: list[Json] = []
+    for index, draft in enumerate(drafts):
+        try:
+            names += write((draft,), f"{key}/{index}")
+        except BadInput as error:
+            refused.append(str(error))
+    return {"items": names, "refused": refused}
+
+
+def _patterns(episode: Episode, memory: Memory, settings: AgentSettings) -> tuple[Draft, ...]:
+    """Principles that this episode and the recent ones of its family show, this one among the evidence."""
+    if settings.mined_episodes < 1 or episode.outcome not in {"success", "failure"}:
+        return ()
+    recent = memory.episodes(episode.namespace, family=episode.family, limit=settings.mined_episodes)
+    found = mine.principles([*(e for e in recent if e.id != episode.id), episode])
+    return tuple(fresh for draft in found if (fresh := _fresh(draft, episode.id)))
+
+
+def _fresh(draft: Draft, episode: str) -> Draft | None:
+    """The draft with what memory has not counted yet: all evidence at first, then only this episode's."""
+    own = tuple(e for e in draft.lineage.evidence if e.episode == episode)
+    if not own or not isinstance(draft.body, PrincipleBody):
+        return None
+    if draft.body.support <= mine.MineSettings().min_support:
+        return draft
+    body = replace(draft.body, support=1, violations=0)
+    return replace(draft, body=body, lineage=Lineage(own))
+
+
+def _merged(reflected: tuple[Draft, ...], mined: tuple[Draft, ...]) -> tuple[Draft, ...]:
+    """Both, each text once."""
+    texts = {draft.text for draft in reflected}
+    return (*reflected, *(draft for draft in mined if draft.text not in texts))
+
+
+def _channel(episode: Episode) -> Channel:
+    """A lesson is trusted no more than the least of what the episode saw."""
+    return "external" if any(m.agent == EXTERNAL for m in episode.messages) else "reflection"

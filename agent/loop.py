@@ -1,0 +1,152 @@
+"""The loop: recall, then model and world in turn until it is done. Every run leaves an episode."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from agent.dispatch import Approve, Dispatched, Dispatcher
+from agent.effects import Effects, Sources
+from agent.guards import ANSWER_TOOL
+from agent.journal import MemoryJournal
+from agent.learning import LearnReport, learn
+from agent.opening import AgentSettings, Run, open_episode
+from agent.prompt import parse_action
+from agent.trail import Ending, Trail
+from agent.types import Guard, Journal, Model, Reply, Request, Task, World
+from memory.core import Memory
+from memory.errors import ApprenticeError, BudgetExceeded
+from memory.types import Episode, Message, ToolCall
+
+Save = Callable[[Episode], Awaitable[None]]
+"""Keeps the episode of a run that was cancelled or broke for a reason outside of it."""
+
+
+class Agent:
+    """A model with a memory, guards and a budget. Serves any number of runs at once."""
+
+    def __init__(
+        self,
+        model: Model,
+        memory: Memory | None,
+        *,
+        guards: Sequence[Guard] = (),
+        settings: AgentSettings | None = None,
+        approve: Approve | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`approve` is asked where a guard says `ask`; without it the answer is no."""
+        self._model, self._memory, self._guards = model, memory, tuple(guards)
+        self._settings = settings or AgentSettings()
+        self._approve, self._clock = approve, clock
+
+    async def run(
+        self,
+        task: Task,
+        world: World,
+        run: Run,
+        journal: Journal | None = None,
+        *,
+        save: Save | None = None,
+    ) -> Episode:
+        """One attempt at a task. A model, world or memory that breaks makes the outcome `infra`.
+
+        Running again with the same journal replays what was done and goes on from there. A
+        cancellation, or a journal that fails, is raised after `save` was given the episode so far.
+        """
+        journal = journal or MemoryJournal()
+        dispatcher = Dispatcher(
+            world, self._guards, approve=self._approve, timeout_s=self._settings.tool_timeout_s
+        )
+        effects = Effects(Sources(task, world, self._model, dispatcher, journal, self._clock))
+        trail = Trail(task, run, self._model, effects)
+        try:
+            ending = await self._attempt(task, world, effects, trail)
+        except BudgetExceeded as error:
+            ending = Ending("unknown", error=str(error))
+        except ApprenticeError as error:
+            ending = Ending("infra", error=f"{type(error).__name__}: {error}")
+        except BaseException as error:
+            if save is not None:
+                ending = Ending("infra", error=f"{type(error).__name__}: {error}")
+                await asyncio.shield(save(trail.episode(ending)))
+            raise
+        episode = trail.episode(ending)
+        await effects.event("end", trail.summary(ending))
+        return episode
+
+    async def learn(self, episode: Episode, journal: Journal | None = None) -> LearnReport:
+        """Reflect on a finished episode and remember what it teaches. Nothing without a memory."""
+        return await learn(
+            episode,
+            model=self._model,
+            memory=self._memory,
+            settings=self._settings,
+            journal=journal or MemoryJournal(),
+        )
+
+    async def _attempt(self, task: Task, world: World, effects: Effects, trail: Trail) -> Ending:
+        observation = await effects.reset()
+        opening = await effects.opening(
+            lambda: open_episode(
+                task,
+                observation,
+                trail.run,
+                model=self._model,
+                memory=self._memory,
+                settings=self._settings,
+            )
+        )
+        trail.open(opening)
+        await effects.event("start", trail.beginning())
+        ending = Ending.of(observation)
+        while ending is None:
+            ending = trail.spent_up() or await self._turn(world, effects, trail)
+        return ending
+
+    async def _turn(self, world: World, effects: Effects, trail: Trail) -> Ending | None:
+        tools = world.tools()
+        request = Request(
+            tuple(trail.messages),
+            tools=tools if self._model.style == "full" else (),
+            max_tokens=trail.reply_limit(self._settings.max_reply_tokens),
+            temperature=self._settings.temperature,
+            seed=trail.run.seed,
+        )
+        reply = await effects.complete(request, limit_s=trail.seconds_left())
+        message, calls = self._hear(reply, world, trail)
+        trail.heard(message, reply.usage)
+        if not calls:
+            return trail.nudge(self._model.style)
+        for index, call in enumerate(calls):
+            ending = trail.spent_up() if index else None
+            ending = ending or await self._act(call, message, effects, trail)
+            if ending is not None:
+                trail.skip(calls[index + 1 :])
+                return ending
+        return None
+
+    def _hear(self, reply: Reply, world: World, trail: Trail) -> tuple[Message, tuple[ToolCall, ...]]:
+        """The message to keep and its calls: native ones, one in the text, or words as the final answer."""
+        message, tools = replace(reply.message, role="assistant"), world.tools()
+        calls = message.tool_calls
+        if not calls:
+            _, call = parse_action(message.text, tools)
+            calls = (call,) if call else ()
+        if calls:
+            calls = tuple(replace(call, id=trail.new_call_id()) for call in calls)
+            return replace(message, kind="act", tool_calls=calls), calls
+        if message.text.strip() and any(tool.name == ANSWER_TOOL for tool in tools):
+            answer = ToolCall(trail.new_call_id(), ANSWER_TOOL, {"answer": message.text})
+            return replace(message, kind="answer"), (answer,)
+        return replace(message, kind="act", ok=False), ()
+
+    async def _act(self, call: ToolCall, message: Message, effects: Effects, trail: Trail) -> Ending | None:
+        done: Dispatched = await effects.dispatch(call, trail.context(), limit_s=trail.seconds_left())
+        trail.acted(call, done)
+        await effects.event("step", trail.latest(call, message, done))
+        if done.verdict.action == "stop":
+            return Ending("failure", 0.0, f"{done.verdict.guard}: {done.verdict.reason}")
+        return Ending.of(done.observation)

@@ -1,0 +1,274 @@
+"""Hosted and self-hosted models through litellm: the only file that knows it.
+
+litellm is imported at the first call (seconds) and told to ask the network for nothing of its own.
+Its exceptions are translated here by one table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import os
+import sys
+import urllib.parse
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from agent.answers import Answer, Gathered, answers_of, translate
+from agent.retry import Backoff, Transient
+from agent.schema import (
+    Unreadable,
+    check_schema,
+    checked_json,
+    choice_schema,
+    read_choice,
+    repair_request,
+)
+from agent.types import Delta, Reply, Request, Style
+from agent.wire import calls_from_wire, describe_tools, to_wire, tools_to_wire
+from memory.errors import BadInput, BudgetExceeded, ModelError
+from memory.types import Json, Message, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """How a hosted model is called."""
+
+    timeout_s: float = 120.0
+    """For one attempt."""
+    backoff: Backoff = field(default_factory=Backoff)
+    repairs: int = 2
+    """Turns in which the model is shown why its answer has the wrong form."""
+    max_tokens: int | None = 2048
+    """Longest answer where the request names no limit."""
+    max_cost_usd: float | None = None
+    """For one `complete`, repairs included; checked before each attempt that follows the first."""
+    native_tools: bool = True
+    """False: tools are described in words and calls are written as text."""
+
+
+class LiteModel:
+    """Any model that litellm can call, e.g. `openai/gpt-4.1` or `hosted_vllm/name` with an `api_base`."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        api_base: str | None = None,
+        api_key: str | None = None,
+        settings: ModelSettings | None = None,
+        allow_calls: bool = False,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Calls that could cost money need `allow_calls`; a loopback `api_base` is always free to call."""
+        self._name, self._api_base = name, api_base
+        # A key from the environment must not travel to a server of somebody's choice.
+        self._api_key = api_key or ("no-key" if api_base else None)
+        self._settings = settings or ModelSettings()
+        self._allowed = allow_calls or _is_loopback(api_base)
+        self._sleep = sleep
+        self._native_schema = True
+
+    @property
+    def name(self) -> str:
+        """As given, provider included."""
+        return self._name
+
+    @property
+    def style(self) -> Style:
+        """Always `full`."""
+        return "full"
+
+    async def complete(self, request: Request) -> tuple[Reply, ...]:
+        """`request.n` answers, each of the form asked for; the usage of a call lies on its first reply.
+
+        Raises ModelError when no answer can be had, BudgetExceeded on a limit, BadInput when the
+        provider calls the request wrong, TooLarge when it does not fit the context.
+        """
+        self._check(request)
+        replies: list[Reply] = []
+        spent = Usage()
+        while len(replies) < request.n:
+            self._check_cost(spent)
+            answers = await self._ask(request, request.messages, request.n - len(replies))
+            for answer in answers:
+                reply = await self._readable(request, answer, spent)
+                spent += reply.usage
+                replies.append(reply)
+        return tuple(replies[: request.n])
+
+    async def stream(self, request: Request) -> AsyncIterator[Delta]:
+        """One answer, piece by piece. Answers of a form come whole, since only whole ones can be checked.
+
+        Raises as `complete` does; once the first piece is out, nothing is tried again.
+        """
+        if request.schema is not None or request.choices:
+            (reply,) = await self.complete(replace(request, n=1))
+            yield Delta(text=reply.message.text)
+            yield Delta(reply=reply)
+            return
+        self._check(request)
+        arguments = self._arguments(request, request.messages, 1)
+        options = {"include_usage": True}
+        chunks = await self._retried({**arguments, "stream": True, "stream_options": options})
+        gathered = Gathered()
+        try:
+            async for chunk in chunks:
+                text = gathered.add(chunk.model_dump())
+                if text:
+                    yield Delta(text=text)
+            yield Delta(reply=self._read(request, gathered.answer()))
+        except Exception as error:
+            translated = translate(error, self._name)
+            raise translated.error if isinstance(translated, Transient) else translated from error
+
+    def count_tokens(self, text: str) -> int:
+        """Length in a common tokenizer: exact for OpenAI's models, near for others."""
+        return int(_litellm().token_counter(model=self._name, text=text))
+
+    def warm_up(self) -> None:
+        """Import and prepare what the first call needs; takes seconds, safe in a thread."""
+        self.count_tokens("ready")
+
+    def _check(self, request: Request) -> None:
+        if not self._allowed:
+            raise ModelError(f"calls of {self._name!r} are not allowed here: pass allow_calls=True")
+        if request.schema is not None:
+            check_schema(request.schema)
+        if request.n < 1:
+            raise BadInput(f"n is {request.n}, at least 1 is needed")
+
+    def _check_cost(self, spent: Usage) -> None:
+        limit = self._settings.max_cost_usd
+        if limit is not None and spent.calls and spent.cost_usd >= limit:
+            raise BudgetExceeded(f"this call has cost {spent.cost_usd:.4f} of {limit:.4f} dollars")
+
+    async def _readable(self, request: Request, answer: Answer, before: Usage) -> Reply:
+        """The reply in an answer, after repair turns where it has the wrong form."""
+        messages, usage, turn = request.messages, self._usage(answer), 0
+        while True:
+            try:
+                return replace(self._read(request, answer), usage=usage)
+            except Unreadable as error:
+                if turn >= self._settings.repairs:
+                    raise ModelError(f"{self._name!r} gave no usable answer: {error}") from error
+                repair = repair_request(error, request.schema, request.choices)
+            self._check_cost(before + usage)
+            said = Message("assistant", answer.text or "(a tool call)")
+            messages = (*messages, said, Message("user", repair))
+            answer = (await self._ask(request, messages, 1))[0]
+            usage, turn = usage + self._usage(answer), turn + 1
+
+    def _read(self, request: Request, answer: Answer) -> Reply:
+        text, choice = answer.text, None
+        if request.choices:
+            choice = read_choice(text, request.choices)
+            text = request.choices[choice]
+        calls = calls_from_wire(answer.calls)
+        if request.schema is not None and not calls:
+            text = json.dumps(checked_json(text, request.schema), ensure_ascii=False)
+        message = Message("assistant", text, tool_calls=calls)
+        return Reply(message, self._usage(answer), answer.finish, self._name, choice)
+
+    async def _ask(self, request: Request, messages: Sequence[Message], n: int) -> list[Answer]:
+        arguments = self._arguments(request, messages, n)
+        try:
+            response = await self._retried(arguments)
+        except BadInput:
+            if "response_format" not in arguments:
+                raise
+            self._native_schema = False  # the server does not know it: ask in words from now on
+            response = await self._retried(self._arguments(request, messages, n))
+        return answers_of(response.model_dump(), self._name)
+
+    def _arguments(self, request: Request, messages: Sequence[Message], n: int) -> dict[str, Any]:
+        settings = self._settings
+        form = request.schema or (choice_schema(request.choices) if request.choices else None)
+        spoken = [*messages, *self._words(request, form)]
+        wire = to_wire(spoken, native_tools=settings.native_tools and bool(request.tools))
+        arguments: dict[str, Any] = {
+            "messages": wire,
+            "temperature": request.temperature,
+            "max_tokens": request.max_tokens or settings.max_tokens,
+            "seed": request.seed,
+            "stop": list(request.stop) or None,
+            "n": n if n > 1 else None,
+        }
+        if form is not None and self._native_schema:
+            schema = {"name": "answer", "schema": dict(form)}
+            arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if settings.native_tools and request.tools:
+            arguments["tools"] = tools_to_wire(request.tools)
+        return {key: value for key, value in arguments.items() if value is not None}
+
+    def _words(self, request: Request, form: Mapping[str, Json] | None) -> list[Message]:
+        """What has to be said because it cannot be sent as a parameter."""
+        words = []
+        if request.tools and not self._settings.native_tools:
+            words.append(describe_tools(request.tools))
+        if request.choices:
+            words.append("Answer with exactly one of: " + " | ".join(request.choices))
+        elif form is not None and not self._native_schema:
+            words.append(f"Answer with JSON alone that fits this schema: {json.dumps(dict(form))}")
+        return [Message("user", "\n\n".join(words))] if words else []
+
+    async def _retried(self, arguments: Mapping[str, Any]) -> Any:
+        async def once() -> Any:
+            try:
+                return await _litellm().acompletion(
+                    model=self._name,
+                    api_base=self._api_base,
+                    api_key=self._api_key,
+                    timeout=self._settings.timeout_s,
+                    num_retries=0,
+                    max_retries=0,
+                    drop_params=True,
+                    **arguments,
+                )
+            except Exception as error:
+                raise translate(error, self._name) from error
+
+        return await self._settings.backoff.run(once, sleep=self._sleep)
+
+    def _usage(self, answer: Answer) -> Usage:
+        """Tokens and their price; a model of no known price is free, e.g. a self-hosted one."""
+        prompt, completion = answer.tokens or (0, self.count_tokens(answer.text))
+        if answer.tokens == (0, 0):
+            return Usage()  # counted with its sibling
+        try:
+            costs = _litellm().cost_per_token(
+                model=self._name, prompt_tokens=prompt, completion_tokens=completion
+            )
+        except Exception:  # noqa: BLE001 - litellm raises many kinds for a model it has no price for
+            costs = (0.0,)
+        return Usage(prompt, completion, float(sum(costs)), 1)
+
+
+def _is_loopback(url: str | None) -> bool:
+    host = urllib.parse.urlsplit(url or "").hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _litellm() -> Any:
+    """The module, quiet: no price list from the network, no tokenizer downloads, no printed advice."""
+    flag = "LITELLM_LOCAL_MODEL_COST_MAP"
+    before = os.environ.get(flag)
+    os.environ[flag] = "True"  # read while litellm is imported, and only then
+    try:
+        import litellm
+    finally:
+        if before is None:
+            del os.environ[flag]
+        else:
+            os.environ[flag] = before
+    litellm.disable_hf_tokenizer_download = True
+    litellm.suppress_debug_info = True
+    litellm.turn_off_message_logging = True
+    # Small models repeat themselves; our own token limits end that.
+    litellm.REPEATED_STREAMING_CHUNK_LIMIT = sys.maxsize
+    return litellm

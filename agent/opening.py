@@ -1,0 +1,125 @@
+"""How an episode begins: what memory says of the situation, and the messages made of it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Literal
+
+from agent.prompt import compose
+from agent.types import Budget, Model, Observation, Task
+from memory.core import Memory
+from memory.types import (
+    TRUST,
+    Channel,
+    Constitution,
+    Message,
+    Query,
+    Recall,
+    Recalled,
+    RecallRecord,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """How an agent uses its memory and its model."""
+
+    k: int = 4
+    """Most items recalled; the literature is flat from 1 to 8."""
+    token_budget: int = 1024
+    """For recalled items."""
+    constitution_budget: int = 600
+    """Tokens of principles."""
+    drop_rate: float = 0.0
+    """Share of recalled items held out, to learn what they are worth."""
+    max_reply_tokens: int | None = None
+    temperature: float = 0.0
+    tool_timeout_s: float | None = 60.0
+    """For one call of a tool."""
+    reflection_tokens: int = 512
+    """Longest reflection."""
+    mined_episodes: int = 50
+    """Recent episodes of the same family that are mined for principles with the new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One attempt: whose it is, what it is called, and how far it may go."""
+
+    namespace: str
+    principal: str
+    episode_id: str
+    seed: int = 0
+    memory: Literal["on", "read", "off"] = "on"
+    """`read` recalls but learns nothing; `off` does neither."""
+    budget: Budget = field(default_factory=Budget)
+    family_scope: bool = True
+    """Recall only what holds for the task's family (and what holds everywhere)."""
+    group: str = ""
+    """Attempts to be compared; empty means the task's id."""
+    channel: Channel = "user"
+    """How the task came in: where the trust of the context starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The first messages and what they were made of."""
+
+    messages: tuple[Message, ...]
+    recall: RecallRecord | None
+    constitution_version: str | None
+    trust: int
+    """Lowest trust of anything shown."""
+
+
+async def open_episode(
+    task: Task,
+    observation: Observation,
+    run: Run,
+    *,
+    model: Model,
+    memory: Memory | None,
+    settings: AgentSettings,
+) -> Opening:
+    """Recall for this situation and compose the opening; without memory just the task."""
+    base = TRUST[run.channel]
+    if memory is None or run.memory == "off":
+        return Opening(compose(task, observation, None, None, model.style), None, None, base)
+    query = situation(task, run, settings)
+    recall = await asyncio.to_thread(memory.recall, query, count_tokens=model.count_tokens)
+    constitution = await asyncio.to_thread(
+        memory.constitution,
+        run.namespace,
+        task.family,
+        token_budget=settings.constitution_budget,
+        count_tokens=model.count_tokens,
+    )
+    shown = [hit.item for hit in recall.hits] + list(constitution.principles)
+    trust = min([base, *(item.trust for item in shown)])
+    messages = compose(task, observation, recall, constitution, model.style)
+    return Opening(messages, record(recall, constitution), constitution.version, trust)
+
+
+def situation(task: Task, run: Run, settings: AgentSettings) -> Query:
+    """What memory is asked: the place and the task, in the words cases are stored under."""
+    return Query(
+        namespace=run.namespace,
+        text=f"{task.family}: {task.text}",
+        family=task.family if run.family_scope else None,
+        k=settings.k,
+        token_budget=settings.token_budget,
+        drop_rate=settings.drop_rate,
+        seed=run.seed,
+    )
+
+
+def record(recall: Recall, constitution: Constitution) -> RecallRecord:
+    """What was shown and what was held out, with the chance each had."""
+    items = tuple(
+        Recalled(hit.item.id, hit.item.version, hit.score.total, hit.propensity, shown=hit.kept)
+        for hit in recall.candidates
+        if hit.fate in {"kept", "held_out"}
+    )
+    principles = tuple(f"{item.id}@{item.version}" for item in constitution.principles)
+    return RecallRecord(recall.query, recall.log_seq, recall.encoder, items, principles)

@@ -1,0 +1,155 @@
+"""One finished episode to drafts for memory: a case of what was found out, principles of what to do.
+
+Every lesson cites messages, and counts only when their words bear it out. Recalled text, the system
+message and outcomes nobody knows are never learned from. Where the model has nothing usable to say,
+counters over the log speak instead (agent.mine).
+Source: cases after Memento (arXiv 2508.16153), principles with evidence after OmniReflect (arXiv
+2506.17449); the check of evidence against words is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from agent import mine
+from agent.prompt import LESSONS_SCHEMA, Lesson, parse_reflection, reflection_request
+from agent.types import Model, Request, Style
+from agent.words import content_words, numbered_names
+from memory.errors import ModelError
+from memory.types import (
+    CaseBody,
+    Draft,
+    Episode,
+    Evidence,
+    Lineage,
+    Message,
+    PrincipleBody,
+    Usage,
+)
+
+_SHARE = {"plain": 1.0, "full": 0.6}
+"""Share of a lesson's content words that must stand in what it cites: large models paraphrase."""
+Source = Literal["model", "miner", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reflection:
+    """What an episode teaches."""
+
+    drafts: tuple[Draft, ...] = ()
+    rejected: int = 0
+    """Lessons whose evidence does not exist or does not bear them out."""
+    source: Source = "none"
+    usage: Usage = field(default_factory=Usage)
+    error: str | None = None
+    """Why the model had no say."""
+
+
+async def reflect(episode: Episode, model: Model, style: Style, *, max_tokens: int = 512) -> Reflection:
+    """One model call. An outcome of `unknown` or `infra` gives no drafts and makes no call."""
+    if episode.outcome not in {"success", "failure"}:
+        return Reflection()
+    said, usage, error = await _ask(episode, model, style, max_tokens)
+    kept = tuple(lesson for lesson in said if is_supported(lesson, episode, _SHARE[style]))
+    rejected = len(said) - len(kept)
+    if kept:
+        return Reflection(drafts(episode, kept, "neural"), rejected, "model", usage, error)
+    mined = mine.lessons(episode)
+    return Reflection(drafts(episode, mined, "symbolic"), rejected, "miner", usage, error)
+
+
+def is_supported(lesson: Lesson, episode: Episode, share: float) -> bool:
+    """Do the cited messages, their neighbours included, hold the lesson's words?
+
+    Every cited message must exist in this episode and be something done or seen in it. `share` of the
+    content words and every name with its number (`cabinet 3`) must occur.
+    """
+    if not lesson.evidence or not content_words(lesson.text):
+        return False
+    if not all(e.episode == episode.id and _is_source(_at(episode, e.message)) for e in lesson.evidence):
+        return False
+    read = " . ".join(_read(episode, lesson.evidence))
+    wanted, there = content_words(lesson.text), set(content_words(read))
+    n_found = sum(word in there for word in wanted)
+    return n_found >= share * len(wanted) and numbered_names(lesson.text) <= numbered_names(read)
+
+
+def drafts(
+    episode: Episode, lessons: Iterable[Lesson], builder: Literal["neural", "symbolic"]
+) -> tuple[Draft, ...]:
+    """One case with the facts, one principle per rule. A success without facts is a case by its plan."""
+    lessons = tuple(lessons)
+    facts = {lesson.text: lesson for lesson in lessons if lesson.kind == "fact"}
+    rules = {lesson.text: lesson for lesson in lessons if lesson.kind == "rule"}
+    made = [_principle(episode, rule, builder) for rule in rules.values()]
+    case = _case(episode, tuple(facts.values()))
+    return (case, *made) if case else tuple(made)
+
+
+async def _ask(
+    episode: Episode, model: Model, style: Style, max_tokens: int
+) -> tuple[tuple[Lesson, ...], Usage, str | None]:
+    schema = LESSONS_SCHEMA if style == "full" else None
+    messages = reflection_request(episode, style)
+    try:
+        replies = await model.complete(
+            Request(messages, schema=schema, max_tokens=max_tokens, seed=episode.seed)
+        )
+    except ModelError as error:
+        return (), Usage(), str(error)
+    return parse_reflection(replies[0].message.text, episode), replies[0].usage, None
+
+
+def _at(episode: Episode, index: int) -> Message | None:
+    return episode.messages[index] if 0 <= index < len(episode.messages) else None
+
+
+def _is_source(message: Message | None) -> bool:
+    return message is not None and message.role != "system" and message.kind in {"act", "observe", "answer"}
+
+
+def _read(episode: Episode, evidence: Iterable[Evidence]) -> Iterable[str]:
+    """What the cited messages and their neighbours say and do."""
+    near = sorted({e.message + shift for e in evidence for shift in (-1, 0, 1)})
+    for message in (_at(episode, index) for index in near):
+        if message is not None and _is_source(message):
+            yield " . ".join([message.text, *(mine.command_of(call) for call in message.tool_calls)])
+
+
+def _case(episode: Episode, facts: tuple[Lesson, ...]) -> Draft | None:
+    evidence = tuple(dict.fromkeys(e for fact in facts for e in fact.evidence))
+    taken = mine.steps(episode)
+    if not evidence and (episode.outcome != "success" or not taken):
+        return None
+    lesson = " ".join(fact.text for fact in facts)
+    last = taken[-1] if taken else None
+    proof = (Evidence(episode.id, last.observe or last.act),) if last else ()
+    return Draft(
+        "case",
+        f"{episode.family}: {episode.task} {lesson}".strip(),
+        CaseBody(
+            task=episode.task,
+            plan=tuple(step.command for step in taken if step.ok is not False),
+            lesson=lesson,
+            cause=mine.cause(episode),
+            steps=episode.steps,
+        ),
+        scope="family",
+        family=episode.family,
+        outcome=episode.outcome,
+        lineage=Lineage(evidence or proof),
+    )
+
+
+def _principle(episode: Episode, rule: Lesson, builder: Literal["neural", "symbolic"]) -> Draft:
+    return Draft(
+        "principle",
+        rule.text,
+        PrincipleBody("family", builder, support=1),
+        scope="family",
+        family=episode.family,
+        status="trial",
+        lineage=Lineage(rule.evidence),
+    )

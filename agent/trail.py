@@ -1,0 +1,216 @@
+"""What one episode has said, done and used so far, and when that is enough. No I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent.dispatch import Dispatched
+from agent.effects import Effects
+from agent.opening import Opening, Run
+from agent.prompt import PROMPT_VERSION, parse_action
+from agent.types import GuardContext, Model, Observation, Spent, Style, Task
+from memory.types import TRUST, Episode, Json, Message, Outcome, ToolCall, Usage
+
+EXTERNAL = "external"
+"""`Message.agent` of what came from strangers; lessons of an episode that saw it are no more trusted."""
+_NUDGE = {
+    "full": "Your last message had no action in it. Answer with one tool call.",
+    "plain": "nothing happens.",
+}
+_MESSAGE_TOKENS = 4
+"""Role markers and separators of one message, about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an episode came out."""
+
+    outcome: Outcome
+    reward: float | None = None
+    error: str | None = None
+
+    @classmethod
+    def of(cls, observation: Observation) -> Ending | None:
+        """The ending an observation announces, if it does."""
+        if not observation.done:
+            return None
+        outcome = observation.outcome or "unknown"
+        sure = {"success": 1.0, "failure": 0.0}.get(outcome)
+        return cls(outcome, sure if observation.reward is None else observation.reward)
+
+
+class Trail:
+    """The state of one run."""
+
+    def __init__(self, task: Task, run: Run, model: Model, effects: Effects) -> None:
+        self.run = run
+        self.messages: list[Message] = []
+        self._task, self._model, self._effects = task, model, effects
+        self._opening = Opening((), None, None, TRUST[run.channel])
+        self._trust = TRUST[run.channel]
+        self._usage = Usage()
+        self._steps = self._n_calls = self._silent = self._tokens = 0
+
+    def open(self, opening: Opening) -> None:
+        """Begin with these messages."""
+        self._opening, self._trust = opening, opening.trust
+        for message in opening.messages:
+            self._append(message)
+
+    def heard(self, message: Message, usage: Usage) -> None:
+        """The model spoke."""
+        self._usage += usage
+        self._append(message)
+
+    def acted(self, call: ToolCall, done: Dispatched) -> None:
+        """A call was answered, by the world or by a guard."""
+        self._steps += 1
+        self._silent = 0
+        self._trust = min(self._trust, done.trust)
+        observation = done.observation
+        if observation.text:
+            answer = Message(
+                "tool",
+                observation.text,
+                kind="observe",
+                tool_call_id=call.id,
+                agent=EXTERNAL if done.trust == TRUST["external"] else "world",
+                ok=observation.ok,
+                reward=observation.reward,
+            )
+            self._append(answer)
+
+    def skip(self, calls: Sequence[ToolCall]) -> None:
+        """Calls of a reply that are not run because the episode is over; each still needs its answer."""
+        for call in calls:
+            text = "not run: the episode is over."
+            self._append(Message("tool", text, kind="observe", tool_call_id=call.id, agent="world"))
+
+    def nudge(self, style: Style) -> None:
+        """Tell the model that it did not act; the second time in a row costs a step."""
+        self._silent += 1
+        self._steps += self._silent > 1
+        role = "tool" if style == "plain" else "user"
+        self._append(Message(role, _NUDGE[style], kind="observe", agent="world", ok=False))
+
+    def new_call_id(self) -> str:
+        """Nine letters and digits, the one form every provider takes."""
+        self._n_calls += 1
+        return f"call{self._n_calls:05d}"
+
+    def spent_up(self) -> Ending | None:
+        """The ending when a limit is reached. Out of steps is a failure: the task was not done in them.
+
+        Out of tokens, money or time is `unknown`: nothing says that what was done was wrong.
+        """
+        budget = self.run.budget
+        steps = min(limit for limit in (self._task.max_steps, budget.max_steps) if limit is not None)
+        if self._steps >= steps:
+            return Ending("failure", 0.0, f"no steps are left of {steps}")
+        if budget.max_cost_usd is not None and self._usage.cost_usd >= budget.max_cost_usd:
+            return Ending("unknown", error=f"no money is left of {budget.max_cost_usd:g} dollars")
+        seconds, tokens = self.seconds_left(), self._tokens_left()
+        if seconds is not None and seconds <= 0:
+            return Ending("unknown", error=f"no seconds are left of {budget.max_seconds:g}")
+        if tokens is not None and tokens <= 0:
+            return Ending("unknown", error=f"no tokens are left of {budget.max_tokens}")
+        return None
+
+    def reply_limit(self, wanted: int | None) -> int | None:
+        """Longest reply the token budget allows."""
+        left = self._tokens_left()
+        return wanted if left is None else min(left, wanted or left)
+
+    def seconds_left(self) -> float | None:
+        """What the time budget allows."""
+        limit = self.run.budget.max_seconds
+        return None if limit is None else limit - self._effects.seconds
+
+    def context(self) -> GuardContext:
+        """What guards may look at."""
+        spent = Spent(self._steps, self._usage, self._effects.seconds)
+        return GuardContext(tuple(self.messages), spent, self._trust)
+
+    def beginning(self) -> dict[str, Json]:
+        """The event at the start."""
+        recall = self._opening.recall
+        shown: list[Json] = [item.item for item in recall.items if item.shown] if recall else []
+        principles: list[Json] = list(recall.constitution) if recall else []
+        return {
+            "episode": self.run.episode_id,
+            "task": self._task.text,
+            "model": self._model.name,
+            "recalled": shown,
+            "constitution": principles,
+        }
+
+    def latest(self, call: ToolCall, message: Message, done: Dispatched) -> dict[str, Json]:
+        """The event after a step."""
+        observation = done.observation
+        thought, _ = parse_action(message.text, ())
+        return {
+            "episode": self.run.episode_id,
+            "step": self._steps,
+            "thought": thought.partition(">")[0].strip() if self._model.style == "plain" else thought,
+            "call": {"id": call.id, "name": call.name, "arguments": call.arguments},
+            "observation": observation.text,
+            "ok": observation.ok,
+            "done": observation.done,
+            "verdict": done.verdict.action,
+        }
+
+    def summary(self, ending: Ending) -> dict[str, Json]:
+        """The event at the end."""
+        return {
+            "episode": self.run.episode_id,
+            "outcome": ending.outcome,
+            "reward": ending.reward,
+            "error": ending.error,
+            "steps": self._steps,
+            "tokens": self._usage.prompt_tokens + self._usage.completion_tokens,
+            "cost_usd": self._usage.cost_usd,
+        }
+
+    def episode(self, ending: Ending) -> Episode:
+        """The whole of it."""
+        run, task, opening = self.run, self._task, self._opening
+        name, _, adapter = self._model.name.partition("+")
+        return Episode(
+            id=run.episode_id,
+            namespace=run.namespace,
+            task_id=task.id,
+            task=task.text,
+            world=task.world,
+            family=task.family,
+            group=run.group or task.id,
+            messages=tuple(self.messages),
+            outcome=ending.outcome,
+            reward=ending.reward,
+            recall=opening.recall,
+            model=name,
+            adapter=adapter or None,
+            prompt_version=PROMPT_VERSION,
+            constitution_version=opening.constitution_version,
+            seed=run.seed,
+            usage=self._usage,
+            steps=self._steps,
+            error=ending.error,
+            started_at=self._effects.started_at,
+            ended_at=self._effects.ended_at,
+            principal=run.principal,
+        )
+
+    def _append(self, message: Message) -> None:
+        self.messages.append(message)
+        if self.run.budget.max_tokens is not None:
+            said = message.text + "".join(json.dumps(call.arguments) for call in message.tool_calls)
+            self._tokens += self._model.count_tokens(said) + _MESSAGE_TOKENS
+
+    def _tokens_left(self) -> int | None:
+        """Tokens for the next reply, its prompt paid for."""
+        limit = self.run.budget.max_tokens
+        if limit is None:
+            return None
+        return limit - self._usage.prompt_tokens - self._usage.completion_tokens - self._tokens
