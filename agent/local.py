@@ -58,7 +58,7 @@ class LocalModel:
     @classmethod
     def wrap(cls, model: Any, chat: Chat, *, name: str, max_batch: int = 32) -> Self:
         """Serve a model already in memory (frozen, in evaluation mode)."""
-        context = context_length(model)
+        context = context_length(model.config)
         return cls(chat, Engine(model, max_batch=max_batch), name=name, context=context)
 
     @property

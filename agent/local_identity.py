@@ -1,4 +1,4 @@
-"""Telling models apart: by the bytes of their folder, and by what they answer. No tensor library is loaded."""
+"""Telling models apart: by the bytes of their folder, and by what they answer. Loads no tensor library."""
 
 from __future__ import annotations
 

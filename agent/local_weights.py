@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
 from memory.errors import AdapterRefused, ModelError
@@ -40,9 +40,16 @@ def frozen(model: Any) -> Any:
     return model.eval().requires_grad_(False)
 
 
-def context_length(model: Any) -> int:
+def context_of(folder: Path) -> int:
+    """`context_length` of a model folder, weights unread. Raises ModelError."""
+    try:
+        return context_length(AutoConfig.from_pretrained(folder, local_files_only=True))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"no model configuration could be read from {str(folder)!r}: {error}") from error
+
+
+def context_length(config: Any) -> int:
     """Longest sequence the model reads exactly; a sliding window bounds it, as the batch is not windowed."""
-    config = model.config
     longest: int = config.max_position_embeddings
     return min(longest, getattr(config, "sliding_window", None) or longest)
 

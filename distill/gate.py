@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
+
+from memory.core import Memory
 
 from agent.loop import Agent
 from agent.opening import AgentSettings, Run
 from agent.types import Model, Task
 from agent.worlds.catalogue import catalogue
 from distill.stats import Interval, bootstrap_mean, paired_difference, wilson
-from memory.core import Memory
+from distill.suites import Suite
 from memory.errors import DistillError
 from memory.types import Episode
 
@@ -20,20 +22,6 @@ Arm = Literal["base", "+memory", "+adapter", "+memory+adapter"]
 ARMS: tuple[Arm, ...] = ("base", "+memory", "+adapter", "+memory+adapter")
 MIN_PAIRS = 10
 """Fewer tasks than this prove nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Suite:
-    """Tasks that no memory has seen."""
-
-    name: str
-    world: str
-    site: str
-    split: str = "gate"
-    n: int = 20
-    """Tasks drawn for each seed; a task drawn twice runs once."""
-    role: Literal["adapt", "retain"] = "adapt"
-    """Where the adapter should help, or where it must not harm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,27 +72,7 @@ class GateRun:
     namespace: str
     seed: int = 0
     concurrency: int = 32
-    settings: AgentSettings = AgentSettings()
-
-
-def frozen_tasks(suite: Suite, seeds: Sequence[int]) -> tuple[Task, ...]:
-    """The suite's tasks over all seeds, each once. Raises BadInput on an unknown world or site."""
-    world = catalogue(suite.world)
-    found = {
-        task.id: task
-        for seed in seeds
-        for task in world.tasks(site=suite.site, split=suite.split, n=suite.n, seed=seed)
-    }
-    return tuple(found.values())
-
-
-def refuse_seen(tasks: Iterable[Task], seen: frozenset[str]) -> None:
-    """Raises DistillError when memory holds an episode of a gate task: the comparison would be void."""
-    leaked = sorted({task.id for task in tasks} & seen)
-    if leaked:
-        raise DistillError(
-            f"{len(leaked)} gate tasks occur among the bundle's episodes, {leaked[0]!r} first; use another split"
-        )
+    settings: AgentSettings = field(default_factory=AgentSettings)
 
 
 async def run_suite(
@@ -135,8 +103,8 @@ def compare(suite: Suite, attempts: Mapping[Arm, Sequence[Attempt]], seed: int) 
 def decide(results: Sequence[SuiteResult], tolerance: float) -> Decision:
     """The rule: surely better on every adapt suite, at most `tolerance` worse on every retain suite.
 
-    Retention is tested on the mean: with tens of tasks a lower bound would forbid everything. Forgetting is not
-    weighed against gain.
+    Retention is tested on the mean: with tens of tasks a lower bound would forbid everything. Forgetting
+    is not weighed against gain.
     """
     adapt = [result for result in results if result.suite.role == "adapt"]
     if not adapt:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from agent.local_identity import FolderIdentity, Fingerprint, identify
+from agent.local_identity import Fingerprint, FolderIdentity, identify
 from memory.errors import AdapterRefused, Conflict, NotFound
 from memory.types import Json
 

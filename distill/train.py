@@ -19,6 +19,7 @@ from trl import SFTConfig, SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from agent.local_chat import Chat
+from distill.progress import Cancelled
 from distill.render import TokenRow
 from distill.settings import TrainSettings
 from memory.errors import DistillError
@@ -49,10 +50,6 @@ class TrainProgress:
     update: int
     updates: int
     loss: float
-
-
-class Cancelled(DistillError):
-    """The run was asked to stop; its checkpoints are kept."""
 
 
 class WeightedTrainer(SFTTrainer):
