@@ -1,7 +1,7 @@
 """`python -m distill JOB_DIR`: runs `job.json`, appends `progress.jsonl`, writes `report.json`.
 
-Exit codes: 0 done, 2 refused (the report has `error`), 3 stopped by SIGTERM or SIGINT (the report has `error` and
-`cancelled`; running again goes on), anything else is a crash.
+Exit codes: 0 done, 2 refused (the report has `error`), 3 stopped by SIGTERM or SIGINT (it also has
+`cancelled`; running the job again goes on), anything else is a crash.
 """
 
 from __future__ import annotations

@@ -59,6 +59,8 @@ class WeightedTrainer(SFTTrainer):
     denominator is also sum(w), as in LLaMA-Factory v1.
     """
 
+    _signature_columns: list[str]
+
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
         if "loss_weights" not in self._signature_columns:

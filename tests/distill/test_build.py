@@ -1,0 +1,262 @@
+"""Episodes to rows: what trains, what is context, what is refused."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distill.build import build
+from distill.bundle import Admission, Bundle, read_bundle
+from distill.dataset import explain, from_line, read_rows, to_line, write
+from distill.recipes import RECIPES, recipe_named
+from distill.select import BestPerTask, Success
+from distill.shape import Chain, MaskErrors, Steps, StripMemory, Whole, trajectory
+from distill.signal import Outcome, Returns, Uniform
+from distill.types import Dataset, Recipe, Row
+from memory.errors import DistillError
+from memory.types import Episode
+from tests.distill.episodes import (
+    NAMESPACE,
+    episode_lists,
+    make_episode,
+    make_item,
+    write_bundle,
+)
+
+RECIPE_NAMES = [recipe.name for recipe in RECIPES]
+
+
+def _bundle(episodes: list[Episode]) -> Bundle:
+    return Bundle(NAMESPACE, tuple(sorted(episodes, key=lambda e: e.id)), {})
+
+
+def _build(episodes: list[Episode], recipe: str, seed: int = 0) -> Dataset | None:
+    try:
+        return build(recipe_named(recipe), _bundle(episodes), seed)
+    except DistillError:
+        return None
+
+
+def _row(episode: Episode) -> Row:
+    return trajectory(episode, Uniform()([episode])[episode.id])
+
+
+class TestDeterminism:
+    """`build` is a pure function."""
+
+    @given(episode_lists(), st.sampled_from(RECIPE_NAMES), st.integers(0, 3), st.randoms())
+    def test_the_order_of_episodes_changes_no_byte(
+        self, episodes: list[Episode], recipe: str, seed: int, rng: random.Random
+    ) -> None:
+        """Same set, same seed: same lines, same hash."""
+        shuffled = episodes.copy()
+        rng.shuffle(shuffled)
+        first, second = _build(episodes, recipe, seed), _build(shuffled, recipe, seed)
+        assert first == second
+        if first is not None and second is not None:
+            assert list(map(to_line, first.rows)) == list(map(to_line, second.rows))
+
+    def test_written_files_are_the_same_bytes(self, tmp_path: Path) -> None:
+        """Data and manifest, twice from a bundle on disk in two orders."""
+        episodes = [make_episode(f"e{n}", [True, False, True], memory="mug on shelf 3") for n in range(6)]
+        recipe, written = recipe_named("internalise"), []
+        for name, order in (("a", episodes), ("b", episodes[::-1])):
+            bundle = read_bundle(write_bundle(tmp_path / f"bundle-{name}", order), NAMESPACE)
+            write(build(recipe, bundle, 7), recipe, tmp_path / name)
+            written.append([(tmp_path / name / f).read_bytes() for f in ("messages.jsonl", "manifest.json")])
+        assert written[0] == written[1]
+
+    def test_seed_and_recipe_are_part_of_the_hash(self) -> None:
+        """Two datasets that were made differently are never taken for one."""
+        episodes = [make_episode(f"e{n}", memory="mug") for n in range(3)]
+        hashes = {
+            build(recipe_named(r), _bundle(episodes), s).hash for r in ("step", "agentevol") for s in (0, 1)
+        }
+        assert len(hashes) == 4
+
+    @given(episode_lists(), st.sampled_from(RECIPE_NAMES))
+    def test_rows_survive_their_lines(self, episodes: list[Episode], recipe: str) -> None:
+        """Reading a line gives the row it was written from."""
+        dataset = _build(episodes, recipe)
+        for row in dataset.rows if dataset else ():
+            assert from_line(to_line(row)) == row
+
+
+class TestMasks:
+    """Only right words of the assistant train."""
+
+    @given(episode_lists(), st.sampled_from(RECIPE_NAMES))
+    def test_targets_are_assistant_messages_of_their_episode(
+        self, episodes: list[Episode], recipe: str
+    ) -> None:
+        """System, user, tool and memory messages have weight 0, and provenance is exact."""
+        by_id = {episode.id: episode for episode in episodes}
+        dataset = _build(episodes, recipe)
+        for row in dataset.rows if dataset else ():
+            source = by_id[row.episode].messages
+            for index, message in zip(row.indices, row.messages, strict=True):
+                assert message.role == source[index].role
+                assert message.weight is not None
+                assert message.weight >= 0
+                if message.weight > 0:
+                    assert message.role == "assistant"
+                    assert message.text == source[index].text
+
+    @given(episode_lists())
+    def test_refused_acts_are_context_and_later_ones_train(self, episodes: list[Episode]) -> None:
+        """Weight 0 where the world said no, untouched elsewhere."""
+        for episode in episodes:
+            (row,) = MaskErrors()(_row(episode))
+            assert len(row.messages) == len(episode.messages)
+            for message in row.messages:
+                assert bool(message.weight) == (message.role == "assistant" and message.ok is not False)
+
+    @given(episode_lists())
+    def test_masking_then_splitting_is_splitting_then_dropping(self, episodes: list[Episode]) -> None:
+        """The two shapes commute."""
+        for episode in episodes:
+            masked = Chain((MaskErrors(), Steps()))(_row(episode))
+            split = [row for row in Steps()(_row(episode)) if row.messages[-1].ok is not False]
+            assert list(masked) == split
+
+    @given(episode_lists())
+    def test_stripped_rows_hold_no_memory(self, episodes: list[Episode]) -> None:
+        """Neither recalled items nor principles; all else stays in order."""
+        for episode in episodes:
+            (row,) = StripMemory()(_row(episode))
+            assert not row.has_memory
+            assert all(message.role != "system" for message in row.messages)
+            rest = [m.text for m in episode.messages if m.kind != "memory" and m.role != "system"]
+            assert [m.text for m in row.messages] == rest
+
+    def test_a_weight_set_by_hand_takes_the_place_of_credit(self) -> None:
+        """But never gives weight to anyone but the assistant."""
+        episode = make_episode("e1", [True, True])
+        messages = [replace(m, weight=0.25) for m in episode.messages]
+        row = _row(replace(episode, messages=tuple(messages)))
+        assert [m.weight for m in row.messages] == [0.0, 0.25, 0.0, 0.25, 0.0]
+
+    def test_internalise_keeps_a_third_of_its_rows_with_memory(self) -> None:
+        """So that the adapter goes on reading what it is shown."""
+        episodes = [
+            make_episode(f"e{n}", [True] * (1 + n % 5), memory=f"mug on shelf {n}") for n in range(40)
+        ]
+        dataset = build(recipe_named("internalise"), _bundle(episodes), 0)
+        n_with = sum(row.has_memory for row in dataset.rows)
+        n_without = len(dataset.rows) - n_with
+        assert n_with == 20
+        # Without memory many episodes read the same, and only one of each trains.
+        assert 0 < n_without <= 40
+
+
+class TestRefusals:
+    """What must not teach."""
+
+    def test_infra_and_unknown_never_train(self) -> None:
+        """Whatever their reward says."""
+        episodes = [
+            make_episode("good"),
+            make_episode("broke", outcome="infra", reward=1.0),
+            make_episode("maybe", outcome="unknown", reward=1.0),
+        ]
+        dataset = build(recipe_named("step"), _bundle(episodes), 0)
+        assert dataset.episodes == ("good",)
+        assert {r.episode: r.reason for r in dataset.rejected} == {
+            "broke": "the outcome is infra",
+            "maybe": "the outcome is unknown",
+        }
+
+    def test_untrusted_and_imagined_episodes_are_refused_with_the_reason(self, tmp_path: Path) -> None:
+        """Trust is the lowest of what the prompt showed; a revoked item bars its episodes."""
+        episodes = [
+            make_episode("fine", shown=["own"]),
+            make_episode("web", shown=["own", "web"]),
+            make_episode("gone", shown=["revoked"]),
+            replace(make_episode("dream"), origin="imagined"),
+        ]
+        folder = write_bundle(tmp_path, episodes, [make_item("own", 1), make_item("web", 0)])
+        dataset = build(recipe_named("step"), read_bundle(folder, NAMESPACE), 0)
+        assert dataset.episodes == ("fine",)
+        reasons = {r.episode: r.reason for r in dataset.rejected}
+        assert "web of trust 0" in reasons["web"]
+        assert "no longer holds" in reasons["gone"]
+        assert "imagined" in reasons["dream"]
+
+    def test_a_lower_bar_lets_them_in(self, tmp_path: Path) -> None:
+        """When the owner says so."""
+        folder = write_bundle(tmp_path, [make_episode("web", shown=["web"])], [make_item("web", 0)])
+        admission = Admission(min_trust=0)
+        dataset = build(recipe_named("step"), read_bundle(folder, NAMESPACE), 0, admission)
+        assert dataset.episodes == ("web",)
+
+    def test_an_episode_of_refused_acts_alone_is_rejected(self) -> None:
+        """There is nothing in it to train on."""
+        episodes = [make_episode("good"), make_episode("lucky", [False, False])]
+        dataset = build(recipe_named("step"), _bundle(episodes), 0)
+        assert [(r.episode, "every act" in r.reason) for r in dataset.rejected] == [("lucky", True)]
+
+    def test_nothing_to_learn_from_is_an_error_with_reasons(self) -> None:
+        """An empty dataset is never trained on."""
+        with pytest.raises(DistillError, match="does not select"):
+            build(recipe_named("step"), _bundle([make_episode("bad", outcome="failure", reward=0.0)]), 0)
+
+    def test_a_repeated_episode_does_not_count_twice(self) -> None:
+        """Rows that read the same are one row."""
+        episodes = [make_episode("e1"), make_episode("e2")]
+        assert len(build(recipe_named("step"), _bundle(episodes), 0).rows) == 1
+
+    @pytest.mark.parametrize("objective", ["prefer", "unpaired", "regress"])
+    def test_objectives_that_are_not_trained_are_refused_by_name(self, objective: str) -> None:
+        """The set is closed, and only one member is built."""
+        recipe = Recipe("x", Success(), Uniform(), Whole(), objective=objective)  # type: ignore[arg-type]
+        with pytest.raises(DistillError, match=objective):
+            build(recipe, _bundle([make_episode("e1")]), 0)
+
+    def test_an_unknown_recipe_names_those_there_are(self) -> None:
+        """The message is the remedy."""
+        with pytest.raises(DistillError, match="internalise"):
+            recipe_named("alchemy")
+
+    def test_a_broken_bundle_is_an_error(self, tmp_path: Path) -> None:
+        """Half a line of JSON names the file."""
+        folder = write_bundle(tmp_path, [make_episode("e1")])
+        (folder / "episodes.jsonl").write_text('{"id": "e1"', encoding="utf-8")
+        with pytest.raises(DistillError, match=r"episodes\.jsonl"):
+            read_bundle(folder, NAMESPACE)
+
+
+class TestParts:
+    """Selections and signals."""
+
+    def test_the_best_attempt_at_each_task_is_kept(self) -> None:
+        """Success first, then reward, then fewer steps."""
+        episodes = [
+            make_episode("slow", [True] * 4, task_id="t1"),
+            make_episode("fast", [True] * 2, task_id="t1"),
+            make_episode("lost", [True], task_id="t1", outcome="failure"),
+            make_episode("only", [True] * 3, task_id="t2"),
+        ]
+        assert {e.id for e in BestPerTask(1)(episodes)} == {"fast", "only"}
+
+    def test_outcome_credit_is_the_reward(self) -> None:
+        """On the assistant's messages, never below 0."""
+        episode = make_episode("e1", [True], reward=0.5)
+        assert Outcome()([episode])["e1"] == (0.0, 0.5, 0.0)
+        assert Outcome()([replace(episode, reward=-1.0)])["e1"] == (0.0, 0.0, 0.0)
+
+    def test_returns_discount_from_the_end(self) -> None:
+        """The last act earns the reward, earlier ones less."""
+        assert Returns(0.5)([make_episode("e1", [True, True, True])])["e1"] == (0, 0.25, 0, 0.5, 0, 1, 0)
+
+    def test_explain_shows_every_message_with_its_weight(self, tmp_path: Path) -> None:
+        """From a file, as a person would read it."""
+        dataset = build(recipe_named("step"), _bundle([make_episode("e1", [False, True])]), 0)
+        write(dataset, recipe_named("step"), tmp_path)
+        (row,) = read_rows(tmp_path)
+        lines = explain(row).splitlines()
+        assert "0.00" in lines[2]
+        assert "refused by the world" in lines[2]
+        assert "1.00" in lines[4]

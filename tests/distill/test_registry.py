@@ -1,0 +1,190 @@
+"""Adapters on disk: verified, promoted, rolled back."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from agent.local import LocalModel
+from agent.local_chat import Chat
+from agent.local_identity import identify
+from agent.local_weights import frozen
+from distill.registry import AdapterManifest, Registry
+from distill.render import TokenRow
+from distill.settings import TrainSettings
+from distill.train import Trained, train
+from memory.errors import AdapterRefused, Conflict, NotFound
+from tests.distill.tiny import make_folder
+
+SETTINGS = TrainSettings(epochs=1, batch_size=4, rank=4, learning_rate=1e-2)
+
+
+@pytest.fixture(scope="module")
+def trained(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    rows = [TokenRow((8, 9, 10, 11, 12 + n), (0.0, 1.0, 1.0, 1.0, 1.0)) for n in range(8)]
+    return train(rows, base, tmp_path_factory.mktemp("run"), SETTINGS, seed=0)
+
+
+@pytest.fixture(scope="module")
+def manifest(base: Path, chat: Chat, trained: Trained) -> AdapterManifest:
+    model = LocalModel.wrap(frozen(trained.model), chat, name="trained")
+    fingerprint = model.fingerprint()
+    model.close()
+    return AdapterManifest(
+        id="",
+        created_at=1.0,
+        base=base.name,
+        identity=identify(base),
+        files={},
+        fingerprint=fingerprint,
+        namespace="home",
+        recipe="step",
+        method="Recipe(name='step')",
+        dataset="0" * 64,
+        episodes=("e1",),
+        seed=0,
+        settings={},
+    )
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path / "adapters")
+
+
+def _other(trained: Trained, folder: Path) -> Path:
+    """An adapter of the same shape with other numbers."""
+    shutil.copytree(trained.folder, folder)
+    path = folder / "adapter_model.safetensors"
+    save_file({name: tensor * 3 + 0.1 for name, tensor in load_file(path).items()}, path)
+    return folder
+
+
+class TestVerify:
+    """Nothing serves that is not what it says."""
+
+    def test_an_adapter_that_was_added_loads_and_answers(
+        self, registry: Registry, trained: Trained, manifest: AdapterManifest, base: Path
+    ) -> None:
+        """Listed, verified, and with the fingerprint that training left."""
+        added = registry.add(trained.folder, manifest)
+        assert registry.list() == (added,)
+        assert registry.get(added.id) == added
+        model = registry.load(added.id, base, name="local:tiny+x")
+        assert model.fingerprint().matches(manifest.fingerprint)
+        model.close()
+
+    def test_a_changed_byte_is_refused(
+        self, registry: Registry, trained: Trained, manifest: AdapterManifest, base: Path
+    ) -> None:
+        """The reason names the file."""
+        added = registry.add(trained.folder, manifest)
+        path = registry.path(added.id) / "adapter_model.safetensors"
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(bytes(data))
+        with pytest.raises(AdapterRefused, match=r"adapter_model\.safetensors is corrupt"):
+            registry.load(added.id, base, name="x")
+
+    def test_a_missing_file_is_refused(
+        self, registry: Registry, trained: Trained, manifest: AdapterManifest, base: Path
+    ) -> None:
+        """Weights that are gone are told."""
+        added = registry.add(trained.folder, manifest)
+        (registry.path(added.id) / "adapter_model.safetensors").unlink()
+        with pytest.raises(AdapterRefused, match="is missing"):
+            registry.verify(added.id, base)
+
+    def test_another_base_is_refused(
+        self,
+        registry: Registry,
+        trained: Trained,
+        manifest: AdapterManifest,
+        base: Path,
+        tmp_path: Path,
+    ) -> None:
+        """Other weights, or the same weights with another template."""
+        added = registry.add(trained.folder, manifest)
+        with pytest.raises(AdapterRefused, match="other weights"):
+            registry.verify(added.id, make_folder(tmp_path / "other", seed=5))
+        same = tmp_path / "same"
+        shutil.copytree(base, same)
+        settings = {"style": "plain", "stop": ["<end>"], "max_tokens": 13}
+        (same / "apprentice.json").write_text(json.dumps(settings), encoding="utf-8")
+        with pytest.raises(AdapterRefused, match="template"):
+            registry.verify(added.id, same)
+
+    def test_weights_that_answer_otherwise_are_refused(
+        self, registry: Registry, trained: Trained, manifest: AdapterManifest, base: Path, tmp_path: Path
+    ) -> None:
+        """Whole files and the right base, yet not the model that was trained."""
+        added = registry.add(_other(trained, tmp_path / "other"), manifest)
+        with pytest.raises(AdapterRefused, match="does not answer as it did"):
+            registry.load(added.id, base, name="x")
+
+    def test_a_broken_manifest_hides_no_other_adapter(
+        self, registry: Registry, trained: Trained, manifest: AdapterManifest, tmp_path: Path
+    ) -> None:
+        """The list goes on; asking for the broken one says why."""
+        good = registry.add(trained.folder, manifest)
+        bad = registry.add(_other(trained, tmp_path / "other"), manifest)
+        (registry.path(bad.id) / "manifest.json").write_text("{", encoding="utf-8")
+        assert registry.list() == (good,)
+        with pytest.raises(AdapterRefused, match="manifest"):
+            registry.get(bad.id)
+
+    def test_ids_never_lead_out_of_the_registry(self, registry: Registry) -> None:
+        """A path is not an id."""
+        for name in ("nothing", "../secrets", "/etc"):
+            with pytest.raises(NotFound):
+                registry.path(name)
+
+
+class TestPointer:
+    """One adapter serves."""
+
+    def test_promotion_and_rollback_walk_back_and_forth(
+        self, registry: Registry, trained: Trained, manifest: AdapterManifest, tmp_path: Path
+    ) -> None:
+        """Back to the one before, then to none, then no further."""
+        first = registry.add(trained.folder, manifest).id
+        second = registry.add(_other(trained, tmp_path / "other"), manifest).id
+        assert registry.current() is None
+        registry.promote(first)
+        registry.promote(second)
+        registry.promote(second)
+        assert registry.current() == second
+        registry.rollback()
+        assert Registry(tmp_path / "adapters").current() == first
+        registry.rollback()
+        assert registry.current() is None
+        with pytest.raises(Conflict):
+            registry.rollback()
+
+    def test_what_does_not_exist_cannot_be_promoted(self, registry: Registry) -> None:
+        """The pointer never dangles."""
+        with pytest.raises(NotFound):
+            registry.promote("step-000000000000")
+        assert registry.current() is None
+
+    def test_half_a_write_is_never_read(
+        self, registry: Registry, trained: Trained, manifest: AdapterManifest, tmp_path: Path
+    ) -> None:
+        """A crash before the rename leaves the old pointer, whatever lies beside it."""
+        added = registry.add(trained.folder, manifest).id
+        registry.promote(added)
+        (tmp_path / "adapters" / "current.new").write_text('{"curr', encoding="utf-8")
+        assert registry.current() == added
+        registry.rollback()
+        assert registry.current() is None
+
+    def test_the_gate_report_stays_with_the_adapter(
+        self, registry: Registry, trained: Trained, manifest: AdapterManifest
+    ) -> None:
+        """And adding the same files again does not lose it."""
+        added = registry.add(trained.folder, manifest)
+        registry.record_gate(added.id, {"promoted": False, "reason": "worse"})
+        assert registry.add(trained.folder, manifest).id == added.id
+        assert registry.get(added.id).gate["reason"] == "worse"
