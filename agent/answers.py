@@ -126,7 +126,8 @@ def _finish(choice: Mapping[str, Any], calls: Sequence[object]) -> Finish:
 
 def _asked_wait(error: Exception) -> float | None:
     """Seconds a server asks for in `Retry-After`."""
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    # litellm replaces the response by an empty one and keeps the headers beside it.
+    headers = getattr(error, "litellm_response_headers", None) or {}
     try:
         return float(headers.get("retry-after", ""))
     except (TypeError, ValueError):

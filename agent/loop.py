@@ -119,7 +119,8 @@ class Agent:
         message, calls = self._hear(reply, world, trail)
         trail.heard(message, reply.usage)
         if not calls:
-            return trail.nudge(self._model.style)
+            trail.nudge(self._model.style)
+            return None
         for index, call in enumerate(calls):
             ending = trail.spent_up() if index else None
             ending = ending or await self._act(call, message, effects, trail)

@@ -225,6 +225,7 @@ class LiteModel:
                     num_retries=0,
                     max_retries=0,
                     drop_params=True,
+                    _skip_mcp_handler=True,  # else litellm wants the mcp package as soon as there are tools
                     **arguments,
                 )
             except Exception as error:

@@ -35,7 +35,7 @@ class Backoff:
         >>> Backoff().wait_s(2, None, 1.0)
         2.0
         """
-        step = min(self.longest_s, self.first_s * 2**attempt)
+        step = min(self.longest_s, self.first_s * 2.0**attempt)
         jittered = step * (0.5 + 0.5 * chance)
         return jittered if asked_s is None else min(self.longest_s, max(jittered, asked_s))
 

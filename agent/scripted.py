@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from agent.schema import Unreadable, read_choice
-from agent.types import Delta, Reply, Request, Style
+from agent.types import Delta, Finish, Reply, Request, Style
 from memory.errors import ModelError
 from memory.types import Message, Usage
 
@@ -78,7 +78,7 @@ class FunctionModel:
         prompt = sum(self.count_tokens(m.text) for m in request.messages)
         usage = Usage(prompt, self.count_tokens(message.text), 0.0, 1)
         choice = self._choice(message.text, request) if request.choices else None
-        finish = "length" if cut else "tool_calls" if message.tool_calls else "stop"
+        finish: Finish = "length" if cut else "tool_calls" if message.tool_calls else "stop"
         return Reply(message, usage, finish, self._name, choice)
 
     def _choice(self, text: str, request: Request) -> int:

@@ -64,7 +64,7 @@ class FunctionTool:
 
         Raises BadInput when a parameter has no annotation or is variadic.
         """
-        called = name or getattr(function, "__name__", "tool")
+        called = name or str(getattr(function, "__name__", "tool"))
         arguments = _arguments_model(function, called)
         schema = arguments.model_json_schema()
         schema.pop("title", None)

@@ -11,7 +11,7 @@ from agent.effects import Effects
 from agent.opening import Opening, Run
 from agent.prompt import PROMPT_VERSION, parse_action
 from agent.types import GuardContext, Model, Observation, Spent, Style, Task
-from memory.types import TRUST, Episode, Json, Message, Outcome, ToolCall, Usage
+from memory.types import TRUST, Episode, Json, Message, Outcome, Role, ToolCall, Usage
 
 EXTERNAL = "external"
 """`Message.agent` of what came from strangers; lessons of an episode that saw it are no more trusted."""
@@ -92,7 +92,7 @@ class Trail:
         """Tell the model that it did not act; the second time in a row costs a step."""
         self._silent += 1
         self._steps += self._silent > 1
-        role = "tool" if style == "plain" else "user"
+        role: Role = "tool" if style == "plain" else "user"
         self._append(Message(role, _NUDGE[style], kind="observe", agent="world", ok=False))
 
     def new_call_id(self) -> str:
