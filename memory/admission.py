@@ -1,0 +1,199 @@
+"""Who gets in: validation, secrets, duplicates, merging, trust. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+from hashlib import sha256
+
+from memory.codec import canonical, dumps, to_json
+from memory.errors import BadInput, TooLarge
+from memory.types import (
+    TRUST,
+    CaseBody,
+    Channel,
+    Draft,
+    Item,
+    ItemKind,
+    Lineage,
+    NoteBody,
+    PrincipleBody,
+    ProcedureBody,
+)
+from memory.words import normalised, numbers
+
+MAX_TEXT = 8_000
+"""Characters of a text that is embedded; encoders read far fewer."""
+MAX_BODY = 64_000
+"""Characters of a body as JSON."""
+MAX_NAME = 256
+"""Characters of a namespace, principal, family or key."""
+TWIN_COSINE = 0.97
+"""Similarity from which two texts of the same numbers may be the same text."""
+
+_CONTROL = re.compile(r"[\ud800-\udfff\x00]")
+
+
+def check_name(label: str, value: str) -> str:
+    """A namespace, principal, family or key as it was given. Raises BadInput or TooLarge."""
+    if not value or not value.strip():
+        raise BadInput(f"{label} is empty")
+    if len(value) > MAX_NAME:
+        raise TooLarge(f"{label} has {len(value)} characters, at most {MAX_NAME} are allowed")
+    if _CONTROL.search(value):
+        raise BadInput(f"{label} {value!r} holds a NUL or a lone surrogate")
+    return value
+
+
+def check_draft(draft: Draft) -> None:
+    """Raises BadInput or TooLarge on a draft that cannot be remembered."""
+    if not draft.text.strip():
+        raise BadInput(f"the text of a {draft.kind} is empty")
+    if len(draft.text) > MAX_TEXT:
+        raise TooLarge(f"the text has {len(draft.text)} characters, at most {MAX_TEXT} are allowed")
+    body_type = body_type_of(draft.kind)
+    if not isinstance(draft.body, body_type):
+        raise BadInput(f"a {draft.kind} needs a {body_type.__name__}, not a {type(draft.body).__name__}")
+    body = dumps(draft.body)
+    if len(body) > MAX_BODY:
+        raise TooLarge(f"the body has {len(body)} characters of JSON, at most {MAX_BODY} are allowed")
+    if _CONTROL.search(draft.text) or _CONTROL.search(body) or "\\u0000" in body:
+        raise BadInput("the text holds a NUL or a lone surrogate: decode it first")
+    if draft.family is not None:
+        check_name("family", draft.family)
+    if draft.scope in {"family", "run"} and draft.family is None:
+        raise BadInput(f"scope {draft.scope!r} needs a family")
+    if draft.kind == "case" and draft.outcome not in {"success", "failure"}:
+        raise BadInput(f"a case of outcome {draft.outcome!r} teaches nothing: only success and failure do")
+    check_secrets([draft.text, body])
+
+
+def check_secrets(texts: Iterable[str]) -> None:
+    """Raises BadInput naming the kind of secret, never the secret."""
+    for text in texts:
+        for kind, pattern in _secret_patterns():
+            if pattern.search(text):
+                raise BadInput(f"the text holds a secret ({kind}); memory refuses secrets: remove it first")
+
+
+def as_draft(item: Item) -> Draft:
+    """What would have to be admitted for an item to say what it says."""
+    return Draft(item.kind, item.text, item.body, item.scope, item.family, item.outcome, item.status)
+
+
+def dedupe_key(thing: Draft | Item) -> str:
+    """Equal for things that say the same; evidence, support and statistics are not compared."""
+    said = [thing.kind, thing.scope, thing.family, normalised(thing.text), *_said(thing)]
+    return sha256(canonical(list(said)).encode()).hexdigest()
+
+
+def are_twins(one: Draft | Item, other: Draft | Item) -> bool:
+    """May two things of nearly equal vectors be taken for one?
+
+    Short facts are near each other whatever they say (`mug is in cabinet 3`, `… 4`), so the numbers must be
+    equal, and everything in the body that carries meaning.
+    """
+    return (
+        one.kind == other.kind
+        and one.scope == other.scope
+        and one.family == other.family
+        and numbers(one.text) == numbers(other.text)
+        and _said(one) == _said(other)
+    )
+
+
+def merged(item: Item, draft: Draft) -> Item | None:
+    """The item with the draft's evidence added; None when the draft brings nothing new.
+
+    Support counts once per new piece of evidence, so that a retry cannot inflate it.
+    """
+    known = set(item.lineage.evidence)
+    fresh = tuple(dict.fromkeys(piece for piece in draft.lineage.evidence if piece not in known))
+    if not fresh:
+        return None
+    items = tuple(dict.fromkeys(item.lineage.items + draft.lineage.items))
+    lineage = Lineage(item.lineage.evidence + fresh, items, item.lineage.source)
+    body = item.body
+    if isinstance(body, PrincipleBody) and isinstance(draft.body, PrincipleBody):
+        support = body.support + max(1, draft.body.support)
+        body = replace(body, support=support, violations=body.violations + draft.body.violations)
+    return replace(item, body=body, lineage=lineage)
+
+
+def trust_of(channel: Channel, sources: Iterable[Item]) -> int:
+    """Trust of something new: its channel's, lowered to the least trusted thing it was made from."""
+    return min([TRUST[channel], *(source.trust for source in sources)])
+
+
+def body_type_of(kind: ItemKind) -> type[CaseBody | PrincipleBody | ProcedureBody | NoteBody]:
+    """The body that items of a kind have."""
+    if kind == "case":
+        return CaseBody
+    if kind == "principle":
+        return PrincipleBody
+    if kind == "procedure":
+        return ProcedureBody
+    return NoteBody
+
+
+def request_hash(channel: Channel, drafts: Iterable[Draft]) -> str:
+    """What an idempotency key stands for."""
+    return sha256(canonical([channel, *(to_json(draft) for draft in drafts)]).encode()).hexdigest()
+
+
+def _said(thing: Draft | Item) -> list[str]:
+    body = thing.body
+    if isinstance(body, PrincipleBody):
+        return [body.tier]
+    if isinstance(body, CaseBody):
+        return [str(thing.outcome), normalised(body.lesson), normalised(body.cause or "")]
+    return [dumps(body)]
+
+
+@cache
+def _secret_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    # Entropy and keyword plugins are left out: they refuse ordinary prose ("the password: ask the owner").
+    from detect_secrets.plugins.artifactory import ArtifactoryDetector
+    from detect_secrets.plugins.aws import AWSKeyDetector
+    from detect_secrets.plugins.azure_storage_key import AzureStorageKeyDetector
+    from detect_secrets.plugins.basic_auth import BasicAuthDetector
+    from detect_secrets.plugins.discord import DiscordBotTokenDetector
+    from detect_secrets.plugins.github_token import GitHubTokenDetector
+    from detect_secrets.plugins.gitlab_token import GitLabTokenDetector
+    from detect_secrets.plugins.jwt import JwtTokenDetector
+    from detect_secrets.plugins.mailchimp import MailchimpDetector
+    from detect_secrets.plugins.npm import NpmDetector
+    from detect_secrets.plugins.openai import OpenAIDetector
+    from detect_secrets.plugins.private_key import PrivateKeyDetector
+    from detect_secrets.plugins.pypi_token import PypiTokenDetector
+    from detect_secrets.plugins.sendgrid import SendGridDetector
+    from detect_secrets.plugins.slack import SlackDetector
+    from detect_secrets.plugins.square_oauth import SquareOAuthDetector
+    from detect_secrets.plugins.stripe import StripeDetector
+    from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
+    from detect_secrets.plugins.twilio import TwilioKeyDetector
+
+    plugins = (
+        ArtifactoryDetector,
+        AWSKeyDetector,
+        AzureStorageKeyDetector,
+        BasicAuthDetector,
+        DiscordBotTokenDetector,
+        GitHubTokenDetector,
+        GitLabTokenDetector,
+        JwtTokenDetector,
+        MailchimpDetector,
+        NpmDetector,
+        OpenAIDetector,
+        PrivateKeyDetector,
+        PypiTokenDetector,
+        SendGridDetector,
+        SlackDetector,
+        SquareOAuthDetector,
+        StripeDetector,
+        TelegramBotTokenDetector,
+        TwilioKeyDetector,
+    )
+    return tuple((plugin.secret_type, pattern) for plugin in plugins for pattern in plugin.denylist)

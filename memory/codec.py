@@ -1,0 +1,81 @@
+"""Values of `memory.types` to plain JSON and back, without loss."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable
+from functools import lru_cache
+from typing import Any, TypeVar, cast
+
+from pydantic import TypeAdapter, ValidationError
+
+from memory.errors import BadInput
+from memory.types import Json
+
+T = TypeVar("T")
+
+
+def _adapter(type_: type[object]) -> TypeAdapter[Any]:
+    return _adapters(cast(Hashable, type_))
+
+
+@lru_cache(maxsize=128)
+def _adapters(type_: Hashable) -> TypeAdapter[Any]:
+    return TypeAdapter(cast(type[object], type_))
+
+
+def to_json(value: object) -> Json:
+    """The value as JSON data.
+
+    >>> from memory.types import Evidence
+    >>> to_json(Evidence("e1", 3))
+    {'episode': 'e1', 'message': 3}
+    """
+    return cast(Json, _adapter(type(value)).dump_python(value, mode="json"))
+
+
+def from_json(type_: type[T], data: Json) -> T:
+    """The value that `to_json` made the data from. Raises BadInput on data of another shape.
+
+    >>> from memory.types import Evidence
+    >>> from_json(Evidence, {"episode": "e1", "message": 3})
+    Evidence(episode='e1', message=3)
+    """
+    try:
+        return cast(T, _adapter(type_).validate_python(data))
+    except ValidationError as error:
+        raise BadInput(f"not a valid {_name(type_)}: {_reason(error)}") from error
+
+
+def dumps(value: object) -> str:
+    """Canonical JSON text of a value: sorted keys, no spaces, no NaN. Raises BadInput on infinity or NaN."""
+    return canonical(to_json(value))
+
+
+def loads(type_: type[T], text: str) -> T:
+    """The value behind `dumps`. Raises BadInput on text of another shape."""
+    try:
+        return cast(T, _adapter(type_).validate_json(text))
+    except ValidationError as error:
+        raise BadInput(f"not a valid {_name(type_)}: {_reason(error)}") from error
+
+
+def canonical(data: Json) -> str:
+    """JSON data as the one text that hashes are taken over.
+
+    >>> canonical({"b": 1, "a": [True, None]})
+    '{"a":[true,null],"b":1}'
+    """
+    try:
+        return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise BadInput(f"infinity and NaN cannot be stored: {error}") from error
+
+
+def _name(type_: object) -> str:
+    return getattr(type_, "__name__", str(type_))
+
+
+def _reason(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc']) or 'value'}: {first['msg']}"

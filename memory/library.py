@@ -1,0 +1,98 @@
+"""What can be looked up: items, history, episodes, the log, the constitution, the health of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from memory import constitution
+from memory.admission import check_name
+from memory.store.engine import Store
+from memory.types import Constitution, Episode, Item, ItemKind, LogEntry, Status
+
+
+class Library:
+    """The reading half of `Memory`."""
+
+    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+
+    def get(self, namespace: str, item_id: str) -> Item:
+        """One item. Raises NotFound, also for another namespace's id."""
+        with self._store.read() as reader:
+            return reader.item(namespace, item_id)
+
+    def items(
+        self,
+        namespace: str,
+        *,
+        kind: ItemKind | None = None,
+        status: Status | None = None,
+        family: str | None = None,
+        words: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> tuple[Item, ...]:
+        """A page of items, oldest first, after the id `after`; `words` must all occur in the text."""
+        with self._store.read() as reader:
+            return reader.items(
+                namespace, kind=kind, status=status, family=family, words=words, limit=limit, after=after
+            )
+
+    def history(self, namespace: str, item_id: str) -> tuple[LogEntry, ...]:
+        """Everything that happened to an item, oldest first. Raises NotFound."""
+        with self._store.read() as reader:
+            return reader.history(namespace, item_id)
+
+    def episode(self, namespace: str, episode_id: str) -> Episode:
+        """One episode. Raises NotFound, also for another namespace's id."""
+        with self._store.read() as reader:
+            return reader.episode(namespace, episode_id)
+
+    def episodes(
+        self,
+        namespace: str,
+        *,
+        limit: int = 100,
+        after: str | None = None,
+        task_id: str | None = None,
+        family: str | None = None,
+    ) -> tuple[Episode, ...]:
+        """A page of episodes, oldest first, from the one after the id `after`."""
+        with self._store.read() as reader:
+            return reader.episodes(namespace, limit=limit, after=after, task_id=task_id, family=family)
+
+    def log(self, namespace: str, *, after: int = 0, limit: int = 1000) -> tuple[LogEntry, ...]:
+        """A page of the namespace's log, oldest first, from the entry after seq `after`."""
+        with self._store.read() as reader:
+            return reader.log(namespace, after=after, limit=limit)
+
+    def constitution(
+        self, namespace: str, family: str | None, *, token_budget: int, count_tokens: Callable[[str], int]
+    ) -> Constitution:
+        """The principles in force (active and on trial) for a family, within a budget."""
+        check_name("namespace", namespace)
+        with self._store.read() as reader:
+            principles = reader.principles(namespace)
+        return constitution.select(
+            principles,
+            namespace=namespace,
+            family=family,
+            at=self._clock(),
+            token_budget=token_budget,
+            count_tokens=count_tokens,
+        )
+
+    def backup(self, target: Path) -> None:
+        """Copy the live database into a file."""
+        self._store.backup(target)
+
+    def check(self) -> tuple[str, ...]:
+        """What is wrong with the database, its full text and its log; empty when all is well."""
+        return self._store.check()
+
+    def verify_log(self) -> int | None:
+        """Seq of the first log row that was changed, removed or slipped in; None when the chain holds."""
+        with self._store.read() as reader:
+            return reader.first_broken()

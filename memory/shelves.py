@@ -1,0 +1,127 @@
+"""Keeps every namespace's index level with the log: no reader sees it behind or ahead of its own moment."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import TypeVar
+
+import numpy as np
+
+from memory import snapshots
+from memory.entry import Vector, digest_of, entry_of
+from memory.index import Shelf
+from memory.locks import ReadWriteLock
+from memory.store.engine import Store
+from memory.store.reader import Reader
+from memory.types import Item
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Guarded:
+    """A shelf, its lock, and the log position it stands at; -1 before it was ever filled."""
+
+    shelf: Shelf
+    lock: ReadWriteLock = field(default_factory=ReadWriteLock)
+    applied_seq: int = -1
+    saved_seq: int = -1
+
+
+class Shelves:
+    """One shelf per namespace, filled at its first use. Thread-safe."""
+
+    def __init__(self, store: Store, encoder: str, dim: int, folder: Path) -> None:
+        self._store = store
+        self._encoder = encoder
+        self._dim = dim
+        self._folder = folder
+        self._guarded: dict[str, _Guarded] = {}
+        self._lock = Lock()
+        self._loaded = snapshots.load(folder, encoder)
+        if self._loaded.note:
+            log.warning("index %s: %s", self._loaded.origin, self._loaded.note)
+
+    @property
+    def origin(self) -> snapshots.Origin:
+        """Where the index came from when it was opened."""
+        return self._loaded.origin
+
+    @property
+    def note(self) -> str:
+        """What was wrong with snapshots that were not used; empty when nothing was."""
+        return self._loaded.note
+
+    @property
+    def applied_seq(self) -> int:
+        """Newest log position that any shelf stands at."""
+        with self._lock:
+            return max((one.applied_seq for one in self._guarded.values()), default=0)
+
+    def look(self, namespace: str, use: Callable[[Shelf, Reader, int], T]) -> T:
+        """Call `use(shelf, reader, seq)` with the shelf exactly at the reader's moment, log position seq."""
+        guarded = self._of(namespace)
+        with guarded.lock.reading(), self._store.read() as reader:
+            seq = reader.head(namespace)
+            if guarded.applied_seq == seq:
+                return use(guarded.shelf, reader, seq)
+        with guarded.lock.writing(), self._store.read() as reader:
+            seq = reader.head(namespace)
+            self._catch_up(namespace, guarded, reader, seq)
+            return use(guarded.shelf, reader, seq)
+
+    def save(self) -> None:
+        """Write a snapshot when anything moved since the last; namespaces not in use are carried over."""
+        with self._lock:
+            used = dict(self._guarded)
+        if all(one.applied_seq == one.saved_seq for one in used.values()):
+            return
+        contents = [self._content(namespace, one) for namespace, one in used.items()]
+        for namespace, vectors in self._loaded.vectors.items():
+            if namespace not in used and vectors:
+                contents.append(_content_of(namespace, 0, vectors))
+        snapshots.write(self._folder, self._encoder, self._dim, contents)
+
+    def _of(self, namespace: str) -> _Guarded:
+        with self._lock:
+            return self._guarded.setdefault(namespace, _Guarded(Shelf(self._dim)))
+
+    def _catch_up(self, namespace: str, guarded: _Guarded, reader: Reader, seq: int) -> None:
+        if guarded.applied_seq == seq:
+            return
+        ids, is_reencoded = reader.changed(namespace, guarded.applied_seq)
+        if guarded.applied_seq < 0 or is_reencoded:
+            guarded.shelf = self.build(reader, namespace, reader.findable(namespace))
+        elif ids:
+            items = reader.findable(namespace, ids)
+            guarded.shelf.drop(ids - {item.id for item in items})
+            self._fill(guarded.shelf, reader, namespace, items)
+        guarded.applied_seq = seq
+
+    def build(self, reader: Reader, namespace: str, items: Iterable[Item]) -> Shelf:
+        """A fresh shelf of these items."""
+        shelf = Shelf(self._dim)
+        self._fill(shelf, reader, namespace, list(items))
+        return shelf
+
+    def _fill(self, shelf: Shelf, reader: Reader, namespace: str, items: Iterable[Item]) -> None:
+        items = list(items)
+        known = self._loaded.vectors.get(namespace, {})
+        missing = [digest for digest in (digest_of(item.text) for item in items) if digest not in known]
+        vectors = {**known, **reader.vectors(namespace, self._encoder, digests=missing)} if missing else known
+        shelf.put(entry_of(item, vectors.get(digest_of(item.text))) for item in items)
+
+    def _content(self, namespace: str, guarded: _Guarded) -> snapshots.Content:
+        with guarded.lock.reading():
+            digests, matrix = guarded.shelf.known_vectors()
+            guarded.saved_seq = guarded.applied_seq
+            return snapshots.Content(namespace, guarded.applied_seq, digests, matrix)
+
+
+def _content_of(namespace: str, seq: int, vectors: Mapping[str, Vector]) -> snapshots.Content:
+    return snapshots.Content(namespace, seq, list(vectors), np.stack(list(vectors.values())))
