@@ -13,8 +13,8 @@ from agent.trail import EXTERNAL
 from agent.types import Journal, Model
 from memory.codec import from_json, to_json
 from memory.core import Memory
-from memory.errors import BadInput
-from memory.types import Channel, Draft, Episode, Item, Json, Lineage, PrincipleBody
+from memory.errors import BadInput, Conflict
+from memory.types import Channel, Draft, Episode, Item, Json, Lineage, Message, PrincipleBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ async def learn(
         return to_json(replace(reflection, drafts=_merged(reflection.drafts, patterns)))
 
     async def record() -> Json:
-        await asyncio.to_thread(memory.record, judged, principal=judged.principal)
+        await asyncio.to_thread(_record, judged, memory)
         return None
 
     async def reinforce() -> Json:
@@ -59,6 +59,24 @@ async def learn(
     items, refused = await _remember(judged, reflection.drafts, memory, journal)
     await journal.step("reinforce", reinforce)
     return LearnReport(judged, reflection, items, refused)
+
+
+def _record(episode: Episode, memory: Memory) -> None:
+    """Keep the episode. Raises Conflict when its id belongs to another one.
+
+    An episode that is learned from late, once feedback said how it went, is kept already, with the
+    verdicts of its first day.
+    """
+    try:
+        memory.record(episode, principal=episode.principal)
+    except Conflict:
+        kept = memory.episode(episode.namespace, episode.id)
+        if _unjudged(kept) != _unjudged(episode):
+            raise
+
+
+def _unjudged(episode: Episode) -> list[Message]:
+    return [replace(message, ok=None) for message in episode.messages]
 
 
 async def _remember(
