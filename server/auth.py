@@ -74,7 +74,9 @@ class Keys:
     ) -> tuple[ApiKey, str]:
         """A new key and its secret, which is shown this once. Raises BadInput, DiskFull."""
         if not _NAMESPACE.fullmatch(namespace) or namespace == "system":
-            raise BadInput(f"namespace {namespace!r} must be 1 to 64 letters, digits, '.', '_' or '-', not 'system'")
+            raise BadInput(
+                f"namespace {namespace!r} must be 1 to 64 letters, digits, '.', '_' or '-', not 'system'"
+            )
         if role not in get_args(AccessRole):
             raise BadInput(f"role {role!r} must be one of {', '.join(get_args(AccessRole))}")
         secret = "apk_" + secrets.token_urlsafe(32)

@@ -1,6 +1,6 @@
 """One table from exceptions to HTTP statuses, and the error body every client of OpenAI's API knows.
 
-    {"error": {"message": "…", "type": "not_found_error", "param": null, "code": "not_found"}}
+{"error": {"message": "…", "type": "not_found_error", "param": null, "code": "not_found"}}
 """
 
 from __future__ import annotations
@@ -135,7 +135,9 @@ def _on_validation(_request: Request, error: Exception) -> JSONResponse:
         )
     place = ".".join(str(part) for part in first["loc"] if part != "body")
     return respond(
-        f"{place or 'body'}: {first['msg']}", Shape(422, "invalid_request_error", "invalid_value"), place or None
+        f"{place or 'body'}: {first['msg']}",
+        Shape(422, "invalid_request_error", "invalid_value"),
+        place or None,
     )
 
 

@@ -112,7 +112,9 @@ class Jobs(Protocol):
         """Raises NotFound."""
         ...
 
-    async def list(self, namespace: str, kind: str, *, limit: int, after: str | None = None) -> tuple[Job, ...]:
+    async def list(
+        self, namespace: str, kind: str, *, limit: int, after: str | None = None
+    ) -> tuple[Job, ...]:
         """Newest first, behind the job with id `after`."""
         ...
 
@@ -136,8 +138,20 @@ class Jobs(Protocol):
         """Every event from number `start` on, then live ones, until the job ends."""
         ...
 
+    async def latest_event(self, address: JobAddress) -> JobEvent | None:
+        """The newest event; None before the first."""
+        ...
+
     async def backlog(self, namespace: str | None, kind: str) -> int:
         """Queued jobs of a kind, in one namespace or in all."""
+        ...
+
+    async def failed(self, kind: str) -> tuple[JobAddress, ...]:
+        """Jobs of a kind that failed, in all namespaces."""
+        ...
+
+    async def prune(self, *, older_than_s: float) -> int:
+        """Delete jobs that ended longer ago; says how many."""
         ...
 
     async def schedule(self, name: str, kind: str, cron: str) -> None:

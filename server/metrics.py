@@ -47,10 +47,16 @@ class Metrics:
             "apprentice_learn_errors", "Episodes that could not be learned from", registry=self.registry
         )
         self.last_learned = Gauge(
-            "apprentice_last_learned_timestamp_seconds", "When an episode was last learned from", registry=self.registry
+            "apprentice_last_learned_timestamp_seconds",
+            "When an episode was last learned from",
+            registry=self.registry,
         )
-        self.backlog = Gauge("apprentice_jobs_waiting", "Jobs that wait or run", ["kind"], registry=self.registry)
-        self.memory_rows = Gauge("apprentice_memory_rows", "Rows of memory", ["table"], registry=self.registry)
+        self.backlog = Gauge(
+            "apprentice_jobs_waiting", "Jobs that wait or run", ["kind"], registry=self.registry
+        )
+        self.memory_rows = Gauge(
+            "apprentice_memory_rows", "Rows of memory", ["table"], registry=self.registry
+        )
         self.memory_lag = Gauge(
             "apprentice_memory_index_lag", "Log rows the index has not applied", registry=self.registry
         )

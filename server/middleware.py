@@ -73,7 +73,9 @@ class Observe:
         finally:
             route = _route(scope)
             self._metrics.requests.labels(scope["method"], route, str(status)).inc()
-            self._metrics.request_seconds.labels(scope["method"], route).observe(time.perf_counter() - started)
+            self._metrics.request_seconds.labels(scope["method"], route).observe(
+                time.perf_counter() - started
+            )
 
 
 def _route(scope: MutableMapping[str, Any]) -> str:

@@ -33,6 +33,10 @@ class Settings(BaseSettings):
     """Model of tasks and chats that name none."""
     hosted_models: Annotated[tuple[str, ...], NoDecode] = ("*/*",)
     """Patterns of model names that may be sent to hosted providers; empty forbids all. Comma-separated."""
+    endpoints: dict[str, str] = {}
+    """Base URL of self-hosted models by name, as JSON, e.g. `{"hosted_vllm/qwen": "http://127.0.0.1:8001/v1"}`."""
+    tools: Annotated[tuple[str, ...], NoDecode] = ()
+    """Python functions, `module:function`, that tasks of the world `tools` may call. Comma-separated."""
     encoder: str = "minilm"
     """Text encoder of memory: `minilm`, `hash`, or a sentence-transformers model."""
     max_models: Annotated[int, Field(ge=1)] = 4
@@ -55,8 +59,8 @@ class Settings(BaseSettings):
     """How often job queues are looked at, seconds."""
     job_retention_days: Annotated[float, Field(gt=0)] = 30.0
     """Finished jobs older than this are deleted; episodes and memory stay."""
-    task_timeout_s: Annotated[float, Field(gt=0)] = 3600.0
-    """Longest time one task may run."""
+    max_task_s: Annotated[float, Field(gt=0)] = 3600.0
+    """Longest time a task's budget may ask for."""
 
     max_body_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
     """Larger request bodies get 413."""
@@ -65,7 +69,7 @@ class Settings(BaseSettings):
     warm_wait_s: Annotated[float, Field(ge=0)] = 60.0
     """How long a request waits for a server that is still warming up before it gets 503."""
 
-    @field_validator("hosted_models", mode="before")
+    @field_validator("hosted_models", "tools", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

@@ -1,0 +1,26 @@
+"""The command `apprentice`. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import typer
+
+from server.commands import distil, keys, knowledge, serve, work
+from server.demo.command import demo
+
+app = typer.Typer(
+    name="apprentice",
+    help="An agent server that learns on the job.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(serve.serve)
+app.command()(demo)
+app.add_typer(work.task_app, name="task")
+app.command()(work.chat)
+app.add_typer(knowledge.memory_app, name="memory")
+app.command()(knowledge.constitution)
+app.command()(distil.distill)
+app.add_typer(distil.adapters_app, name="adapters")
+app.add_typer(keys.app, name="keys")
+app.command()(serve.settings)
+app.command()(serve.doctor)

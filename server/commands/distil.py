@@ -1,0 +1,117 @@
+"""`apprentice distill` and `apprentice adapters`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from server.commands.terminal import (
+    DEFAULT_DATA,
+    DEFAULT_URL,
+    AsJson,
+    Data,
+    Url,
+    connect,
+    console,
+    fail,
+    show_json,
+    show_table,
+)
+
+if TYPE_CHECKING:
+    from server.client import Client
+
+adapters_app = typer.Typer(help="What distillation made, and which one serves.", no_args_is_help=True)
+
+
+def distill(
+    site: Annotated[list[str], typer.Option(help="Judge on frozen tasks of this site; may be repeated.")],
+    recipe: Annotated[str, typer.Option(help="How memory becomes training data.")] = "step",
+    world: str = "household",
+    n: Annotated[int, typer.Option(help="Frozen tasks per site.")] = 16,
+    seed: int = 0,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Turn memory into weights in a process of its own; a gate compares four arms."""
+    suites = [{"name": f"adapt {place}", "world": world, "site": place, "n": n} for place in site]
+    with connect(url, data) as client:
+        job = client.post("/v1/distillations", {"recipe": recipe, "suites": suites, "seed": seed})
+        job = follow_distillation(client, job["id"])
+    if as_json:
+        show_json(job)
+    elif job["report"] is None:
+        fail(f"distillation {job['state']}: {job['error']}")
+    else:
+        show_report(job["report"])
+
+
+@adapters_app.command("list")
+def list_adapters(as_json: AsJson = False, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
+    """All adapters."""
+    with connect(url, data) as client:
+        page = client.get("/v1/adapters")
+    if as_json:
+        show_json(page)
+        return
+    rows = [
+        (a["id"], a["manifest"]["recipe"], "serving" if a["promoted"] else "", a["model"])
+        for a in page["data"]
+    ]
+    show_table("Adapters", ("id", "recipe", "", "model name"), rows, "`apprentice distill` makes one.")
+
+
+@adapters_app.command("promote")
+def promote(adapter_id: str, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
+    """Let an adapter serve as `local:<base>+promoted`."""
+    with connect(url, data) as client:
+        console.print(f"serving {client.post(f'/v1/adapters/{adapter_id}/promote')['id']}")
+
+
+@adapters_app.command("rollback")
+def rollback(url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
+    """Let the adapter before serve again."""
+    with connect(url, data) as client:
+        page = client.post("/v1/adapters/rollback")
+    serving = next((a["id"] for a in page["data"] if a["promoted"]), "the base model")
+    console.print(f"serving {serving}")
+
+
+def follow_distillation(client: Client, distillation_id: str) -> dict[str, Any]:
+    """Progress bars by stage until it ends; returns the distillation."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.fields[note]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        bars: dict[str, Any] = {}
+        for event in client.events(f"/v1/distillations/{distillation_id}/events"):
+            if event.name == "done":
+                done: dict[str, Any] = event.data
+                return done
+            line = event.data
+            if line["stage"] not in bars:
+                bars[line["stage"]] = progress.add_task(line["stage"], total=1, note="")
+            note = line.get("message") or " ".join(f"{k} {v:.3g}" for k, v in line.get("metrics", {}).items())
+            bar = bars[line["stage"]]
+            progress.update(bar, completed=line["done"], total=line["total"] or 1, note=note)
+    fetched: dict[str, Any] = client.get(f"/v1/distillations/{distillation_id}")
+    return fetched
+
+
+def show_report(report: dict[str, Any]) -> None:
+    """The four arms on every suite, and the verdict."""
+    rows = [
+        (suite, arm, _percent(result), f"{result['steps']:.1f}", result["n"])
+        for suite, arms in report["arms"].items()
+        for arm, result in arms.items()
+    ]
+    show_table("Four arms", ("suite", "arm", "success (95 %)", "steps", "n"), rows, "The gate had no suite.")
+    verdict = "promoted" if report["promoted"] else "not promoted"
+    console.print(f"adapter {report['adapter']}: {verdict}, {report['reason']}", highlight=False)
+
+
+def _percent(result: dict[str, Any]) -> str:
+    low, high = result["ci"]
+    return f"{100 * result['success']:.0f} % ({100 * low:.0f} to {100 * high:.0f})"

@@ -1,0 +1,87 @@
+"""`apprentice keys`: they are made and revoked in the data folder, while a server runs or not."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from server.commands.terminal import DEFAULT_DATA, AsJson, Data, console, fail, show_json, show_table
+
+if TYPE_CHECKING:
+    from server.auth import Keys
+
+app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    namespace: Annotated[str, typer.Option(help="Whose memory the key opens.")] = "default",
+    role: Annotated[Literal["operator", "user", "read-only"], typer.Option(help="What it may do.")] = "user",
+    label: Annotated[str, typer.Option(help="A note for the list.")] = "",
+    days: Annotated[float | None, typer.Option(help="Days until it expires; never if left out.")] = None,
+    save: Annotated[bool, typer.Option(help="Keep it as this user's key for the other commands.")] = False,
+    as_json: AsJson = False,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Make a key. Its secret is printed this once and stored nowhere, unless you say --save."""
+    from memory.errors import ApprenticeError
+    from server.auth import write_private
+    from server.client import USER_KEY
+
+    ttl_s = None if days is None else days * 86_400
+    try:
+        key, secret = _keys(data).create(namespace, role, label=label, ttl_s=ttl_s)
+    except ApprenticeError as error:
+        fail(str(error))
+        return
+    if save:
+        path = USER_KEY.expanduser()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_private(path, secret)
+    if as_json:
+        show_json({"id": key.id, "namespace": key.namespace, "role": key.role, "secret": secret})
+    else:
+        console.print(f"{secret}\n[dim]key {key.id}: {role} of namespace {namespace}[/dim]", highlight=False)
+
+
+@app.command("list")
+def list_keys(as_json: AsJson = False, data: Data = DEFAULT_DATA) -> None:
+    """All keys, without their secrets."""
+    rows = [
+        (key.id, key.namespace, key.role, key.label, _when(key.created_at), _when(key.expires_at), state)
+        for key in _keys(data).list()
+        for state in ["revoked" if key.revoked_at else "valid" if key.is_valid(time.time()) else "expired"]
+    ]
+    if as_json:
+        names = ("id", "namespace", "role", "label", "created", "expires", "state")
+        show_json([dict(zip(names, row, strict=True)) for row in rows])
+        return
+    columns = ("id", "namespace", "role", "label", "created", "expires", "state")
+    show_table("Keys", columns, rows, "`apprentice keys create` makes one.")
+
+
+@app.command()
+def revoke(key_id: str, data: Data = DEFAULT_DATA) -> None:
+    """From now on the key opens nothing."""
+    from memory.errors import ApprenticeError
+
+    try:
+        key = _keys(data).revoke(key_id)
+    except ApprenticeError as error:
+        fail(str(error))
+        return
+    console.print(f"revoked {key.id}")
+
+
+def _keys(data: Path) -> Keys:
+    from server.auth import Keys
+    from server.settings import Settings
+
+    return Keys(Settings(data_dir=data).keys_path)
+
+
+def _when(at: float | None) -> str | None:
+    return None if at is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(at))

@@ -1,0 +1,90 @@
+"""Calls of DBOS and what they return, in the port's own terms."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from dbos import DBOS, WorkflowStatus
+from dbos._error import DBOSStreamTimeoutError  # not exported by name
+
+from memory import errors
+from server.jobs import Job, JobAddress, JobEvent, JobState
+
+EVENTS = "events"
+_STATES: Mapping[str, JobState] = {
+    "ENQUEUED": "queued",
+    "DELAYED": "queued",
+    "PENDING": "running",
+    "SUCCESS": "done",
+    "ERROR": "failed",
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "failed",
+    "CANCELLED": "cancelled",
+}
+_T = TypeVar("_T")
+
+
+async def recorded(key: str, start: int) -> AsyncIterator[JobEvent]:
+    """Events that are in the file now."""
+    values = DBOS.read_stream_async(key, EVENTS, offset=start, timeout_seconds=0)
+    with contextlib.suppress(DBOSStreamTimeoutError):
+        async for value in values:
+            yield JobEvent(start, value["name"], value["data"])
+            start += 1
+
+
+async def plain(do: Callable[[], _T]) -> _T:
+    """Call the engine in a thread outside any workflow, where its calls are not recorded as steps."""
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(None, contextvars.Context().run, do)
+
+
+def resume(key: str, *, failed: bool) -> None:
+    """Let a job go on from its last good step."""
+    if not failed:
+        DBOS.resume_workflow(key)
+        return
+    # A step that failed is recorded as such; it and what follows is done again.
+    steps = DBOS.list_workflow_steps(key)
+    bad = [step["function_id"] for step in steps if step["error"] is not None]
+    DBOS.rewind_workflow(key, start_step=min(bad, default=len(steps) + 1))
+
+
+def use_wal(path: Path) -> None:
+    """DBOS leaves the file in rollback mode, three times slower. Raises StoreError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+    except (OSError, sqlite3.Error) as error:
+        raise errors.StoreError(f"the job file {str(path)!r} cannot be used: {error}") from error
+
+
+def key_of(address: JobAddress) -> str:
+    """The workflow id of a job."""
+    return f"{address.namespace}/{address.kind}/{address.id}"
+
+
+def address_of(key: str) -> JobAddress:
+    """The job of a workflow id."""
+    namespace, kind, job_id = key.split("/", 2)
+    return JobAddress(namespace, kind, job_id)
+
+
+def job_of(status: WorkflowStatus) -> Job:
+    """A workflow's row as a job."""
+    return Job(
+        address=address_of(status.workflow_id),
+        state=_STATES[status.status],
+        input=status.input["args"][0] if status.input else {},
+        output=status.output,
+        error=None if status.error is None else str(status.error),
+        created_at=(status.created_at or 0) / 1000,
+        updated_at=(status.updated_at or 0) / 1000,
+        ended_at=None if status.completed_at is None else status.completed_at / 1000,
+    )

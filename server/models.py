@@ -1,0 +1,178 @@
+"""Names to models: `local:<folder>`, `local:<folder>+<adapter>`, or a hosted model through litellm.
+
+Local models are loaded at first use, in a thread, and the least recently used idle one is closed when too
+many are loaded. `local:<folder>+promoted` follows the registry's pointer, so that a promotion or rollback
+serves at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.types import Model
+from memory.errors import NotFound
+from server.errors import UnknownModel
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from distill.registry import AdapterManifest, Registry
+
+PROMOTED = "promoted"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A model as the API lists it."""
+
+    name: str
+    owner: str
+    is_loaded: bool
+    is_default: bool
+
+
+@dataclass(slots=True)
+class _Loaded:
+    model: Model
+    users: int = 0
+
+
+class Models:
+    """The models of one server."""
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        default: str,
+        hosted: tuple[str, ...] = (),
+        endpoints: Mapping[str, str] | None = None,
+        registry: Registry | None = None,
+        limit: int = 4,
+        ready: Mapping[str, Model] | None = None,
+    ) -> None:
+        """`ready` are models that exist already, by name; they come first and are never closed."""
+        self._folder = folder
+        self.default = default
+        self._hosted = hosted
+        self._endpoints = endpoints or {}
+        self._registry = registry
+        self._limit = limit
+        self._ready = dict(ready or {})
+        self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
+        self._loading: dict[str, asyncio.Task[Model]] = {}
+
+    def list(self, namespace: str) -> tuple[ModelCard, ...]:
+        """Every model this namespace can name outright; hosted ones need no listing to be used."""
+        names = list(self._ready)
+        mine = [manifest for manifest in self._manifests() if manifest.namespace == namespace]
+        for config in sorted(self._folder.glob("*/config.json")):
+            folder = config.parent.name
+            names += [f"local:{folder}", *(f"local:{folder}+{m.id}" for m in mine if m.base == folder)]
+        return tuple(
+            ModelCard(name, "apprentice", name in self._loaded or name in self._ready, name == self.default)
+            for name in dict.fromkeys(names)
+        )
+
+    def resolve(self, name: str | None, namespace: str) -> str:
+        """The name of the model that will answer. Raises UnknownModel.
+
+        An adapter may carry what its namespace has seen, so it answers in that namespace alone.
+        """
+        name = name or self.default
+        if name in self._ready:
+            return name
+        if not name.startswith("local:"):
+            if any(fnmatchcase(name, pattern) for pattern in self._hosted):
+                return name
+            raise self._unknown(name, namespace)
+        base, plus, adapter = name.partition("+")
+        folder = base.removeprefix("local:")
+        # A folder name, never a path: what clients send must not lead out of the models folder.
+        if folder != Path(folder).name or not (self._folder / folder / "config.json").is_file():
+            raise self._unknown(name, namespace)
+        if not plus:
+            return name
+        wanted = self._registry.current() if self._registry and adapter == PROMOTED else adapter
+        mine = (m.id for m in self._manifests() if m.namespace == namespace and m.base == folder)
+        if wanted in mine:
+            return f"{base}+{wanted}"
+        if adapter == PROMOTED:
+            return base
+        raise self._unknown(name, namespace)
+
+    def base_folder(self, adapter_id: str) -> Path:
+        """The model an adapter was made for. Raises NotFound, AdapterRefused."""
+        if self._registry is None:
+            raise NotFound(f"there is no adapter {adapter_id!r}")
+        return self._folder / self._registry.get(adapter_id).base
+
+    @asynccontextmanager
+    async def use(self, name: str) -> AsyncIterator[Model]:
+        """A model by its resolved name, kept loaded inside the block. Raises ModelError, AdapterRefused."""
+        if name in self._ready:
+            yield self._ready[name]
+            return
+        loaded = await self._get(name)
+        loaded.users += 1
+        try:
+            yield loaded.model
+        finally:
+            loaded.users -= 1
+            self._evict()
+
+    def close(self) -> None:
+        """Close every local model."""
+        for loaded in self._loaded.values():
+            _close(loaded.model)
+        self._loaded.clear()
+
+    async def _get(self, name: str) -> _Loaded:
+        if name not in self._loaded:
+            # Callers who come while it loads share the one loading; a caller that leaves does not stop it.
+            if name not in self._loading:
+                self._loading[name] = asyncio.create_task(asyncio.to_thread(self._open, name))
+            try:
+                model = await asyncio.shield(self._loading[name])
+                self._loaded.setdefault(name, _Loaded(model))
+            finally:
+                if name in self._loading and self._loading[name].done():
+                    del self._loading[name]
+        self._loaded.move_to_end(name)
+        return self._loaded[name]
+
+    def _open(self, name: str) -> Model:
+        if not name.startswith("local:"):
+            from agent.model import LiteModel  # imports its library lazily, kept off start-up
+
+            return LiteModel(name, api_base=self._endpoints.get(name), allow_calls=True)
+        from agent.local import LocalModel  # torch takes seconds to import
+
+        base, _, adapter = name.partition("+")
+        folder = self._folder / base.removeprefix("local:")
+        if adapter and self._registry is not None:
+            return self._registry.load(adapter, folder, name=name)
+        return LocalModel.load(folder, name=name)
+
+    def _manifests(self) -> tuple[AdapterManifest, ...]:
+        return self._registry.list() if self._registry else ()
+
+    def _evict(self) -> None:
+        idle = [name for name, loaded in self._loaded.items() if loaded.users == 0]
+        for name in idle[: max(0, len(self._loaded) - self._limit)]:
+            _close(self._loaded.pop(name).model)
+
+    def _unknown(self, name: str, namespace: str) -> UnknownModel:
+        known = ", ".join(card.name for card in self.list(namespace)) or "none"
+        return UnknownModel(f"the model {name!r} does not exist here; local models: {known}")
+
+
+def _close(model: Model) -> None:
+    close: Callable[[], None] | None = getattr(model, "close", None)
+    if close is not None:
+        close()

@@ -1,0 +1,1 @@
+"""Routes, one file per resource; what they do is elsewhere."""

@@ -1,0 +1,198 @@
+"""Tasks: submit, follow, cancel, resume, give feedback."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterable
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from memory.codec import from_json
+from memory.errors import BadInput, Conflict, NotFound
+from memory.types import Episode, Json
+from server.auth import Identity
+from server.deps import After, CoreDep, Limit, Reader, ServicesDep, Writer
+from server.errors import Busy
+from server.feedback import give_feedback
+from server.jobs import Job, JobAddress
+from server.schemas.tasks import FeedbackIn, TaskList, TaskOut, TaskRequest
+from server.services import Core, Services, new_id
+from server.work import LEARN, LEARNABLE, TASK, TaskOrder, TaskResult, episode_id, json_object
+
+router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        max_length=200, description="A second request with the same key is answered with the first's task."
+    ),
+]
+
+
+@router.post("", summary="Set a task", status_code=202, responses={200: {"model": TaskOut}})
+async def submit(
+    body: TaskRequest,
+    response: Response,
+    core: CoreDep,
+    services: ServicesDep,
+    caller: Writer,
+    idempotency_key: IdempotencyKey = None,
+) -> TaskOut:
+    """Durable from the moment it is answered: a crash of the server resumes the task where it was.
+
+    202 with the task as accepted, or 200 once it has come as far as `wait` asks.
+    """
+    order = await _order(body, core, services, caller)
+    if (
+        body.memory == "on"
+        and await core.jobs.backlog(caller.namespace, LEARN) >= services.settings.max_learning_backlog
+    ):
+        raise Busy("too many episodes of this namespace wait to be learned from; try again later")
+    address = JobAddress(caller.namespace, TASK, _task_id(idempotency_key))
+    arguments = json_object(order)
+    job = await core.jobs.start(address, arguments)
+    if idempotency_key is not None and dict(job.input) != arguments:
+        raise Conflict(f"Idempotency-Key {idempotency_key!r} was used for another task")
+    wait_s = min(body.wait_s, services.settings.max_wait_s)
+    if body.wait != "accepted":
+        job = await core.jobs.wait(address, timeout_s=wait_s)
+    if body.wait == "learned" and _teaches(job):
+        await core.jobs.wait(JobAddress(caller.namespace, LEARN, episode_id(address.id)), timeout_s=wait_s)
+    task = await _view(core, job)
+    response.status_code = 202 if body.wait == "accepted" or not job.is_ended else 200
+    return task
+
+
+@router.get("", summary="Tasks, newest first")
+async def list_tasks(core: CoreDep, caller: Reader, limit: Limit = 50, after: After = None) -> TaskList:
+    """One page of this namespace's tasks."""
+    jobs = await core.jobs.list(caller.namespace, TASK, limit=limit + 1, after=after)
+    data = [await _view(core, job) for job in jobs[:limit]]
+    return TaskList(data=data, next=data[-1].id if len(jobs) > limit else None)
+
+
+@router.get("/{task_id}", summary="One task")
+async def get_task(task_id: str, core: CoreDep, caller: Reader) -> TaskOut:
+    """The task as it stands."""
+    return await _view(core, await core.jobs.get(_address(caller, task_id)))
+
+
+@router.get("/{task_id}/events", summary="Follow a task's steps", response_class=EventSourceResponse)
+async def events(
+    task_id: str,
+    core: CoreDep,
+    caller: Reader,
+    last_event_id: Annotated[str | None, Header(description="Go on behind this event.")] = None,
+    start: Annotated[int, Query(ge=0, description="Number of the first event wanted.")] = 0,
+) -> AsyncIterable[ServerSentEvent]:
+    """Events `start`, `step`, `end`, then `done`; ids count up without gaps, also across restarts."""
+    address = _address(caller, task_id)
+    if last_event_id is not None:
+        if not last_event_id.isdigit():
+            raise BadInput(f"Last-Event-ID {last_event_id!r} is not a number")
+        start = int(last_event_id) + 1
+    async for event in core.jobs.events(address, start=start):
+        yield ServerSentEvent(id=str(event.seq), event=event.name, data=event.data)
+    yield ServerSentEvent(
+        event="done", data=(await _view(core, await core.jobs.get(address))).model_dump(mode="json")
+    )
+
+
+@router.post("/{task_id}/cancel", summary="Stop a task at once")
+async def cancel(task_id: str, core: CoreDep, caller: Writer) -> TaskOut:
+    """What it has done is kept as an episode nothing is learned from. An ended task stays as it is."""
+    return await _view(core, await core.jobs.cancel(_address(caller, task_id)))
+
+
+@router.post("/{task_id}/resume", summary="Go on with a cancelled or failed task")
+async def resume(task_id: str, core: CoreDep, caller: Writer) -> TaskOut:
+    """From its last recorded step, for example after a full disk has space again."""
+    return await _view(core, await core.jobs.resume(_address(caller, task_id)))
+
+
+@router.post("/{task_id}/feedback", summary="Say how a task went")
+async def feedback(task_id: str, body: FeedbackIn, core: CoreDep, caller: Writer) -> Episode:
+    """The same as feedback on the task's episode."""
+    job = await core.jobs.get(_address(caller, task_id))
+    if not job.is_ended:
+        raise Conflict(f"task {task_id!r} is {job.state}; give feedback when it has ended")
+    order = from_json(TaskOrder, dict(job.input))
+    return await give_feedback(core, caller, episode_id(task_id), body, model=order.model)
+
+
+async def _order(body: TaskRequest, core: Core, services: Services, caller: Identity) -> TaskOrder:
+    if body.site is not None:
+        drawn = await asyncio.to_thread(
+            core.worlds.catalogue(body.world).tasks, site=body.site, split="work", n=1, seed=body.seed
+        )
+        config: dict[str, Json] = dict(drawn[0].config)
+    elif body.text is not None:
+        config = {"text": body.text, "family": body.family}
+    else:
+        config = body.config or {}
+    task = core.worlds.task(body.world, config)  # refuses what is no task before anything is stored
+    return TaskOrder(
+        world=task.world,
+        config=dict(task.config),
+        model=core.models.resolve(body.model, caller.namespace),
+        memory=body.memory,
+        budget=body.budget.to_budget(max_seconds=services.settings.max_task_s),
+        seed=body.seed,
+        principal=caller.principal,
+        channel=caller.channel,
+    )
+
+
+async def _view(core: Core, job: Job) -> TaskOut:
+    order = from_json(TaskOrder, dict(job.input))
+    task = core.worlds.task(order.world, order.config)
+    result = from_json(TaskResult, dict(job.output)) if job.output is not None else TaskResult()
+    learned, learning_error = await _learning(core, job)
+    return TaskOut(
+        id=job.address.id,
+        state=job.state,
+        world=order.world,
+        family=task.family,
+        text=task.text,
+        config=dict(order.config),
+        model=order.model,
+        memory=order.memory,
+        seed=order.seed,
+        created_at=job.created_at,
+        ended_at=job.ended_at,
+        episode=episode_id(job.address.id),
+        outcome=result.outcome,
+        reward=result.reward,
+        steps=result.steps,
+        usage=result.usage,
+        error=job.error or result.error,
+        learned=learned,
+        learning_error=learning_error,
+    )
+
+
+async def _learning(core: Core, job: Job) -> tuple[bool | None, str | None]:
+    if not _teaches(job):
+        return None, None
+    try:
+        learning = await core.jobs.get(JobAddress(job.address.namespace, LEARN, episode_id(job.address.id)))
+    except NotFound:
+        return None, None  # forgotten by retention; the lessons are in memory
+    return learning.state == "done", learning.error
+
+
+def _teaches(job: Job) -> bool:
+    return job.output is not None and job.input["memory"] == "on" and job.output["outcome"] in LEARNABLE
+
+
+def _address(caller: Identity, task_id: str) -> JobAddress:
+    return JobAddress(caller.namespace, TASK, task_id)
+
+
+def _task_id(idempotency_key: str | None) -> str:
+    if idempotency_key is None:
+        return new_id("task")
+    return f"task_{hashlib.sha256(json.dumps(idempotency_key).encode()).hexdigest()[:23]}"

@@ -1,0 +1,1 @@
+"""Wire models: what clients send and get. Nouns of `memory.types` are sent as they are."""

@@ -1,0 +1,116 @@
+"""What a running server is made of, and how it comes up: the port opens first, the heavy parts follow."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from memory.core import Memory
+
+from agent.opening import AgentSettings
+from server.auth import Keys
+from server.errors import NotReady
+from server.jobs import Jobs
+from server.metrics import Metrics
+from server.models import Models
+from server.settings import Settings
+from server.worlds import Worlds
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from distill.registry import Registry
+
+log = logging.getLogger("apprentice.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The parts that take a moment to open."""
+
+    memory: Memory
+    models: Models
+    worlds: Worlds
+    registry: Registry
+    jobs: Jobs
+    agent: AgentSettings
+
+
+class Services:
+    """Everything the routes need. Made by `server.wiring.build` alone."""
+
+    def __init__(
+        self, settings: Settings, keys: Keys, metrics: Metrics, open_core: Callable[[], Awaitable[Core]]
+    ) -> None:
+        self.settings = settings
+        self.keys = keys
+        self.metrics = metrics
+        self._open_core = open_core
+        self._opening: asyncio.Task[Core] | None = None
+        self._preloading: asyncio.Task[None] | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Is the core open?"""
+        opening = self._opening
+        return (
+            opening is not None and opening.done() and not opening.cancelled() and opening.exception() is None
+        )
+
+    def start(self) -> None:
+        """Begin to open the core; returns at once."""
+        self._opening = asyncio.create_task(self._open())
+
+    async def core(self) -> Core:
+        """The core, waiting for a server that has just started. Raises NotReady, or why it did not open."""
+        if self._opening is None:
+            raise NotReady("the server has not been started")
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._opening), self.settings.warm_wait_s)
+        except TimeoutError:
+            raise NotReady("the server is still warming up; try again in a moment") from None
+
+    async def close(self) -> None:
+        """Close what was opened; unfinished jobs go on at the next start."""
+        for task in (self._preloading, self._opening):
+            if task is not None and not task.done():
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        if self._opening is None or not self.is_ready:
+            return
+        core = self._opening.result()
+        await core.jobs.close()
+        core.models.close()
+        await asyncio.to_thread(core.memory.close)
+
+    async def _open(self) -> Core:
+        started = time.perf_counter()
+        try:
+            core = await self._open_core()
+        except Exception:
+            log.exception(
+                "the server could not open its data; every request will be answered with the reason"
+            )
+            raise
+        self.metrics.ready_seconds.set(time.perf_counter() - started)
+        self._preloading = asyncio.create_task(_preload(core))
+        return core
+
+
+async def _preload(core: Core) -> None:
+    # The first task should not wait for the weights; if they cannot be loaded, that task says why.
+    try:
+        async with core.models.use(core.models.default):
+            pass
+    except Exception as error:  # noqa: BLE001 - told now, and again to whoever asks for the model
+        log.warning("the default model %s cannot be loaded: %s", core.models.default, error)
+
+
+def new_id(prefix: str) -> str:
+    """An id that sorts by time: milliseconds, then 50 random bits."""
+    return f"{prefix}_{int(time.time() * 1000):011x}{secrets.token_hex(6)}"

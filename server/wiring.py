@@ -1,0 +1,122 @@
+"""The only composition root: settings in, services out. What tests replace, they replace through `Parts`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.opening import AgentSettings
+from agent.types import Model
+from memory.errors import BadInput
+from server.auth import Keys, write_private
+from server.distilling import DISTILL, Distilling
+from server.jobs import JobKind, Jobs
+from server.metrics import Metrics
+from server.services import Core, Services
+from server.settings import Settings
+from server.work import TEND, Work
+
+DAILY = "0 4 * * *"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What may be put in place of the real thing."""
+
+    models: Mapping[str, Model] = field(default_factory=dict)
+    """Models that exist already, by name, beside those of the settings."""
+    jobs: Callable[[Settings], Jobs] | None = None
+    """Another job engine."""
+    clock: Callable[[], float] = time.time
+
+
+def build(settings: Settings, parts: Parts | None = None) -> Services:
+    """Services that have opened nothing yet; `start` does. Raises BadInput on unsafe settings."""
+    parts = parts or Parts()
+    if not settings.auth_required and settings.host not in {"127.0.0.1", "::1", "localhost"}:
+        raise BadInput(
+            f"auth_required=false is only for a loopback host, not {settings.host!r}: make a key with"
+            " `apprentice keys create`"
+        )
+    keys = Keys(settings.keys_path, clock=parts.clock)
+    metrics = Metrics()
+    opened = _Opener(settings, parts, metrics)
+    return Services(settings, keys, metrics, opened.open)
+
+
+def first_key(settings: Settings, keys: Keys) -> Path | None:
+    """Make an operator key when there is none, and say where its secret lies."""
+    if keys.list():
+        return None
+    _, secret = keys.create("default", "operator", label="made at first start")
+    write_private(settings.operator_key_path, secret)
+    return settings.operator_key_path
+
+
+class _Opener:
+    def __init__(self, settings: Settings, parts: Parts, metrics: Metrics) -> None:
+        self._settings = settings
+        self._parts = parts
+        self._metrics = metrics
+
+    async def open(self) -> Core:
+        core = await asyncio.to_thread(self._open_core)
+        try:
+            await core.jobs.launch(self._kinds(core))
+            await core.jobs.schedule("tend", TEND, DAILY)
+        except BaseException:
+            await asyncio.to_thread(core.memory.close)
+            raise
+        return core
+
+    def _open_core(self) -> Core:
+        """Imports that take seconds and files that may need repair; runs in a thread."""
+        from memory.core import Memory  # imports SQL and the index
+
+        from distill.registry import Registry  # imports torch
+        from memory.encoder import open_encoder  # may import torch
+        from server.models import Models
+        from server.worlds import Worlds, load_tools
+
+        settings = self._settings
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        registry = Registry(settings.adapters_dir)
+        models = Models(
+            folder=settings.models_dir,
+            default=settings.model,
+            hosted=settings.hosted_models,
+            endpoints=settings.endpoints,
+            registry=registry,
+            limit=settings.max_models,
+            ready=self._parts.models,
+        )
+        worlds = Worlds(load_tools(settings.tools))
+        encoder = open_encoder(settings.encoder)
+        memory = Memory.open(settings.memory_path, encoder=encoder, clock=self._parts.clock)
+        return Core(memory, models, worlds, registry, self._jobs(), self._agent())
+
+    def _jobs(self) -> Jobs:
+        if self._parts.jobs is not None:
+            return self._parts.jobs(self._settings)
+        from server.jobs_dbos import DbosJobs  # half a second to import
+
+        return DbosJobs(self._settings.jobs_path, poll_s=self._settings.job_poll_s)
+
+    def _agent(self) -> AgentSettings:
+        settings = self._settings
+        return AgentSettings(
+            k=settings.recall_k,
+            token_budget=settings.recall_tokens,
+            constitution_budget=settings.constitution_tokens,
+            drop_rate=settings.recall_drop_rate,
+        )
+
+    def _kinds(self, core: Core) -> Mapping[str, JobKind]:
+        settings = self._settings
+        work = Work(core, self._metrics, retention_s=settings.job_retention_days * 86_400)
+        distilling = Distilling(core.memory, settings)
+        kinds = work.kinds(max_tasks=settings.max_running_tasks)
+        return {**kinds, DISTILL: JobKind(distilling.run, limit=1)}

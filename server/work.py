@@ -1,0 +1,169 @@
+"""What jobs do: run a task, learn from its episode, tidy up. No HTTP here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agent import mine
+from agent.loop import Agent
+from agent.opening import Run
+from agent.types import Budget
+from memory.codec import from_json, to_json
+from memory.errors import ApprenticeError
+from memory.types import Channel, Episode, Json, Outcome, Usage
+from server.jobs import JobAddress, JobKind, JobRun
+from server.metrics import Metrics
+from server.schemas.tasks import MemoryMode
+from server.services import Core
+
+TASK, LEARN, TEND = "task", "learn", "tend"
+LEARNERS = 8
+"""Episodes that are reflected on at the same time, each of another namespace."""
+LEARNABLE = ("success", "failure")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOrder:
+    """A task as it is stored with its job."""
+
+    world: str
+    config: dict[str, Json]
+    model: str
+    memory: MemoryMode
+    budget: Budget
+    seed: int
+    principal: str
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """What a task's job keeps of its episode; the rest is in memory."""
+
+    outcome: Outcome | None = None
+    reward: float | None = None
+    steps: int | None = None
+    usage: Usage | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LearnOrder:
+    """An episode to learn from, and the model that reflects."""
+
+    episode: str
+    model: str
+
+
+def episode_id(task_id: str) -> str:
+    """The episode a task leaves."""
+    return f"ep_{task_id.removeprefix('task_')}"
+
+
+class Work:
+    """The handlers of the server's own jobs."""
+
+    def __init__(self, core: Core, metrics: Metrics, *, retention_s: float) -> None:
+        self._core = core
+        self._metrics = metrics
+        self._retention_s = retention_s
+
+    async def run_task(self, run: JobRun, arguments: Mapping[str, Json]) -> dict[str, Json]:
+        """Act until the task ends; the episode is saved, then learning is queued."""
+        order = from_json(TaskOrder, dict(arguments))
+        namespace = run.address.namespace
+        task = self._core.worlds.task(order.world, order.config)
+        attempt = Run(
+            namespace,
+            order.principal,
+            episode_id(run.address.id),
+            seed=order.seed,
+            memory=order.memory,
+            budget=order.budget,
+            channel=order.channel,
+        )
+        async with self._core.models.use(order.model) as model:
+            agent = Agent(model, self._core.memory, settings=self._core.agent)
+            episode = await agent.run(
+                task,
+                self._core.worlds.make(task),
+                attempt,
+                run,
+                save=lambda cut: self._save_cut(run.address, cut),
+            )
+
+        # With its verdicts, as learning will see it.
+        episode = mine.verdicts(episode)
+
+        async def save() -> Json:
+            await asyncio.to_thread(self._core.memory.record, episode, principal=order.principal)
+            return None
+
+        await run.step("save", save)
+        self._count(episode, order.memory)
+        if order.memory == "on" and episode.outcome in LEARNABLE:
+            learn = JobAddress(namespace, LEARN, episode.id)
+            await run.enqueue(learn, json_object(LearnOrder(episode.id, order.model)))
+        return json_object(
+            TaskResult(episode.outcome, episode.reward, episode.steps, episode.usage, episode.error)
+        )
+
+    async def learn(self, run: JobRun, arguments: Mapping[str, Json]) -> dict[str, Json]:
+        """Reflect on one episode; jobs of a namespace come one after the other."""
+        order = from_json(LearnOrder, dict(arguments))
+        memory = self._core.memory
+        episode = await asyncio.to_thread(memory.episode, run.address.namespace, order.episode)
+        try:
+            async with self._core.models.use(order.model) as model:
+                report = await Agent(model, memory, settings=self._core.agent).learn(episode, run)
+        except ApprenticeError:
+            self._metrics.learn_errors.inc()
+            raise
+        for item in report.items:
+            self._metrics.learned.labels(item.kind).inc()
+        self._metrics.last_learned.set(time.time())
+        return {"items": [item.id for item in report.items]}
+
+    async def tend(self, run: JobRun, _arguments: Mapping[str, Json]) -> dict[str, Json]:
+        """Daily: take up learning that failed, forget old jobs."""
+
+        async def do() -> Json:
+            resumed = 0
+            for address in await self._core.jobs.failed(LEARN):
+                await self._core.jobs.resume(address)
+                resumed += 1
+            return {"resumed": resumed, "pruned": await self._core.jobs.prune(older_than_s=self._retention_s)}
+
+        done = await run.step("tend", do)
+        assert isinstance(done, dict)
+        return done
+
+    def kinds(self, *, max_tasks: int) -> dict[str, JobKind]:
+        """What the job engine is told."""
+        return {
+            TASK: JobKind(self.run_task, limit=max_tasks),
+            LEARN: JobKind(self.learn, limit=LEARNERS, ordered=True),
+            TEND: JobKind(self.tend, limit=1),
+        }
+
+    async def _save_cut(self, address: JobAddress, episode: Episode) -> None:
+        # A cancelled task leaves what it did. One cut off by a shutdown goes on later and saves then.
+        if (await self._core.jobs.get(address)).state == "cancelled":
+            await asyncio.to_thread(self._core.memory.record, episode, principal=episode.principal)
+
+    def _count(self, episode: Episode, mode: MemoryMode) -> None:
+        self._metrics.tasks.labels(episode.world, mode, episode.outcome).inc()
+        self._metrics.task_steps.labels(episode.world, mode).observe(episode.steps)
+        usage = episode.usage
+        self._metrics.tokens.labels(episode.model, "prompt").inc(usage.prompt_tokens)
+        self._metrics.tokens.labels(episode.model, "completion").inc(usage.completion_tokens)
+
+
+def json_object(value: object) -> dict[str, Json]:
+    """A dataclass as the JSON object that is stored with a job."""
+    data = to_json(value)
+    assert isinstance(data, dict)
+    return data
