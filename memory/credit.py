@@ -24,14 +24,28 @@ class Word:
 
 
 def record(writer: Writer, episode: Episode, vector: Vector | None, principal: str, at: float) -> None:
-    """Keep an episode; the same one again changes nothing. Raises Conflict on another one of the same id."""
+    """Keep an episode. The same one again changes nothing; one that goes on from it takes its place.
+
+    Raises Conflict on another one of the same id.
+    """
     kept = writer.find_episode(episode.namespace, episode.id)
     if kept is None:
         writer.add_episode(episode, vector, principal, at)
         return
     # A task resumed after a crash may report the same episode with other clock times.
-    if (kept.task_id, kept.messages) != (episode.task_id, episode.messages):
+    if (kept.task_id, kept.messages) == (episode.task_id, episode.messages):
+        return
+    if not _goes_on(kept, episode):
         raise Conflict(f"episode {episode.id!r} was recorded with other messages: give this one its own id")
+    grown = replace(episode, feedback={**kept.feedback, **episode.feedback})
+    writer.change_episode(kept, grown, principal, at)
+
+
+def _goes_on(kept: Episode, episode: Episode) -> bool:
+    """A chat's next turn, or a cancelled task that was resumed: the same messages, judged or not, then more."""
+    said = tuple(replace(message, ok=None) for message in kept.messages)
+    now = tuple(replace(message, ok=None) for message in episode.messages[: len(said)])
+    return kept.task_id == episode.task_id and len(episode.messages) > len(said) and now == said
 
 
 def feedback(writer: Writer, author: Author, episode_id: str, word: Word) -> Episode:
