@@ -42,7 +42,7 @@ def record(writer: Writer, episode: Episode, vector: Vector | None, principal: s
 
 
 def _goes_on(kept: Episode, episode: Episode) -> bool:
-    """A chat's next turn, or a cancelled task that was resumed: the same messages, judged or not, then more."""
+    """A chat's next turn, or a cancelled task that was resumed: the same messages, then more."""
     said = tuple(replace(message, ok=None) for message in kept.messages)
     now = tuple(replace(message, ok=None) for message in episode.messages[: len(said)])
     return kept.task_id == episode.task_id and len(episode.messages) > len(said) and now == said

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from agent.prompt import PROMPT_VERSION, compose_chat, parse_action
 from agent.types import Delta, Model, Reply, Request
-from memory.types import Constitution, Episode, Message, Query, Recall, Usage
+from memory.errors import NotFound
+from memory.types import Constitution, Episode, Message, Query, Recall, RecallRecord, Usage
 from server.auth import Identity
 from server.metrics import Metrics
 from server.schemas.chat import ChatRequest, Recollection
@@ -32,17 +33,36 @@ class Turn:
     request: Request
     asked: tuple[Message, ...]
     """The conversation as the client sent it."""
+    unseen: tuple[Message, ...]
+    """What the episode does not hold yet: of a continued one, what came after its last answer."""
+    before: Episode | None
+    """The episode that this turn continues; its recall still holds."""
     recall: Recall | None
     constitution: Constitution | None
     started_at: float
 
+    @property
+    def record(self) -> RecallRecord | None:
+        """What was recalled, now or at the episode's beginning."""
+        if self.before is not None:
+            return self.before.recall
+        return self.recall.record(self.constitution) if self.recall else None
+
+    @property
+    def constitution_version(self) -> str | None:
+        """The constitution that was shown."""
+        if self.before is not None:
+            return self.before.constitution_version
+        return self.constitution.version if self.constitution else None
+
     def recollection(self) -> Recollection:
         """What memory did, for the client."""
+        record = self.record
         return Recollection(
             episode=self.episode,
             mode=self.mode,
-            items=[hit.item.id for hit in self.recall.hits] if self.recall else [],
-            constitution=self.constitution.version if self.constitution else None,
+            items=[recalled.item for recalled in record.items if recalled.shown] if record else [],
+            constitution=self.constitution_version,
         )
 
 
@@ -59,13 +79,17 @@ class Chat:
         """Recall for the last user message and put it before the conversation. Raises BadInput."""
         started_at = time.time()
         asked = tuple(message.to_message() for message in body.messages)
+        before = await self._continued(asked) if mode == "on" else None
         question = next((m.text for m in reversed(asked) if m.role == "user"), "")
         recall = constitution = None
-        if mode != "off":
+        if mode != "off" and before is None:
             constitution = await self._constitution(family)
-        if mode != "off" and question.strip():
-            recall = await self._recall(question, family, body.seed or 0)
-        shown = compose_chat(_short_ids(asked), recall, constitution, self._model.style)
+            recall = await self._recall(question, family, body.seed or 0) if question.strip() else None
+        if before is None:
+            unseen = compose_chat(asked, recall, constitution, self._model.style)
+        else:
+            unseen = _news(asked)
+        shown = _short_ids((*(before.messages if before else ()), *unseen))
         request = Request(
             shown,
             tools=body.tool_specs(),
@@ -76,9 +100,9 @@ class Chat:
             temperature=body.temperature,
             seed=body.seed,
         )
-        episode = (_continued(asked) or new_id("ep")) if mode == "on" else None
+        episode = before.id if before else new_id("ep") if mode == "on" else None
         self._metrics.chat_stage_seconds.labels("recall").observe(time.time() - started_at)
-        return Turn(episode, mode, request, asked, recall, constitution, started_at)
+        return Turn(episode, mode, request, asked, unseen, before, recall, constitution, started_at)
 
     async def complete(self, turn: Turn) -> tuple[Reply, ...]:
         """All answers; the first is recorded before they are returned. Raises ModelError, BadInput."""
@@ -144,42 +168,64 @@ class Chat:
         await asyncio.to_thread(self._core.memory.record, episode, principal=self._identity.principal)
 
     def _episode(self, turn: Turn, episode_id: str, reply: Reply, usage: Usage) -> Episode:
+        answer = replace(reply.message, kind="act" if reply.message.tool_calls else "answer")
+        # Ids as the client knows them, so that its next request can be matched.
+        messages = (*(turn.before.messages if turn.before else ()), *turn.unseen, answer)
+        n_calls = len(reply.message.tool_calls)
+        if turn.before is not None:
+            return replace(
+                turn.before,
+                messages=messages,
+                usage=turn.before.usage + usage,
+                steps=turn.before.steps + n_calls,
+                ended_at=time.time(),
+            )
         task = next((m.text for m in turn.asked if m.role == "user"), "")
-        digest = hashlib.sha256(f"{WORLD}\0{task}".encode()).hexdigest()[:16]
-        kind = "act" if reply.message.tool_calls else "answer"
-        answer = replace(reply.message, kind=kind)
-        base, _, adapter = self._model.name.partition("+")
+        task_id = f"{WORLD}-{hashlib.sha256(f'{WORLD}/{task}'.encode()).hexdigest()[:16]}"
+        name, _, adapter = self._model.name.partition("+")
         return Episode(
             id=episode_id,
             namespace=self._identity.namespace,
-            task_id=f"{WORLD}-{digest}",
+            task_id=task_id,
             task=task,
             world=WORLD,
-            family=turn.recall.query.family or WORLD if turn.recall else WORLD,
-            group=f"{WORLD}-{digest}",
-            messages=(*turn.request.messages, answer),
+            family=(turn.recall.query.family if turn.recall else None) or WORLD,
+            group=task_id,
+            messages=messages,
             outcome="unknown",
-            recall=turn.recall.record(turn.constitution) if turn.recall else None,
-            model=base,
+            recall=turn.record,
+            model=name,
             adapter=adapter or None,
             prompt_version=PROMPT_VERSION,
-            constitution_version=turn.constitution.version if turn.constitution else None,
+            constitution_version=turn.constitution_version,
             seed=turn.request.seed or 0,
             usage=usage,
-            steps=len(reply.message.tool_calls),
+            steps=n_calls,
             started_at=turn.started_at,
             ended_at=time.time(),
             principal=self._identity.principal,
         )
 
+    async def _continued(self, asked: Sequence[Message]) -> Episode | None:
+        """The episode whose tool calls these messages answer, if the conversation is still the same."""
+        found = [match for m in asked if (match := _OUR_CALL.fullmatch(m.tool_call_id or ""))]
+        if not found:
+            return None
+        try:
+            kept = await asyncio.to_thread(
+                self._core.memory.episode, self._identity.namespace, f"ep_{found[-1][1]}"
+            )
+        except NotFound:
+            return None
+        calls = {call.id for call in kept.messages[-1].tool_calls}
+        answered = {m.tool_call_id for m in _news(asked)}
+        return kept if calls and calls <= answered else None
 
-def _continued(asked: Sequence[Message]) -> str | None:
-    """The episode whose tool calls these messages answer."""
-    for message in reversed(asked):
-        found = _OUR_CALL.fullmatch(message.tool_call_id or "")
-        if found:
-            return f"ep_{found[1]}"
-    return None
+
+def _news(asked: Sequence[Message]) -> tuple[Message, ...]:
+    """What the client adds after the last answer it was given."""
+    last = max((i for i, message in enumerate(asked) if message.role == "assistant"), default=-1)
+    return tuple(asked[last + 1 :])
 
 
 def _short_ids(asked: Sequence[Message]) -> tuple[Message, ...]:

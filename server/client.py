@@ -1,4 +1,4 @@
-"""The server's own client: what the command line and the demo speak through. Plain HTTP, as any other client."""
+"""The client of the command line and the demo: plain HTTP, as any other."""
 
 from __future__ import annotations
 
@@ -103,7 +103,9 @@ class Client:
         return response
 
     def _unreachable(self, error: httpx.HTTPError) -> ApiError:
-        return ApiError(f"no answer from {self._http.base_url}: {error}. Is the server running? `apprentice serve`")
+        return ApiError(
+            f"no answer from {self._http.base_url}: {error}. Is the server running? `apprentice serve`"
+        )
 
 
 def _present(params: Mapping[str, object]) -> dict[str, Any]:

@@ -17,9 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from memory.core import Memory
-
 from memory.codec import from_json
+from memory.core import Memory
 from memory.errors import DistillError
 from memory.types import Json
 from server.jobs import JobRun

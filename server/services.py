@@ -11,9 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memory.core import Memory
-
 from agent.opening import AgentSettings
+from memory.core import Memory
 from server.auth import Keys
 from server.errors import NotReady
 from server.jobs import Jobs

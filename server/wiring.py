@@ -74,9 +74,8 @@ class _Opener:
 
     def _open_core(self) -> Core:
         """Imports that take seconds and files that may need repair; runs in a thread."""
-        from memory.core import Memory  # imports SQL and the index
-
         from distill.registry import Registry  # imports torch
+        from memory.core import Memory  # imports SQL and the index
         from memory.encoder import open_encoder  # may import torch
         from server.models import Models
         from server.worlds import Worlds, load_tools

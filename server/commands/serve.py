@@ -28,7 +28,7 @@ def serve(
     model: Annotated[str | None, typer.Option(help="Model of tasks and chats that name none.")] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
-    """Serve the API. Other settings: environment variables APPRENTICE_…, see `apprentice settings`."""
+    """Serve the API. Other settings are environment variables, see `apprentice settings`."""
     # Before torch is imported: more threads an operation slow small models down, many times on a busy machine.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
