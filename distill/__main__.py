@@ -14,6 +14,7 @@ import sys
 import threading
 from pathlib import Path
 
+from distill.prepare import prepare
 from distill.progress import Cancelled, Progress
 from distill.spec import read_job
 from memory.errors import ApprenticeError
@@ -33,10 +34,11 @@ def main(folder: Path) -> int:
     progress = Progress(folder / "progress.jsonl")
     try:
         form = read_job(folder)
-        # Ten seconds of imports: the signals above must already be heard by then.
-        from distill.job import run_job
+        prepared = prepare(form, folder, progress)
+        # Ten seconds of imports, which a job that is refused need not wait for.
+        from distill.job import Job, run_job
 
-        _report(folder, run_job(form, folder, progress, stop.is_set))
+        _report(folder, run_job(Job(form, prepared, folder, progress, stop.is_set)))
     except Cancelled as error:
         progress.tell("cancelled", 0, 1, str(error))
         _report(folder, {"error": str(error), "cancelled": True})

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from distill.types import Rejected
-from memory.codec import from_json
-from memory.errors import DistillError
-from memory.types import TRUST, Episode, EpisodeOrigin, Item, Json
+from memory import bundle
+from memory.errors import BadInput, DistillError
+from memory.types import TRUST, Episode, EpisodeOrigin
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +19,9 @@ class Bundle:
     namespace: str
     episodes: tuple[Episode, ...]
     trust: Mapping[str, int]
-    """Item id to its lowest trust, see `memory.types.TRUST`."""
+    """By item id, see `memory.types.TRUST`."""
+    encoder: str = ""
+    """Generation of the vectors that memory searched with."""
 
     @property
     def task_ids(self) -> frozenset[str]:
@@ -52,16 +53,18 @@ class Admission:
 
 
 def read_bundle(folder: Path, namespace: str) -> Bundle:
-    """Read what `Memory.export` wrote. Raises DistillError on a missing or malformed file."""
-    episodes = [from_json(Episode, line) for line in _lines(folder / "episodes.jsonl")]
-    trust: dict[str, int] = {}
-    for line in _lines(folder / "items.jsonl"):
-        item = from_json(Item, line)
-        trust[item.id] = min(item.trust, trust.get(item.id, item.trust))
-    mine = sorted((e for e in episodes if e.namespace == namespace), key=lambda e: e.id)
-    if not mine:
-        raise DistillError(f"the bundle {str(folder)!r} holds no episode of namespace {namespace!r}")
-    return Bundle(namespace, tuple(mine), trust)
+    """Read what `Memory.export` wrote. Raises DistillError when it is broken, changed or another's."""
+    try:
+        found = bundle.read(folder)
+    except BadInput as error:
+        raise DistillError(f"{error}; export it again") from error
+    if found.manifest.namespace != namespace:
+        raise DistillError(f"the bundle is of namespace {found.manifest.namespace!r}, not {namespace!r}")
+    if not found.episodes:
+        raise DistillError(f"the bundle {str(folder)!r} holds no episode")
+    trust = {item.id: item.trust for item in found.items}
+    episodes = tuple(sorted(found.episodes, key=lambda episode: episode.id))
+    return Bundle(namespace, episodes, trust, found.manifest.encoder)
 
 
 def shown_items(episode: Episode) -> tuple[str, ...]:
@@ -73,18 +76,8 @@ def shown_items(episode: Episode) -> tuple[str, ...]:
     return (*items, *(principle.partition("@")[0] for principle in record.constitution))
 
 
-def admit(bundle: Bundle, admission: Admission) -> tuple[tuple[Episode, ...], tuple[Rejected, ...]]:
+def admit(source: Bundle, admission: Admission) -> tuple[tuple[Episode, ...], tuple[Rejected, ...]]:
     """The episodes that may teach, and the others with the reason."""
-    reasons = {episode.id: admission.refusal(episode, bundle.trust) for episode in bundle.episodes}
-    admitted = tuple(episode for episode in bundle.episodes if reasons[episode.id] is None)
+    reasons = {episode.id: admission.refusal(episode, source.trust) for episode in source.episodes}
+    admitted = tuple(episode for episode in source.episodes if reasons[episode.id] is None)
     return admitted, tuple(Rejected(id_, reason) for id_, reason in reasons.items() if reason is not None)
-
-
-def _lines(path: Path) -> list[Json]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise DistillError(
-            f"the bundle file {str(path)!r} cannot be read: {error}; export it again"
-        ) from error

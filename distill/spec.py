@@ -52,8 +52,8 @@ class JobForm(_Form):
     suites: tuple[SuiteForm, ...] = ()
     seeds: tuple[int, ...] = (0,)
     """Each draws its own tasks for every suite."""
-    encoder: str = "minilm"
-    """For the arms with memory; should be the one that memory was made with."""
+    encoder: str | None = None
+    """For the arms with memory; left out, the bundled one whose vectors the bundle holds."""
     tolerance: float = Field(default=0.1, ge=0, le=1)
     """How much success a retain suite may lose."""
     min_trust: int = Field(default=TRUST["reflection"], ge=0, le=TRUST["operator"])

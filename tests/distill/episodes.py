@@ -1,12 +1,12 @@
 """Episodes of the kind the loop leaves, made by hand."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from hypothesis import strategies as st
 
-from memory.codec import to_json
+from memory import bundle
+from memory.encoder import HashEncoder
 from memory.types import (
     Episode,
     Item,
@@ -87,12 +87,9 @@ def make_item(id_: str, trust: int = 1) -> Item:
 
 
 def write_bundle(folder: Path, episodes: Sequence[Episode], items: Sequence[Item] = ()) -> Path:
-    """The part of an export that distillation reads."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, values in (("episodes", episodes), ("items", items)):
-        text = "".join(json.dumps(to_json(value)) + "\n" for value in values)
-        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
-    return folder
+    """A bundle as `Memory.export` writes it."""
+    manifest = bundle.Manifest(bundle.FORMAT, NAMESPACE, HashEncoder().generation, 512, 0, 0, 1, 0.0, {})
+    return bundle.write(folder, manifest, items, episodes, {})
 
 
 marks = st.lists(st.sampled_from([True, False, None]), min_size=1, max_size=6)

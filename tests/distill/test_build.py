@@ -177,7 +177,7 @@ class TestRefusals:
             make_episode("gone", shown=["revoked"]),
             replace(make_episode("dream"), origin="imagined"),
         ]
-        folder = write_bundle(tmp_path, episodes, [make_item("own", 1), make_item("web", 0)])
+        folder = write_bundle(tmp_path / "bundle", episodes, [make_item("own", 1), make_item("web", 0)])
         dataset = build(recipe_named("step"), read_bundle(folder, NAMESPACE), 0)
         assert dataset.episodes == ("fine",)
         reasons = {r.episode: r.reason for r in dataset.rejected}
@@ -187,7 +187,9 @@ class TestRefusals:
 
     def test_a_lower_bar_lets_them_in(self, tmp_path: Path) -> None:
         """When the owner says so."""
-        folder = write_bundle(tmp_path, [make_episode("web", shown=["web"])], [make_item("web", 0)])
+        folder = write_bundle(
+            tmp_path / "bundle", [make_episode("web", shown=["web"])], [make_item("web", 0)]
+        )
         admission = Admission(min_trust=0)
         dataset = build(recipe_named("step"), read_bundle(folder, NAMESPACE), 0, admission)
         assert dataset.episodes == ("web",)
@@ -220,9 +222,15 @@ class TestRefusals:
         with pytest.raises(DistillError, match="internalise"):
             recipe_named("alchemy")
 
+    def test_a_bundle_of_another_namespace_is_refused(self, tmp_path: Path) -> None:
+        """Nobody learns from what is not theirs."""
+        folder = write_bundle(tmp_path / "bundle", [make_episode("e1")])
+        with pytest.raises(DistillError, match="namespace 'home'"):
+            read_bundle(folder, "office")
+
     def test_a_broken_bundle_is_an_error(self, tmp_path: Path) -> None:
-        """Half a line of JSON names the file."""
-        folder = write_bundle(tmp_path, [make_episode("e1")])
+        """A file that was changed after the export is named."""
+        folder = write_bundle(tmp_path / "bundle", [make_episode("e1")])
         (folder / "episodes.jsonl").write_text('{"id": "e1"', encoding="utf-8")
         with pytest.raises(DistillError, match=r"episodes\.jsonl"):
             read_bundle(folder, NAMESPACE)

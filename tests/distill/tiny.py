@@ -26,11 +26,17 @@ TEMPLATE = (
 
 
 def make_folder(
-    folder: Path, *, seed: int = 0, hidden: int = 32, layers: int = 2, context: int = 256
+    folder: Path,
+    *,
+    seed: int = 0,
+    hidden: int = 32,
+    layers: int = 2,
+    context: int = 256,
+    words: str = WORDS,
 ) -> Path:
     """Write config, weights, tokenizer, template, `apprentice.json`; a seed gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    vocabulary = {word: index for index, word in enumerate(dict.fromkeys((*SPECIALS, *WORDS.split())))}
+    vocabulary = {word: index for index, word in enumerate(dict.fromkeys((*SPECIALS, *words.split())))}
     raw = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
     raw.pre_tokenizer = WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(
