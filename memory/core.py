@@ -133,9 +133,10 @@ class Memory(Library):
         if idempotency_key is not None:
             check_name("the idempotency key", idempotency_key)
         vectors = self._encoder.items([draft.text for draft in drafts])
+        near = self._recaller.near(namespace, drafts, vectors)
         candidates = [
-            Candidate(draft, vector, uuid4().hex, self._recaller.near(namespace, draft, vector))
-            for draft, vector in zip(drafts, vectors, strict=True)
+            Candidate(draft, vector, uuid4().hex, ids)
+            for draft, vector, ids in zip(drafts, vectors, near, strict=True)
         ]
         request = request_hash(channel, drafts)
         return self._store.write(

@@ -13,13 +13,10 @@ from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from memory.entry import Vector
+from memory.entry import Matrix, Vector
 from memory.errors import EncoderError
 from memory.words import content_words
-
-Matrix = NDArray[np.float32]
 
 CACHE_SIZE = 4096
 BATCH = 32

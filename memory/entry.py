@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from memory.types import Item, ItemKind
 
 Vector = NDArray[np.float32]
+Matrix = NDArray[np.float32]
 
 RECALLABLE = frozenset({"trial", "active"})
 """Statuses that recall may find; drafts, quarantined and retired items stay in the store alone."""
@@ -60,9 +61,19 @@ def digest_of(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
+def cosines(matrix: Matrix, vector: Vector) -> NDArray[np.float64]:
+    """Cosines (n,) of unit vectors (n, d) with one (d,), in float64.
+
+    Each row is added up by itself in one fixed order: its company does not matter, as in a matrix product.
+    """
+    products: NDArray[np.float64] = matrix.astype(np.float64) * vector.astype(np.float64)  # (n, d)
+    sums: NDArray[np.float64] = np.add.reduce(products, axis=1)
+    return sums
+
+
 def cosine(one: Vector, other: Vector) -> float:
-    """Cosine of two unit vectors (d,), added up in float64 in one fixed order."""
-    return float(np.add.reduce(one.astype(np.float64) * other.astype(np.float64)))
+    """Cosine of two unit vectors (d,)."""
+    return float(cosines(one.reshape(1, -1), other)[0])
 
 
 def from_blob(data: bytes) -> Vector:

@@ -19,7 +19,7 @@ import faiss as _typed_faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from memory.entry import Entry, Found, Vector, cosine
+from memory.entry import Entry, Found, Matrix, Vector, cosines
 from memory.types import ItemKind
 from memory.words import content_words
 
@@ -35,14 +35,15 @@ _KINDS: dict[ItemKind, int] = {kind: code for code, kind in enumerate(get_args(I
 _COLUMNS = np.dtype([("alive", "?"), ("dense", "?"), ("kind", "i2"), ("family", "i4"), ("length", "i4")])
 
 Mask = NDArray[np.bool_]
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One question to a shelf."""
 
-    vector: Vector | None
-    """(d,) float32, unit length; None asks by words alone."""
+    vector: Vector
+    """(d,) float32, unit length."""
     text: str
     kinds: tuple[ItemKind, ...]
     family: str | None
@@ -96,29 +97,38 @@ class Shelf:
 
     def search(self, ask: Ask) -> list[Found]:
         """The best of each ranker, in no order."""
-        mask = self._visible(ask)
+        mask = self._visible(ask.kinds, ask.family)
         lexical, coverage = self._bm25(content_words(ask.text), mask)
-        rows = set(self._best_by_words(lexical, ask.n))
-        if ask.vector is not None:
-            rows.update(self._best_by_vector(ask.vector, mask, ask.n))
+        rows = set(self._best(np.flatnonzero(lexical > 0.0), lexical[lexical > 0.0], ask.n))
+        rows.update(self._best_by_vector(ask.vector, mask, ask.n))
+        order = np.array(sorted(rows), dtype=np.int64)
+        cosines = self._cosines(order, ask.vector)
+        dense = self._columns["dense"][order]
         return [
             Found(
                 id=self._entries[row].id,
-                dense=self._cosine(row, ask.vector),
+                dense=float(cosines[place]) if dense[place] else None,
                 lexical=float(lexical[row]) if lexical[row] > 0.0 else None,
                 coverage=float(coverage[row]),
-                vector=self._vector(row),
+                vector=self._matrix()[row].copy() if dense[place] else None,
             )
-            for row in sorted(rows)
+            for place, row in enumerate(order)
         ]
 
-    def known_vectors(self) -> tuple[list[str], NDArray[np.float32]]:
+    def near(self, vector: Vector, kind: ItemKind, family: str | None, *, least: float, n: int) -> list[str]:
+        """Ids of at most `n` items of a kind with a cosine of about `least` or more, nearest first."""
+        mask = self._visible((kind,), family) & self._columns["dense"][: len(self._entries)]
+        n = min(n, int(mask.sum()))
+        if not n:
+            return []
+        scores, rows = self._proposed(vector, mask, n)
+        return [self._entries[row].id for row, score in zip(rows, scores, strict=True) if score >= least]
+
+    def known_vectors(self) -> tuple[list[str], Matrix]:
         """Text digests and their vectors (n, d), of living rows."""
-        rows = [row for row in self._rows.values() if self._columns["dense"][row]]
-        matrix = np.zeros((len(rows), self._dim), dtype=np.float32)
-        for place, row in enumerate(rows):
-            matrix[place] = self._vectors.reconstruct(row)
-        return [self._entries[row].digest for row in rows], matrix
+        rows = np.array(list(self._rows.values()), dtype=np.int64)
+        rows = rows[self._columns["dense"][rows]]
+        return [self._entries[row].digest for row in rows], self._matrix()[rows]
 
     def _append(self, entry: Entry) -> None:
         row = len(self._entries)
@@ -140,12 +150,13 @@ class Shelf:
             wider[: len(self._columns)] = self._columns
             self._columns = wider
 
-    def _visible(self, ask: Ask) -> Mask:
+    def _visible(self, kinds: Iterable[ItemKind], family: str | None) -> Mask:
         columns = self._columns[: len(self._entries)]
-        kinds = np.isin(columns["kind"], [_KINDS[kind] for kind in ask.kinds])
-        family = self._families.get(ask.family, -1) if ask.family is not None else -1
-        near = (columns["family"] == -1) | (columns["family"] == family)
-        mask: Mask = columns["alive"] & kinds & near
+        wanted = np.zeros(len(_KINDS), dtype=np.bool_)
+        wanted[[_KINDS[kind] for kind in kinds]] = True
+        code = self._families.get(family, -1) if family is not None else -1
+        near = (columns["family"] == -1) | (columns["family"] == code)
+        mask: Mask = columns["alive"] & wanted[columns["kind"]] & near
         return mask
 
     def _bm25(self, words: Sequence[str], mask: Mask) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -171,52 +182,55 @@ class Shelf:
                 covered[rows] += idf
         return scores, covered / total if total else covered
 
-    def _best_by_words(self, scores: NDArray[np.float64], n: int) -> list[int]:
-        matching = np.flatnonzero(scores > 0.0)
-        if len(matching) > n:
-            least = np.partition(scores[matching], -n)[-n]
-            matching = matching[scores[matching] >= least]
-        return sorted((int(row) for row in matching), key=lambda row: (-scores[row], self._entries[row].id))[
-            :n
-        ]
+    def _best(self, rows: Rows, scores: NDArray[np.float64], n: int) -> list[int]:
+        """The `n` rows of highest score, ties by id: the order of rows must not decide."""
+        if len(rows) > n:
+            enough = scores >= np.partition(scores, -n)[-n]
+            rows, scores = rows[enough], scores[enough]
+        ranked = sorted(zip((-scores).tolist(), rows.tolist(), strict=True), key=self._by_score_and_id)
+        return [row for _, row in ranked[:n]]
+
+    def _by_score_and_id(self, pair: tuple[float, int]) -> tuple[float, str]:
+        return pair[0], self._entries[pair[1]].id
 
     def _best_by_vector(self, vector: Vector, mask: Mask, n: int) -> list[int]:
         wanted = mask & self._columns["dense"][: len(mask)]
         n_wanted = int(wanted.sum())
-        n_asked = min(n_wanted, n + 16)
-        bits = np.packbits(wanted, bitorder="little")
+        n_asked = min(n_wanted, 2 * n)
         while n_asked:
-            only = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
-            near, rows = self._vectors.search(
-                vector.reshape(1, -1), n_asked, params=only
-            )  # (1, n_asked) each
-            exact = {int(row): self._cosine(int(row), vector) or 0.0 for row in rows[0] if row >= 0}
-            best = sorted(exact, key=lambda row: (-exact[row], self._entries[row].id))[:n]
-            if n_asked == n_wanted or exact[best[-1]] > float(near[0, -1]) + MARGIN:
-                return best
+            near, rows = self._proposed(vector, wanted, n_asked)
+            exact = self._cosines(rows, vector)
+            if n_asked == n_wanted or np.partition(exact, -n)[-n] > float(near[-1]) + MARGIN:
+                return self._best(rows, exact, n)
             n_asked = min(n_wanted, 4 * n_asked)
         return []
 
-    def _cosine(self, row: int, vector: Vector | None) -> float | None:
-        own = self._vector(row)
-        return None if own is None or vector is None else cosine(own, vector)
+    def _proposed(self, vector: Vector, mask: Mask, n: int) -> tuple[NDArray[np.float32], Rows]:
+        only = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little")))
+        scores, rows = self._vectors.search(vector.reshape(1, -1), n, params=only)  # (1, n) each
+        return scores[0], rows[0]
 
-    def _vector(self, row: int) -> Vector | None:
-        if not self._columns["dense"][row]:
-            return None
-        vector: Vector = self._vectors.reconstruct(row)
-        return vector
+    def _cosines(self, rows: Rows, vector: Vector) -> NDArray[np.float64]:
+        return cosines(self._matrix()[rows], vector)
+
+    def _matrix(self) -> Matrix:
+        """FAISS's own storage (n, d), not copied; valid until something is added."""
+        n = self._vectors.ntotal
+        if not n:
+            return np.zeros((0, self._dim), dtype=np.float32)
+        matrix: Matrix = faiss.rev_swig_ptr(self._vectors.get_xb(), n * self._dim).reshape(n, self._dim)
+        return matrix
 
 
-def write_vectors(path: Path, matrix: NDArray[np.float32]) -> None:
+def write_vectors(path: Path, matrix: Matrix) -> None:
     """Vectors (n, d) as a FAISS file."""
     index = faiss.IndexFlatIP(matrix.shape[1])
     index.add(matrix)
     faiss.write_index(index, str(path))
 
 
-def read_vectors(path: Path) -> NDArray[np.float32]:
+def read_vectors(path: Path) -> Matrix:
     """Vectors (n, d) of a FAISS file. Raises RuntimeError on one that FAISS cannot read."""
     index = faiss.read_index(str(path))
-    matrix: NDArray[np.float32] = index.reconstruct_n(0, index.ntotal)
+    matrix: Matrix = index.reconstruct_n(0, index.ntotal)
     return matrix

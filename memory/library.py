@@ -58,10 +58,13 @@ class Library:
         after: str | None = None,
         task_id: str | None = None,
         family: str | None = None,
+        newest: bool = False,
     ) -> tuple[Episode, ...]:
-        """A page of episodes, oldest first, from the one after the id `after`."""
+        """A page of episodes from the one after the id `after`, oldest first or `newest` first."""
         with self._store.read() as reader:
-            return reader.episodes(namespace, limit=limit, after=after, task_id=task_id, family=family)
+            return reader.episodes(
+                namespace, limit=limit, after=after, task_id=task_id, family=family, newest=newest
+            )
 
     def log(self, namespace: str, *, after: int = 0, limit: int = 1000) -> tuple[LogEntry, ...]:
         """A page of the namespace's log, oldest first, from the entry after seq `after`."""

@@ -17,7 +17,7 @@ from memory.value import prior_mean, shrunken
 class RecallSettings:
     """How recall weighs; the defaults are those of the literature where it has any."""
 
-    pool: int = 48
+    pool: int = 32
     """Candidates from each ranker."""
     rrf_k: float = 60.0
     """Cormack et al. 2009, Reciprocal Rank Fusion, §2."""

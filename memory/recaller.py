@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from memory.admission import TWIN_COSINE, check_name
@@ -96,12 +96,18 @@ class Recaller:
             return None
         return self._encoder.query(record.query.text)
 
-    def near(self, namespace: str, draft: Draft, vector: Vector) -> tuple[str, ...]:
-        """Ids of items whose vectors are so near that they may say the same, nearest first."""
-        ask = Ask(vector, "", (draft.kind,), draft.family, N_TWINS)
-        found = self._shelves.look(namespace, lambda shelf, _reader, _seq: shelf.search(ask))
-        near = [(-one.dense, one.id) for one in found if one.dense is not None and one.dense >= TWIN_COSINE]
-        return tuple(id_ for _, id_ in sorted(near))
+    def near(
+        self, namespace: str, drafts: Sequence[Draft], vectors: Sequence[Vector]
+    ) -> list[tuple[str, ...]]:
+        """For each draft the ids of items whose vectors are so near that they may say the same."""
+
+        def use(shelf: Shelf, _reader: Reader, _seq: int) -> list[tuple[str, ...]]:
+            return [
+                tuple(shelf.near(vector, draft.kind, draft.family, least=TWIN_COSINE, n=N_TWINS))
+                for draft, vector in zip(drafts, vectors, strict=True)
+            ]
+
+        return self._shelves.look(namespace, use)
 
     def _ask(self, query: Query, vector: Vector) -> Ask:
         return Ask(vector, query.text, query.kinds, query.family, self._settings.pool)

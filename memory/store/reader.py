@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, false, func, select, text
+from sqlalchemy import ColumnElement, Connection, bindparam, false, func, select, text
 
 from memory.entry import RECALLABLE, Vector, from_blob
 from memory.errors import NotFound
@@ -31,6 +31,20 @@ from memory.words import searchable
 
 MANY = 1000
 """More names than this are not worth sending: everything is read instead."""
+
+# Asked by every recall or write; building a statement costs more than running it.
+_ITEM = select(ITEM).where(ITEM.c.namespace == bindparam("namespace"), ITEM.c.id == bindparam("id"))
+_ITEMS = select(ITEM).where(
+    ITEM.c.namespace == bindparam("namespace"), ITEM.c.id.in_(bindparam("ids", expanding=True))
+)
+_SAME = (
+    select(ITEM)
+    .where(ITEM.c.namespace == bindparam("namespace"), ITEM.c.dedupe == bindparam("dedupe"))
+    .where(ITEM.c.status != "retired", ITEM.c.valid_to.is_(None) | (ITEM.c.valid_to > bindparam("at")))
+    .order_by(ITEM.c.key)
+    .limit(1)
+)
+_HEAD = select(func.max(LOG.c.seq)).where(LOG.c.namespace == bindparam("namespace"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +77,7 @@ class Reader:
 
     def find(self, namespace: str, item_id: str) -> Item | None:
         """One item, or None."""
-        query = select(ITEM).where(ITEM.c.namespace == namespace, ITEM.c.id == item_id)
-        row = self._connection.execute(query).first()
+        row = self._connection.execute(_ITEM, {"namespace": namespace, "id": item_id}).first()
         return None if row is None else item_of(row)
 
     def item(self, namespace: str, item_id: str) -> Item:
@@ -76,8 +89,8 @@ class Reader:
 
     def items_by_id(self, namespace: str, ids: Sequence[str]) -> dict[str, Item]:
         """Those of the ids that exist."""
-        query = select(ITEM).where(ITEM.c.namespace == namespace, ITEM.c.id.in_(ids))
-        return {row.id: item_of(row) for row in self._connection.execute(query)}
+        rows = self._connection.execute(_ITEMS, {"namespace": namespace, "ids": list(ids)})
+        return {row.id: item_of(row) for row in rows}
 
     def items(
         self,
@@ -103,14 +116,8 @@ class Reader:
 
     def same(self, namespace: str, dedupe: str, at: float) -> Item | None:
         """The oldest item that says the same and is neither retired nor over."""
-        query = (
-            select(ITEM)
-            .where(ITEM.c.namespace == namespace, ITEM.c.dedupe == dedupe, ITEM.c.status != "retired")
-            .where(ITEM.c.valid_to.is_(None) | (ITEM.c.valid_to > at))
-            .order_by(ITEM.c.key)
-            .limit(1)
-        )
-        row = self._connection.execute(query).first()
+        asked = {"namespace": namespace, "dedupe": dedupe, "at": at}
+        row = self._connection.execute(_SAME, asked).first()
         return None if row is None else item_of(row)
 
     def principles(self, namespace: str) -> tuple[Item, ...]:
@@ -124,8 +131,7 @@ class Reader:
 
     def head(self, namespace: str) -> int:
         """Position of the namespace's newest log row; 0 when it has none."""
-        query = select(func.max(LOG.c.seq)).where(LOG.c.namespace == namespace)
-        return self._connection.execute(query).scalar() or 0
+        return self._connection.execute(_HEAD, {"namespace": namespace}).scalar() or 0
 
     def changed(self, namespace: str, after: int) -> tuple[frozenset[str], bool]:
         """Ids of items whose entry may have changed since, and whether vectors were made anew."""
@@ -207,14 +213,17 @@ class Reader:
         after: str | None,
         task_id: str | None,
         family: str | None,
+        newest: bool = False,
     ) -> tuple[Episode, ...]:
-        """A page of episodes, oldest first."""
-        query = select(EPISODE).where(EPISODE.c.namespace == namespace).order_by(EPISODE.c.key).limit(limit)
+        """A page of episodes, oldest first, or newest first."""
+        order = EPISODE.c.key.desc() if newest else EPISODE.c.key.asc()
+        query = select(EPISODE).where(EPISODE.c.namespace == namespace).order_by(order).limit(limit)
         for column, wanted in ((EPISODE.c.task_id, task_id), (EPISODE.c.family, family)):
             if wanted is not None:
                 query = query.where(column == wanted)
         if after is not None:
-            query = query.where(EPISODE.c.key > self._key(EPISODE.c.key, namespace, EPISODE.c.id, after))
+            key = self._key(EPISODE.c.key, namespace, EPISODE.c.id, after)
+            query = query.where(EPISODE.c.key < key if newest else EPISODE.c.key > key)
         return tuple(episode_of(row) for row in self._connection.execute(query))
 
     def attempts(self, namespace: str, task_id: str, until: int) -> frozenset[str]:

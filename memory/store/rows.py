@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any, cast
 
 from sqlalchemy import Row
@@ -56,6 +57,8 @@ _PLAIN = (
     "pinned",
 )
 
+_plain = attrgetter(*_PLAIN)
+
 
 def space_of(namespace: str) -> str:
     """The namespace as one full-text word."""
@@ -77,9 +80,8 @@ def item_values(item: Item, seq: int) -> dict[str, object]:
 
 def item_of(row: AnyRow) -> Item:
     """The item of an ITEM row."""
-    plain = {name: getattr(row, name) for name in _PLAIN}
     return Item(
-        **plain,
+        **dict(zip(_PLAIN, _plain(row), strict=True)),
         body=body_of(row.kind, row.body),
         lineage=loads(Lineage, row.lineage),
         utility=loads(Utility, row.utility),

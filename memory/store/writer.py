@@ -26,6 +26,12 @@ from memory.store.rows import (
 from memory.types import Episode, Item, Json, Utility
 from memory.words import searchable
 
+# Run by every write; building a statement costs more than running it.
+_LAST = select(LOG.c.seq, LOG.c.hash).order_by(LOG.c.seq.desc()).limit(1)
+_ADD_LOG, _ADD_ITEM = insert(LOG), insert(ITEM)
+_ADD_VECTOR = upsert(VECTOR).on_conflict_do_nothing()
+_ADD_WORDS = text("INSERT INTO item_fts (rowid, space, words) VALUES (:key, :space, :words)")
+
 
 class Writer(Reader):
     """A reader that may also write; handed to operations by `Store.write`."""
@@ -43,8 +49,7 @@ class Writer(Reader):
         after: Json = None,
     ) -> int:
         """Add a row to the log; its seq is one more than the last, which only this transaction can see."""
-        query = select(LOG.c.seq, LOG.c.hash).order_by(LOG.c.seq.desc()).limit(1)
-        last = self._connection.execute(query).first()
+        last = self._connection.execute(_LAST).first()
         seq = last.seq + 1 if last else 1
         values: dict[str, object] = {
             "seq": seq,
@@ -58,13 +63,13 @@ class Writer(Reader):
             "after": canonical(after),
         }
         values["hash"] = chained(last.hash if last else "", values)
-        self._connection.execute(insert(LOG), values)
+        self._connection.execute(_ADD_LOG, values)
         return int(seq)
 
     def add_item(self, item: Item, vector: Vector | None, encoder: str, principal: str, op: str) -> None:
         """A new item with its full-text row, vector and log row."""
         seq = self._log_item(item, None, principal, op)
-        added = self._connection.execute(insert(ITEM), item_values(item, seq))
+        added = self._connection.execute(_ADD_ITEM, item_values(item, seq))
         key = added.inserted_primary_key[0] if added.inserted_primary_key else None
         self._index_words(key, item)
         if vector is not None:
@@ -167,7 +172,7 @@ class Writer(Reader):
             for of, vector in vectors.items()
         ]
         if rows:
-            self._connection.execute(upsert(VECTOR).on_conflict_do_nothing(), rows)
+            self._connection.execute(_ADD_VECTOR, rows)
 
     def integrity(self) -> tuple[str, ...]:
         """What is wrong with the file, its full text, its log; empty when all is well."""
@@ -198,7 +203,7 @@ class Writer(Reader):
         if key is None:
             raise StoreError("the database gave a new item no key")
         self._connection.execute(
-            text("INSERT INTO item_fts (rowid, space, words) VALUES (:key, :space, :words)"),
+            _ADD_WORDS,
             {"key": key, "space": space_of(item.namespace), "words": searchable(item.text)},
         )
 
