@@ -21,14 +21,33 @@ from agent.types import (
     World,
 )
 from memory.codec import from_json, to_json
-from memory.errors import ApprenticeError, BudgetExceeded, ModelError, WorldError
+from memory.errors import (
+    ApprenticeError,
+    BadInput,
+    BudgetExceeded,
+    DiskFull,
+    EncoderError,
+    ModelError,
+    StoreError,
+    TooLarge,
+    WorldError,
+)
 from memory.types import Json, ToolCall
 
 _REVIVED: Mapping[str, type[ApprenticeError]] = {
-    "BudgetExceeded": BudgetExceeded,
-    "ModelError": ModelError,
-    "WorldError": WorldError,
+    kind.__name__: kind
+    for kind in (
+        BadInput,
+        BudgetExceeded,
+        DiskFull,
+        EncoderError,
+        ModelError,
+        StoreError,
+        TooLarge,
+        WorldError,
+    )
 }
+"""What a recorded failure is raised as; others, foreign ones too, are told in the words of their root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +144,7 @@ class Effects:
         self.ended_at = entry["at"]
         if "error" in entry:
             kind, text = entry["error"]
-            raise _REVIVED.get(kind, WorldError)(text)
+            raise _REVIVED.get(kind, ApprenticeError)(text)
         value: dict[str, Any] = entry["value"]
         return value
 
@@ -155,6 +174,5 @@ async def _attempt(do: Callable[[], Awaitable[dict[str, Json]]], limit_s: float 
     except Exception as error:  # noqa: BLE001 - the edge to models, worlds and memory: recorded, then raised as ours
         if limit.expired() and isinstance(error, TimeoutError):
             return {"error": ["BudgetExceeded", f"no seconds are left after {limit_s:g}"]}
-        kind = next((name for name, ours in _REVIVED.items() if isinstance(error, ours)), None)
-        text = str(error) if kind else f"{type(error).__name__}: {error}"
-        return {"error": [kind or "WorldError", text]}
+        kind = type(error).__name__
+        return {"error": [kind, str(error) if kind in _REVIVED else f"{kind}: {error}"]}

@@ -119,8 +119,9 @@ def _patterns(episode: Episode, memory: Memory, settings: AgentSettings) -> tupl
     """Principles that this episode and the recent ones of its family show, this one among the evidence."""
     if settings.mined_episodes < 1 or episode.outcome not in {"success", "failure"}:
         return ()
-    recent = memory.episodes(episode.namespace, family=episode.family, limit=settings.mined_episodes)
-    found = mine.principles([*(e for e in recent if e.id != episode.id), episode])
+    limit = settings.mined_episodes
+    recent = memory.episodes(episode.namespace, family=episode.family, limit=limit, newest=True)
+    found = mine.principles([*(e for e in reversed(recent) if e.id != episode.id), episode])
     return tuple(fresh for draft in found if (fresh := _fresh(draft, episode.id)))
 
 

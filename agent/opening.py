@@ -12,11 +12,8 @@ from memory.core import Memory
 from memory.types import (
     TRUST,
     Channel,
-    Constitution,
     Message,
     Query,
-    Recall,
-    Recalled,
     RecallRecord,
 )
 
@@ -98,7 +95,7 @@ async def open_episode(
     shown = [hit.item for hit in recall.hits] + list(constitution.principles)
     trust = min([base, *(item.trust for item in shown)])
     messages = compose(task, observation, recall, constitution, model.style)
-    return Opening(messages, record(recall, constitution), constitution.version, trust)
+    return Opening(messages, recall.record(constitution), constitution.version, trust)
 
 
 def situation(task: Task, run: Run, settings: AgentSettings) -> Query:
@@ -112,14 +109,3 @@ def situation(task: Task, run: Run, settings: AgentSettings) -> Query:
         drop_rate=settings.drop_rate,
         seed=run.seed,
     )
-
-
-def record(recall: Recall, constitution: Constitution) -> RecallRecord:
-    """What was shown and what was held out, with the chance each had."""
-    items = tuple(
-        Recalled(hit.item.id, hit.item.version, hit.score.total, hit.propensity, shown=hit.kept)
-        for hit in recall.candidates
-        if hit.fate in {"kept", "held_out"}
-    )
-    principles = tuple(f"{item.id}@{item.version}" for item in constitution.principles)
-    return RecallRecord(recall.query, recall.log_seq, recall.encoder, items, principles)

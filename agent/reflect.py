@@ -17,7 +17,7 @@ from agent import mine
 from agent.prompt import LESSONS_SCHEMA, Lesson, parse_reflection, reflection_request
 from agent.types import Model, Request, Style
 from agent.words import content_words, numbered_names
-from memory.errors import ModelError
+from memory.errors import BadInput, ModelError
 from memory.types import (
     CaseBody,
     Draft,
@@ -97,7 +97,7 @@ async def _ask(
         replies = await model.complete(
             Request(messages, schema=schema, max_tokens=max_tokens, seed=episode.seed)
         )
-    except ModelError as error:
+    except (ModelError, BadInput) as error:  # BadInput: e.g. a log too long for a small context
         return (), Usage(), str(error)
     return parse_reflection(replies[0].message.text, episode), replies[0].usage, None
 

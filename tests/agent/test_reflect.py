@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agent.prompt import Lesson
 from agent.reflect import Reflection, is_supported, reflect
 from agent.scripted import ScriptedModel
-from memory.errors import ModelError
+from memory.errors import BadInput, ModelError
 from memory.types import CaseBody, Draft, Episode, Evidence, Message, Outcome, PrincipleBody
 from tests.agent.logs import Line, episode
 
@@ -133,9 +133,10 @@ async def test_unusable_reflection_falls_back_to_the_counters(text: str) -> None
     assert principle.body == PrincipleBody("family", "symbolic", support=1)
 
 
-async def test_model_that_is_down_does_not_stop_learning() -> None:
+@pytest.mark.parametrize("error", [ModelError("down"), BadInput("down")])
+async def test_model_that_cannot_answer_does_not_stop_learning(error: Exception) -> None:
     """The error is told and the counters speak."""
-    reflection = await reflect(episode(LINES), ScriptedModel([ModelError("down")], style="plain"), "plain")
+    reflection = await reflect(episode(LINES), ScriptedModel([error], style="plain"), "plain")
     assert (reflection.error, reflection.source) == ("down", "miner")
     assert case_of(reflection)[1].plan
 
