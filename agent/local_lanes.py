@@ -164,14 +164,18 @@ class Lanes(Cache):
             self._move(self._end, n_rows, 2 * n_columns)
 
     def _move(self, end: int, rows: int, columns: int) -> None:
-        """Copy the open rows so that they end at `end`, in a buffer of the given size."""
+        """Let the open rows end at `end`, in a buffer of the given size."""
         shift = end - self._end
         begin = min(self._starts, default=self._end)
-        old_kv, old_live, old_end = self._kv, self._live, self._end
-        self._kv, self._live = self._allocate(rows, columns)
-        source, target = slice(begin, old_end), slice(begin + shift, end)
-        self._kv[:, :, : self.rows, :, target] = old_kv[:, :, : self.rows, :, source]
-        self._live[: self.rows, target] = old_live[: self.rows, source]
+        source, target = slice(begin, self._end), slice(begin + shift, end)
+        kv = self._kv[:, :, : self.rows, :, source].clone()
+        live = self._live[: self.rows, source].clone()
+        if (rows, columns) == tuple(self._live.shape):
+            self._live[: self.rows] = False
+        else:
+            self._kv, self._live = self._allocate(rows, columns)
+        self._kv[:, :, : self.rows, :, target] = kv
+        self._live[: self.rows, target] = live
         self._starts = [start + shift for start in self._starts]
         self._end = end
 
@@ -184,6 +188,8 @@ class Prefix:
     """`(n,) int64`."""
     kv: torch.Tensor
     """`(layer, 2, head, n, dim)`."""
+    head: bytes
+    """The first tokens, for a quick comparison."""
 
     @property
     def size_bytes(self) -> int:
@@ -202,7 +208,10 @@ class PrefixStore:
         """Keys and values of the longest known beginning of `tokens`, at most all but the last one."""
         wanted = np.asarray(tokens[:-1], dtype=np.int64)
         best, length = None, _USEFUL_PREFIX - 1
+        head = _head(wanted)
         for prefix in self._kept:
+            if prefix.head != head:
+                continue
             common = _common(wanted, prefix.tokens)
             if common > length:
                 best, length = prefix, common
@@ -210,12 +219,22 @@ class PrefixStore:
 
     def put(self, tokens: Sequence[int], kv: torch.Tensor) -> None:
         """Keep a sequence; those it continues are superseded, then the oldest go until the limit holds."""
-        new = Prefix(np.asarray(tokens, dtype=np.int64), kv)
-        self._kept = [old for old in self._kept if _common(new.tokens, old.tokens) < len(old.tokens)]
+        array = np.asarray(tokens, dtype=np.int64)
+        new = Prefix(array, kv, _head(array))
+        self._kept = [old for old in self._kept if old.head != new.head or not _begins(old.tokens, array)]
         self._kept.append(new)
         total = sum(prefix.size_bytes for prefix in self._kept)
         while self._kept and total > self._limit_bytes:
             total -= self._kept.pop(0).size_bytes
+
+
+def _head(tokens: np.ndarray) -> bytes:
+    """The first tokens, compared before all others."""
+    return tokens[:_USEFUL_PREFIX].tobytes()
+
+
+def _begins(old: np.ndarray, new: np.ndarray) -> bool:
+    return len(old) <= len(new) and old[-1] == new[len(old) - 1] and np.array_equal(old, new[: len(old)])
 
 
 def _common(left: np.ndarray, right: np.ndarray) -> int:
