@@ -56,8 +56,9 @@ class Simulation:
 
     def opening(self) -> str:
         """What is seen on arrival."""
-        rooms = " ".join(f"{room}: {', '.join(places)}." for room, places in self.site.rooms)
-        return f"you are at {self.site.name}. {rooms}"
+        places = " ".join(self.site.storage)
+        machines = " ".join(place for place in self.site.listing if place not in self.site.storage)
+        return f"you are at {self.site.name}. places: {places}. machines: {machines}."
 
     def step(self, command: str) -> Observation:
         """Do one command. What cannot be understood or done answers `nothing happens.` with ok False."""
@@ -134,7 +135,7 @@ class Simulation:
         if self.site.rules.close and left_open:
             return self._broke("close things before you go.")
         state.at = place
-        return Observation(self._scene(), ok=True)
+        return Observation(f"{self.site.room_of(place)}: {self._scene()}", ok=True)
 
     def _open(self, place: str) -> Observation:
         if place != self.state.at or not self._shut(place):

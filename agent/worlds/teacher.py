@@ -110,7 +110,7 @@ class Teacher:
             return f"{thing} is here.", f"take {thing} from {at}"
         home = self.seen.get(thing) or self.known.homes.get(thing)
         if home and (thing in self.seen or home not in self.searched):
-            thought = f"{thing} is {self.sim.site.domain.preposition(home)} {home}."
+            thought = f"{thing} is at {home}."
             return thought, f"open {home}" if at == home else f"go to {home}"
         thought = f"where is {thing}?"
         if at and at in self.sim.site.storage and self._shut(at) and at not in self.searched:
@@ -139,7 +139,7 @@ class Teacher:
             return thought, f"go to {machine}"
         preparation = self.known.preparations.get(machine)
         if preparation and machine not in self.sim.state.prepared:
-            return f"{preparation} before you use {machine}.", preparation
+            return f"{machine} needs {preparation}.", preparation
         if self.stuck == machine:
             options = self.sim.site.domain.preparations
             return f"{machine} does not start.", next((o for o in options if o not in self.tried), options[0])

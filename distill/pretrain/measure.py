@@ -21,7 +21,7 @@ from agent.worlds.catalogue import ACT, MAX_STEPS
 from agent.worlds.sim import Simulation
 from agent.worlds.site import HELD_OUT_FAMILIES, Goal, Site, goals, held_out_sites, make_site, wordings
 from agent.worlds.teacher import Knowledge
-from distill.gate_stats import wilson
+from distill.stats import wilson
 from distill.pretrain.samples import lessons, roll_out
 from distill.pretrain.sheets import Curriculum, Sheet, draw_sheet, home_sentence, opening
 from memory.types import Episode, Message, Outcome
@@ -113,9 +113,9 @@ async def episodes(
         runs.append(attempt(model, site, goal, sheet_for(rng, site, goal, arm)))
     results = await asyncio.gather(*runs)
     wins = sum(solved for solved, _ in results)
-    low, high = wilson(wins, n)
+    rate = wilson(wins, n)
     steps = sum(used for _, used in results) / n
-    return {"success": wins / n, "low": low, "high": high, "steps": steps, "n": n}
+    return {"success": rate.mean, "low": rate.low, "high": rate.high, "steps": steps, "n": n}
 
 
 async def reflections(model: Model, n: int) -> dict[str, float]:

@@ -13,6 +13,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from distill.pretrain.samples import sample
+from distill.pretrain.seed import seed_induction
 from distill.pretrain.sheets import Curriculum
 from distill.pretrain.tokenizer import SPECIAL, Encoder, build_tokenizer
 from memory.types import Message
@@ -35,19 +36,19 @@ class Settings:
     lr_adam: float = 3e-3
     """Of AdamW, for embeddings and norms."""
     warmup: int = 100
-    minutes: float = 90.0
+    minutes: float = 65.0
     """Wall-clock of training; the learning rate falls to a tenth over its last half."""
-    observed: float = 0.25
+    observed: float = 0.1
     """Training weight of the world's words; the assistant's have 1."""
-    ramp: float = 0.35
+    ramp: float = 0.2
     """Share of the time over which samples get harder."""
     seed: int = 1
 
 
 def build_model(settings: Settings, vocabulary: int) -> LlamaForCausalLM:
-    """A fresh Llama; tied embeddings."""
+    """A fresh Llama with tied embeddings, seeded to copy."""
     torch.manual_seed(settings.seed)
-    return LlamaForCausalLM(
+    model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=vocabulary,
             hidden_size=settings.width,
@@ -57,12 +58,15 @@ def build_model(settings: Settings, vocabulary: int) -> LlamaForCausalLM:
             intermediate_size=settings.hidden,
             max_position_embeddings=2048,
             tie_word_embeddings=True,
+            attention_bias=True,
             pad_token_id=0,
             bos_token_id=None,
             eos_token_id=SPECIAL.index("<end>"),
-            rope_theta=10000.0,
+            rope_parameters={"rope_type": "default", "rope_theta": 1e6},
         )
     )
+    seed_induction(model, torch.Generator().manual_seed(settings.seed))
+    return model
 
 
 def batches(
@@ -157,8 +161,8 @@ def _sort(message: Message) -> str:
     thought = message.text.partition(">")[0]
     for mark, name in (
         ("where is", "search"),
-        (" is in ", "recall"),
-        (" is on ", "recall"),
+        (" is at ", "recall"),
+        (" needs ", "rule"),
         ("before", "rule"),
     ):
         if mark in thought:

@@ -82,7 +82,7 @@ def _needs(rng: random.Random, site: Site, sheet: Sheet) -> tuple[str, str]:
     known = list(sheet.known.preparations)
     machine = rng.choice(known) if known and rng.random() < 0.6 else rng.choice(machines)
     need = sheet.known.preparations.get(machine)
-    return f"what does {machine} need?", f"{need} before you use {machine}." if need else UNKNOWN
+    return f"what does {machine} need?", f"{machine} needs {need}." if need else UNKNOWN
 
 
 def _may_open(rng: random.Random, site: Site, sheet: Sheet) -> tuple[str, str]:
@@ -184,5 +184,5 @@ def _seen(site: Site, command: str, text: str) -> list[tuple[str, str]]:
         elif "nothing happens" not in text and "does not start" not in text:
             found.append(("rule", f"{verb} with {machine}."))
     elif " is ready" in text:
-        found.append(("rule", f"{command} before you use {text.partition(' is ready')[0]}."))
+        found.append(("rule", f"{text.partition(' is ready')[0]} needs {command}."))
     return found

@@ -42,9 +42,9 @@ class Curriculum:
     """How hard samples are; `progress` in [0, 1] moves from the first to the last value of each pair."""
 
     progress: float = 1.0
-    questions: tuple[float, float] = (0.85, 0.25)
+    questions: tuple[float, float] = (0.7, 0.2)
     """Share of question samples."""
-    reflections: tuple[float, float] = (0.0, 0.15)
+    reflections: tuple[float, float] = (0.05, 0.2)
     max_cases: tuple[float, float] = (1.0, 4.99)
     foreign: tuple[float, float] = (0.0, 0.25)
     """Probability that a case of another site stands among the cases."""
@@ -85,9 +85,8 @@ def draw_goal(rng: random.Random, site: Site) -> Goal:
 
 
 def home_sentence(site: Site, thing: str) -> str:
-    """`mug is in cabinet 3.`"""
-    place = site.homes[thing]
-    return f"{thing} is {site.domain.preposition(place)} {place}."
+    """`mug is at cabinet 3.`"""
+    return f"{thing} is at {site.homes[thing]}."
 
 
 def draw_sheet(
@@ -116,7 +115,7 @@ def draw_sheet(
     for case in cases:
         sheet.known.homes |= {name: site.homes[name] for name in case}
         sheet.cases.append(_case(rng, site, case))
-    if rng.random() < curriculum.at(curriculum.foreign):
+    if thing is not None and rng.random() < curriculum.at(curriculum.foreign):
         elsewhere = f"{rng.choice(SITE_WORDS)} {rng.choice(SITE_NUMBERS)}"
         other = make_site(site.domain.name, elsewhere, f"f{rng.random()}")
         if other.name != site.name:
@@ -163,7 +162,7 @@ def _learn_machine(rng: random.Random, known: Knowledge, verb: str, machine: Mac
         return sentences
     if machine.preparation:
         known.preparations[machine.place] = machine.preparation
-        sentences.append(f"{machine.preparation} before you use {machine.place}.")
+        sentences.append(f"{machine.place} needs {machine.preparation}.")
     if rng.random() < 0.9:
         known.works[verb] = machine.place
         sentences.append(f"{verb} with {machine.place}.")
