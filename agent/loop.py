@@ -120,10 +120,13 @@ class Agent:
         trail.heard(message, reply.usage)
         if not calls:
             trail.nudge(self._model.style)
-            return None
+        thought, _ = parse_action(message.text, world.tools())
         for index, call in enumerate(calls):
             ending = trail.spent_up() if index else None
-            ending = ending or await self._act(call, message, effects, trail)
+            if ending is not None:
+                trail.skip(calls[index:])
+                return ending
+            ending = await self._act(call, thought, effects, trail)
             if ending is not None:
                 trail.skip(calls[index + 1 :])
                 return ending
@@ -144,10 +147,10 @@ class Agent:
             return replace(message, kind="answer"), (answer,)
         return replace(message, kind="act", ok=False), ()
 
-    async def _act(self, call: ToolCall, message: Message, effects: Effects, trail: Trail) -> Ending | None:
+    async def _act(self, call: ToolCall, thought: str, effects: Effects, trail: Trail) -> Ending | None:
         done: Dispatched = await effects.dispatch(call, trail.context(), limit_s=trail.seconds_left())
         trail.acted(call, done)
-        await effects.event("step", trail.latest(call, message, done))
+        await effects.event("step", trail.latest(call, thought, done))
         if done.verdict.action == "stop":
             return Ending("failure", 0.0, f"{done.verdict.guard}: {done.verdict.reason}")
         return Ending.of(done.observation)

@@ -123,6 +123,8 @@ class LiteModel:
         except Exception as error:
             translated = translate(error, self._name)
             raise translated.error if isinstance(translated, Transient) else translated from error
+        finally:
+            await chunks.aclose()  # whoever stops listening frees the connection
 
     def count_tokens(self, text: str) -> int:
         """Length in a common tokenizer: exact for OpenAI's models, near for others."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from agent.dispatch import Dispatched
 from agent.effects import Effects
 from agent.opening import Opening, Run
-from agent.prompt import PROMPT_VERSION, parse_action
+from agent.prompt import PROMPT_VERSION
 from agent.types import GuardContext, Model, Observation, Spent, Style, Task
 from memory.types import TRUST, Episode, Json, Message, Outcome, Role, ToolCall, Usage
 
@@ -146,14 +146,13 @@ class Trail:
             "constitution": principles,
         }
 
-    def latest(self, call: ToolCall, message: Message, done: Dispatched) -> dict[str, Json]:
+    def latest(self, call: ToolCall, thought: str, done: Dispatched) -> dict[str, Json]:
         """The event after a step."""
         observation = done.observation
-        thought, _ = parse_action(message.text, ())
         return {
             "episode": self.run.episode_id,
             "step": self._steps,
-            "thought": thought.partition(">")[0].strip() if self._model.style == "plain" else thought,
+            "thought": thought,
             "call": {"id": call.id, "name": call.name, "arguments": call.arguments},
             "observation": observation.text,
             "ok": observation.ok,

@@ -120,11 +120,13 @@ async def test_native_and_written_calls_do_the_same() -> None:
         "assistant", "go", tool_calls=tuple(ToolCall("x", "act", {"command": "up"}) for _ in "12")
     )
     written = 'I go on.\nAction: act {"command": "up"}'
-    model = ScriptedModel([native, written])
-    episode = await agent(model).run(TASK, Counting(), run())
+    model, journal = ScriptedModel([native, written]), MemoryJournal()
+    episode = await agent(model).run(TASK, Counting(), run(), journal)
     assert (episode.outcome, episode.steps) == ("success", 3)
     assert [m.tool_call_id for m in episode.messages if m.role == "tool"] == [f"call0000{i}" for i in "123"]
     assert model.history[0].tools == (ACT,)
+    steps = [data for name, data in journal.events if name == "step"]
+    assert [step["thought"] for step in steps if isinstance(step, dict)] == ["go", "go", "I go on."]
 
 
 async def test_calls_after_the_end_are_answered_but_not_run() -> None:
@@ -136,6 +138,13 @@ async def test_calls_after_the_end_are_answered_but_not_run() -> None:
     answered = [m.tool_call_id for m in episode.messages if m.role == "tool"]
     assert answered == [f"call0000{i}" for i in range(1, 6)]
     assert episode.messages[-1].text == "not run: the episode is over."
+    model = ScriptedModel([Message("assistant", tool_calls=calls)])
+    short = await agent(model).run(TASK, Counting(), run(Budget(max_steps=2)))
+    assert [m.text for m in short.messages if m.role == "tool"] == [
+        "you are at 1.",
+        "you are at 2.",
+        *["not run: the episode is over."] * 3,
+    ]
 
 
 async def test_reply_without_action_gets_a_nudge_and_then_costs_a_step() -> None:
