@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from transformers import AutoTokenizer
 
 from agent.types import Style, ToolSpec
+from agent.wire import describe_tools, to_wire
 from memory.errors import BadInput, ModelError
 from memory.types import Image, Message
 
@@ -68,11 +68,9 @@ class Chat:
         self, messages: Sequence[Message], tools: Sequence[ToolSpec] = (), *, is_prompt: bool = False
     ) -> str:
         """The conversation as one text; a prompt ends with the assistant's marker. Raises BadInput."""
-        is_full = self.settings.style == "full"
         try:
             text: str = self.tokenizer.apply_chat_template(
-                [_entry(message, is_full) for message in messages],
-                tools=[_tool_entry(tool) for tool in tools] if is_full and tools else None,
+                _entries(messages, tools, self.settings.style),
                 add_generation_prompt=is_prompt,
                 tokenize=False,
             )
@@ -122,24 +120,32 @@ def _split_stops(tokenizer: Any, stops: Sequence[str]) -> tuple[list[int], tuple
     return single, tuple(texts)
 
 
-def _entry(message: Message, is_full: bool) -> dict[str, Any]:
-    if not isinstance(message.content, str) and any(isinstance(part, Image) for part in message.content):
-        raise BadInput("a local model reads text only; leave the images out")
-    entry: dict[str, Any] = {"role": message.role, "content": message.text}
-    if is_full and message.tool_calls:
-        entry["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in message.tool_calls
-        ]
-    if is_full and message.tool_call_id is not None:
-        entry["tool_call_id"] = message.tool_call_id
-    return entry
+def _entries(messages: Sequence[Message], tools: Sequence[ToolSpec], style: Style) -> list[dict[str, Any]]:
+    """What the template is given.
+
+    Full style speaks of tools in words (`Action: name {json}`), because templates disagree on native calls,
+    and joins neighbouring messages of one role, because many templates insist on turns.
+    """
+    for message in messages:
+        if not isinstance(message.content, str) and any(isinstance(part, Image) for part in message.content):
+            raise BadInput("a local model reads text only; leave the images out")
+    texts = [replace(message, content=message.text) for message in messages]
+    if style == "plain":
+        return [{"role": message.role, "content": message.text} for message in texts]
+    entries: list[dict[str, Any]] = []
+    for entry in to_wire(_told_of(texts, tools), native_tools=False):
+        if entries and entries[-1]["role"] == entry["role"]:
+            entries[-1]["content"] += f"\n\n{entry['content']}"
+        else:
+            entries.append(dict(entry))
+    return entries
 
 
-def _tool_entry(tool: ToolSpec) -> dict[str, Any]:
-    function = {
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": json.loads(json.dumps(dict(tool.parameters))),
-    }
-    return {"type": "function", "function": function}
+def _told_of(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> list[Message]:
+    """The messages with the tools described in the system message."""
+    if not tools:
+        return list(messages)
+    words = describe_tools(tools)
+    if messages and messages[0].role == "system":
+        return [replace(messages[0], content=f"{messages[0].text}\n\n{words}"), *messages[1:]]
+    return [Message("system", words), *messages]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from agent.types import ToolSpec
+from agent.worlds.catalogue import catalogue
 from distill.bundle import Admission, Bundle, admit
 from distill.dataset import row_key, to_line
 from distill.recipes import check
 from distill.shape import trajectory
 from distill.types import Dataset, Recipe, Rejected, Row, Shape
-from memory.errors import DistillError
+from memory.errors import BadInput, DistillError
 from memory.types import Episode
 
 
@@ -39,10 +42,18 @@ def _shaped(
     for episode in episodes:
         base = trajectory(episode, credit[episode.id])
         kept = [row for row in shape(base) if not row.is_empty]
-        rows += [Row(row.episode, row.messages, row.indices, stream) for row in kept]
+        rows += [replace(row, stream=stream, tools=tools_of(episode.world)) for row in kept]
         if not kept:
             rejected.append(Rejected(episode.id, "no message of it has weight: every act was refused"))
     return rows, rejected
+
+
+def tools_of(world: str) -> tuple[ToolSpec, ...]:
+    """The tools of a bundled world; episodes do not record what other worlds offered."""
+    try:
+        return catalogue(world).make().tools()
+    except BadInput:
+        return ()
 
 
 def _mixed_in(recipe: Recipe, episodes: Sequence[Episode], n_main: int, seed: int) -> Iterable[Row]:

@@ -10,6 +10,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from agent.types import ToolSpec
+from agent.wire import tools_to_wire
 from distill.types import Dataset, Recipe, Row
 from memory.codec import from_json, to_json
 from memory.errors import DistillError
@@ -26,13 +28,15 @@ def to_line(row: Row) -> str:
     data = {
         "id": hashlib.sha256(repr(row_key(row)).encode()).hexdigest()[:16],
         "messages": [_entry(message) for message in row.messages],
+        # Text, because a table of nested values of changing types does not load; TRL reads it so.
+        "tools": json.dumps(tools_to_wire(row.tools), sort_keys=True),
         "meta": {
             "episode": row.episode,
             "indices": list(row.indices),
             "stream": row.stream,
             "has_memory": row.has_memory,
-            # Text, because a table of nested values of changing types does not load.
             "source": json.dumps([to_json(message) for message in row.messages], sort_keys=True),
+            "specs": json.dumps([to_json(tool) for tool in row.tools], sort_keys=True),
         },
     }
     return json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n"
@@ -43,7 +47,8 @@ def from_line(line: str) -> Row:
     try:
         meta = json.loads(line)["meta"]
         messages = tuple(from_json(Message, message) for message in json.loads(meta["source"]))
-        return Row(meta["episode"], messages, tuple(meta["indices"]), meta["stream"])
+        tools = tuple(from_json(ToolSpec, tool) for tool in json.loads(meta["specs"]))
+        return Row(meta["episode"], messages, tuple(meta["indices"]), meta["stream"], tools)
     except (ValueError, KeyError, TypeError) as error:
         raise DistillError(f"not a dataset row: {line[:80]!r}: {error}") from error
 

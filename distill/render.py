@@ -48,9 +48,12 @@ def tokenise(rows: Sequence[Row], chat: Chat, context: int) -> tuple[TokenRow, .
 def render(row: Row, chat: Chat) -> TokenRow:
     """Tokens and weights of one row: each trained message up to and with its end mark.
 
-    Raises DistillError when a served prompt is not a token prefix of the trained sequence.
+    Raises DistillError when a served prompt is not a token prefix of the trained sequence, or is not known
+    because it told of tools that nobody recorded.
     """
-    tokens = chat.encode(chat.render(row.messages))
+    if chat.settings.style == "full" and not row.tools and any(m.tool_calls for m in row.messages):
+        raise DistillError(f"episode {row.episode} called tools of a world that distillation does not know")
+    tokens = chat.encode(chat.render(row.messages, row.tools))
     weights = [0.0] * len(tokens)
     for at, message in enumerate(row.messages):
         if message.weight:
@@ -64,7 +67,7 @@ def fitted_to(row: Row, chat: Chat, context: int) -> Row | None:
 
     A step is an assistant message with what answered it; what comes before the first one always stays.
     """
-    while len(chat.encode(chat.render(row.messages))) > context:
+    while len(chat.encode(chat.render(row.messages, row.tools))) > context:
         begins = [at for at, message in enumerate(row.messages) if message.role == "assistant"]
         if len(begins) < 2:
             return None
@@ -78,8 +81,8 @@ def fitted_to(row: Row, chat: Chat, context: int) -> Row | None:
 
 def _stretch(row: Row, at: int, tokens: Sequence[int], chat: Chat) -> _Stretch:
     """Where message `at` lies; what the template adds after the end mark (a line break) is not trained."""
-    prompt = chat.prompt(row.messages[:at])
-    through = chat.encode(chat.render(row.messages[: at + 1]))
+    prompt = chat.prompt(row.messages[:at], row.tools)
+    through = chat.encode(chat.render(row.messages[: at + 1], row.tools))
     if list(tokens[: len(prompt)]) != prompt or list(tokens[: len(through)]) != through:
         raise DistillError(
             f"message {row.indices[at]} of episode {row.episode}: the prompt that is served is not a token"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from agent.types import ToolSpec
 from memory.types import Episode, Message
 
 Objective = Literal["nll", "prefer", "unpaired", "regress"]
@@ -22,6 +23,8 @@ class Row:
     """Index of each message in the episode."""
     stream: str = "main"
     """Which part of the recipe's mixture it belongs to."""
+    tools: tuple[ToolSpec, ...] = ()
+    """What could be called, as models of the full style are told; empty where nobody recorded it."""
 
     @property
     def has_memory(self) -> bool:

@@ -1,10 +1,12 @@
 """Episodes to rows: what trains, what is context, what is refused."""
 
+import json
 import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from datasets import load_dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,6 +70,23 @@ class TestDeterminism:
             write(build(recipe, bundle, 7), recipe, tmp_path / name)
             written.append([(tmp_path / name / f).read_bytes() for f in ("messages.jsonl", "manifest.json")])
         assert written[0] == written[1]
+
+    def test_the_file_loads_as_a_table(self, tmp_path: Path) -> None:
+        """One schema for rows with and without tools, memory and refused acts."""
+        episodes = [
+            make_episode("e1", [True, False, None], memory="mug", rules="wash"),
+            replace(make_episode("e2", [True]), world="elsewhere"),
+        ]
+        recipe = recipe_named("step")
+        write(build(recipe, _bundle(episodes), 0), recipe, tmp_path / "data")
+        table = load_dataset(
+            "json",
+            data_files=str(tmp_path / "data" / "messages.jsonl"),
+            split="train",
+            cache_dir=str(tmp_path / "cache"),
+        )
+        assert table[0]["messages"][3]["weight"] == 1.0
+        assert [json.loads(row["tools"]) != [] for row in table] == [True, False]
 
     def test_seed_and_recipe_are_part_of_the_hash(self) -> None:
         """Two datasets that were made differently are never taken for one."""

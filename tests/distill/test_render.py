@@ -7,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.local_chat import Chat
+from agent.types import ToolSpec
 from distill.render import fitted_to, render, tokenise
 from distill.shape import MaskErrors, trajectory
 from distill.signal import Uniform
 from distill.types import Row
 from memory.errors import DistillError
-from memory.types import Episode, Message, Span
+from memory.types import Episode, Message, Span, ToolCall
 from tests.distill.episodes import episode_lists, make_episode
 
 
@@ -74,6 +75,34 @@ class TestMasks:
         assert by_word["nothing" if "nothing" in by_word else "done"] == 0.0
 
 
+class TestFullStyle:
+    """Large models: tools told in words, turns that alternate."""
+
+    def test_tools_are_told_once_in_the_system_message_and_memory_joins_the_task(self, chat: Chat) -> None:
+        """What strict templates take: system, user, assistant, user."""
+        row = _called(make_episode("e1", [True], memory="mug on shelf 3"))
+        text = _full(chat).render(row.messages, row.tools)
+        assert text.count("do one thing") == 1
+        assert text.index("<system>") < text.index("do one thing") < text.index("<user>")
+        assert text.count("<user>") == 2
+        assert "Observation: it is done" in text
+
+    def test_the_served_prompt_is_still_a_prefix(self, chat: Chat) -> None:
+        """With tools, calls and joined messages."""
+        row = _called(make_episode("e1", [True, False, True], memory="mug on shelf 3", rules="wash"))
+        rendered, full = render(row, _full(chat)), _full(chat)
+        for at in (3, 5, 7):
+            prompt = full.prompt(row.messages[:at], row.tools)
+            assert list(rendered.tokens[: len(prompt)]) == prompt
+        assert any(rendered.weights)
+
+    def test_tools_that_nobody_recorded_are_refused(self, chat: Chat) -> None:
+        """The prompt that was served cannot be made again."""
+        row = replace(_called(make_episode("e1", [True])), tools=())
+        with pytest.raises(DistillError, match="tools"):
+            render(row, _full(chat))
+
+
 class TestScale:
     """Weights are relative."""
 
@@ -123,6 +152,18 @@ class AlteredChat:
         )
         tokenizer.chat_template = template
         return replace(chat, tokenizer=tokenizer)
+
+
+def _full(chat: Chat) -> Chat:
+    return replace(chat, settings=chat.settings.model_copy(update={"style": "full"}))
+
+
+def _called(episode: Episode) -> Row:
+    """The row with a native call on every act, as the loop keeps them."""
+    row = _row(episode)
+    call = ToolCall("c1", "act", {"command": "go"})
+    messages = [replace(m, tool_calls=(call,) if m.role == "assistant" else ()) for m in row.messages]
+    return replace(row, messages=tuple(messages), tools=(ToolSpec("act", "do one thing", {}),))
 
 
 def _weighted(id_: str, weight: float) -> Row:
