@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from memory.codec import from_json
 from memory.errors import BadInput, DiskFull, NotFound, StoreError
 from memory.types import Channel
 
@@ -87,7 +88,7 @@ class Keys:
             self._write([*keys, key])
         return key, secret
 
-    def list(self) -> tuple[ApiKey, ...]:
+    def all(self) -> tuple[ApiKey, ...]:
         """All keys, oldest first, revoked ones too."""
         self._refresh()
         return tuple(self._by_hash.values())
@@ -124,10 +125,10 @@ class Keys:
     def _read(self) -> list[ApiKey]:
         try:
             rows = json.loads(self._path.read_text("utf-8"))
-            return [ApiKey(**row) for row in rows]
+            return [from_json(ApiKey, row) for row in rows]
         except FileNotFoundError:
             return []
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, BadInput) as error:
             raise StoreError(f"the key file {str(self._path)!r} cannot be read: {error}") from error
 
     @contextmanager

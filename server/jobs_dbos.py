@@ -88,7 +88,7 @@ class DbosJobs:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        await plain(lambda: DBOS.destroy(workflow_completion_timeout_sec=0))
+        await plain(lambda: DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=0))
         # DBOS made its own pool the loop's and has just shut it down.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
 

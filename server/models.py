@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # torch takes seconds to import
     from distill.registry import AdapterManifest, Registry
 
 PROMOTED = "promoted"
+OpenRegistry = Callable[[], "Registry | None"]
+"""Gives the adapter registry, or None while there are no adapters: opening it imports torch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Models:
         default: str,
         hosted: tuple[str, ...] = (),
         endpoints: Mapping[str, str] | None = None,
-        registry: Registry | None = None,
+        registry: OpenRegistry | None = None,
         limit: int = 4,
         ready: Mapping[str, Model] | None = None,
     ) -> None:
@@ -61,7 +63,7 @@ class Models:
         self.default = default
         self._hosted = hosted
         self._endpoints = endpoints or {}
-        self._registry = registry
+        self._open_registry = registry
         self._limit = limit
         self._ready = dict(ready or {})
         self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
@@ -98,8 +100,9 @@ class Models:
             raise self._unknown(name, namespace)
         if not plus:
             return name
-        wanted = self._registry.current() if self._registry and adapter == PROMOTED else adapter
-        mine = (m.id for m in self._manifests() if m.namespace == namespace and m.base == folder)
+        registry = self._registry()
+        wanted = registry.current() if registry and adapter == PROMOTED else adapter
+        mine = {m.id for m in self._manifests() if m.namespace == namespace and m.base == folder}
         if wanted in mine:
             return f"{base}+{wanted}"
         if adapter == PROMOTED:
@@ -108,9 +111,10 @@ class Models:
 
     def base_folder(self, adapter_id: str) -> Path:
         """The model an adapter was made for. Raises NotFound, AdapterRefused."""
-        if self._registry is None:
+        registry = self._registry()
+        if registry is None:
             raise NotFound(f"there is no adapter {adapter_id!r}")
-        return self._folder / self._registry.get(adapter_id).base
+        return self._folder / registry.get(adapter_id).base
 
     @asynccontextmanager
     async def use(self, name: str) -> AsyncIterator[Model]:
@@ -155,12 +159,17 @@ class Models:
 
         base, _, adapter = name.partition("+")
         folder = self._folder / base.removeprefix("local:")
-        if adapter and self._registry is not None:
-            return self._registry.load(adapter, folder, name=name)
+        registry = self._registry()
+        if adapter and registry is not None:
+            return registry.load(adapter, folder, name=name)
         return LocalModel.load(folder, name=name)
 
     def _manifests(self) -> tuple[AdapterManifest, ...]:
-        return self._registry.list() if self._registry else ()
+        registry = self._registry()
+        return registry.list() if registry else ()
+
+    def _registry(self) -> Registry | None:
+        return self._open_registry() if self._open_registry else None
 
     def _evict(self) -> None:
         idle = [name for name, loaded in self._loaded.items() if loaded.users == 0]

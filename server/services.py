@@ -34,7 +34,7 @@ class Core:
     memory: Memory
     models: Models
     worlds: Worlds
-    registry: Registry
+    registry: Callable[[], Registry]
     jobs: Jobs
     agent: AgentSettings
 

@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     max_models: Annotated[int, Field(ge=1)] = 4
     """Local models kept loaded; the least recently used is dropped."""
 
+    memory_max_pages: int | None = None
+    """Bound of memory's file in pages of 4096 bytes; a full one answers writes with 507."""
+
     recall_k: Annotated[int, Field(ge=0, le=32)] = 4
     """Memories shown per task or chat."""
     recall_tokens: Annotated[int, Field(ge=0)] = 1024

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.opening import AgentSettings
 from agent.types import Model
@@ -18,6 +19,9 @@ from server.metrics import Metrics
 from server.services import Core, Services
 from server.settings import Settings
 from server.work import TEND, Work
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from distill.registry import Registry
 
 DAILY = "0 4 * * *"
 
@@ -49,7 +53,7 @@ def build(settings: Settings, parts: Parts | None = None) -> Services:
 
 def first_key(settings: Settings, keys: Keys) -> Path | None:
     """Make an operator key when there is none, and say where its secret lies."""
-    if keys.list():
+    if keys.all():
         return None
     _, secret = keys.create("default", "operator", label="made at first start")
     write_private(settings.operator_key_path, secret)
@@ -74,7 +78,6 @@ class _Opener:
 
     def _open_core(self) -> Core:
         """Imports that take seconds and files that may need repair; runs in a thread."""
-        from distill.registry import Registry  # imports torch
         from memory.core import Memory  # imports SQL and the index
         from memory.encoder import open_encoder  # may import torch
         from server.models import Models
@@ -82,20 +85,29 @@ class _Opener:
 
         settings = self._settings
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        registry = Registry(settings.adapters_dir)
         models = Models(
             folder=settings.models_dir,
             default=settings.model,
             hosted=settings.hosted_models,
             endpoints=settings.endpoints,
-            registry=registry,
+            registry=lambda: self._registry() if settings.adapters_dir.exists() else None,
             limit=settings.max_models,
             ready=self._parts.models,
         )
         worlds = Worlds(load_tools(settings.tools))
         encoder = open_encoder(settings.encoder)
-        memory = Memory.open(settings.memory_path, encoder=encoder, clock=self._parts.clock)
-        return Core(memory, models, worlds, registry, self._jobs(), self._agent())
+        memory = Memory.open(
+            settings.memory_path,
+            encoder=encoder,
+            clock=self._parts.clock,
+            max_pages=settings.memory_max_pages,
+        )
+        return Core(memory, models, worlds, self._registry, self._jobs(), self._agent())
+
+    def _registry(self) -> Registry:
+        from distill.registry import Registry  # imports torch
+
+        return Registry(self._settings.adapters_dir)
 
     def _jobs(self) -> Jobs:
         if self._parts.jobs is not None:

@@ -52,7 +52,7 @@ def list_keys(as_json: AsJson = False, data: Data = DEFAULT_DATA) -> None:
     """All keys, without their secrets."""
     rows = [
         (key.id, key.namespace, key.role, key.label, _when(key.created_at), _when(key.expires_at), state)
-        for key in _keys(data).list()
+        for key in _keys(data).all()
         for state in ["revoked" if key.revoked_at else "valid" if key.is_valid(time.time()) else "expired"]
     ]
     if as_json:

@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,7 +29,7 @@ def serve(
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Serve the API. Other settings are environment variables, see `apprentice settings`."""
-    # Before torch is imported: more threads an operation slow small models down, many times on a busy machine.
+    # Before torch is imported: several threads an operation slow small models down on a busy machine.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -40,7 +40,7 @@ def serve(
     from server.settings import Settings
     from server.wiring import build, first_key
 
-    given = {"host": host, "port": port, "data_dir": data, "model": model}
+    given: dict[str, Any] = {"host": host, "port": port, "data_dir": data, "model": model}
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
         services = build(settings)

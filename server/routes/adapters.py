@@ -34,8 +34,8 @@ async def promote(adapter_id: str, core: CoreDep, caller: Operator) -> AdapterOu
 
     def do() -> AdapterOut:
         _view_of(core, caller, adapter_id)
-        core.registry.verify(adapter_id, core.models.base_folder(adapter_id))
-        core.registry.promote(adapter_id)
+        core.registry().verify(adapter_id, core.models.base_folder(adapter_id))
+        core.registry().promote(adapter_id)
         return _view_of(core, caller, adapter_id)
 
     return await asyncio.to_thread(do)
@@ -46,10 +46,10 @@ async def rollback(core: CoreDep, caller: Operator) -> AdapterList:
     """409 when none served before. Refused for the adapter of another namespace."""
 
     def do() -> list[AdapterOut]:
-        serving = core.registry.current()
-        if serving is not None and core.registry.get(serving).namespace != caller.namespace:
+        serving = core.registry().current()
+        if serving is not None and core.registry().get(serving).namespace != caller.namespace:
             raise Denied("the adapter in service was distilled in another namespace")
-        core.registry.rollback()
+        core.registry().rollback()
         return _views(core, caller)
 
     return AdapterList(data=await asyncio.to_thread(do))
@@ -63,7 +63,7 @@ def _view_of(core: Core, caller: Identity, adapter_id: str) -> AdapterOut:
 
 
 def _views(core: Core, caller: Identity) -> list[AdapterOut]:
-    serving = core.registry.current()
+    serving = core.registry().current()
     return [
         AdapterOut(
             id=manifest.id,
@@ -71,6 +71,6 @@ def _views(core: Core, caller: Identity) -> list[AdapterOut]:
             promoted=manifest.id == serving,
             manifest=json_object(manifest),
         )
-        for manifest in core.registry.list()
+        for manifest in core.registry().list()
         if manifest.namespace == caller.namespace
     ]

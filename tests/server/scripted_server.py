@@ -1,0 +1,80 @@
+"""A server whose models are Python functions; run as a program, it is what the crash tests kill."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import uvicorn
+
+from agent.scripted import FunctionModel
+from agent.types import Model
+from memory.types import Message, ToolCall
+from server.app import create_app
+from server.services import Services
+from server.settings import Settings
+from server.wiring import Parts, build
+
+
+def models(trace: Path | None = None) -> Mapping[str, Model]:
+    """`looker` and `slow` act in worlds and never get anywhere; `talker` chats."""
+
+    def looker(pause_s: float, name: str) -> FunctionModel:
+        async def look(messages: tuple[Message, ...]) -> str:
+            if messages[-1].text.startswith("reflect"):
+                return _lesson(messages[-1].text)
+            if trace is not None:
+                with trace.open("a", encoding="utf-8") as lines:
+                    lines.write(f"{len(messages)}\n")
+            await asyncio.sleep(pause_s)
+            return "hm. > look"
+
+        return FunctionModel(look, name=name, style="plain")
+
+    return {
+        "looker": looker(0.0, "looker"),
+        "slow": looker(0.15, "slow"),
+        "talker": FunctionModel(_talk, name="talker", style="full"),
+    }
+
+
+def _lesson(log: str) -> str:
+    """A fact that the log bears out: the first place it names, with the line it is named in."""
+    found = re.search(r"(\d+): you are at [\w ]+\. places: (\w+ \d+)", log)
+    return f"fact: places {found[2]} ({found[1]})." if found else ""
+
+
+def _talk(messages: tuple[Message, ...]) -> str | Message:
+    last = messages[-1]
+    if last.role == "tool":
+        return f"the weather is {last.text}"
+    if "weather" in last.text:
+        return Message("assistant", "", tool_calls=(ToolCall("x", "weather", {"city": "Oslo"}),))
+    if "count" in last.text:
+        return "one two three"
+    told = [m.text for m in messages if m.kind == "memory"]
+    return f"I remember: {told[0]}" if told else f"you said: {last.text}"
+
+
+def make(settings: Settings, ready: Mapping[str, Model]) -> Services:
+    """Services with models that exist already."""
+    return build(settings, Parts(models=ready))
+
+
+def main() -> None:
+    """Serve until killed."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--trace", type=Path, required=True)
+    options = parser.parse_args()
+    settings = Settings(data_dir=options.data, encoder="hash", model="looker", port=options.port)
+    app = create_app(make(settings, models(options.trace)))
+    uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()
