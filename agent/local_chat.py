@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from jinja2 import TemplateError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from transformers import AutoTokenizer
 
 from agent.types import Style, ToolSpec
@@ -30,6 +30,8 @@ class ChatSettings(BaseModel):
     """Length of an answer when the request names none."""
     context: int | None = Field(default=None, gt=0)
     """Longest prompt plus answer in tokens; the model's own limit when left out."""
+    settings: dict[str, JsonValue] = {}
+    """How the model was trained: a record, read by nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ class Chat:
 
     def encode(self, text: str) -> list[int]:
         """Tokens of a text as it stands, nothing added."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        # Not verbose: lengths are checked where they matter, with a better message.
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return ids
 
     def decode(self, tokens: Sequence[int]) -> str:

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from pathlib import Path
 
 from distill.prepare import prepare
@@ -31,6 +32,8 @@ def main(folder: Path) -> int:
     # One thread an operation is fastest for small models, and nothing here may ask the network.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    # What the libraries will rename in their next version is no news to whoever reads this log.
+    warnings.filterwarnings("ignore", category=FutureWarning)
     progress = Progress(folder / "progress.jsonl")
     try:
         form = read_job(folder)

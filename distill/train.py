@@ -256,7 +256,10 @@ def _last_checkpoint(folder: Path) -> str | None:
 def _save(model: Any, base: Path, adapter: Path) -> None:
     """Write the weights; nothing in the files names a folder of this machine."""
     shutil.rmtree(adapter, ignore_errors=True)
-    for config in getattr(model, "peft_config", {}).values():
-        config.base_model_name_or_path = base.name
-    model.save_pretrained(adapter)
+    if hasattr(model, "peft_config"):
+        for config in model.peft_config.values():
+            config.base_model_name_or_path = base.name
+        model.save_pretrained(adapter, save_embedding_layers=False)
+    else:
+        model.save_pretrained(adapter)
     (adapter / "README.md").unlink(missing_ok=True)

@@ -11,7 +11,9 @@ async def expert_model(tasks: tuple[Task, ...]) -> FunctionModel:
     ways = {await _opening(task): await _way(task) for task in tasks}
 
     def answer(messages: tuple[Message, ...]) -> str:
-        opening = next(m.text for m in messages if m.role == "user" and m.kind == "task")
+        opening = next((m.text for m in messages if m.kind == "task"), "")
+        if opening not in ways:
+            return ""  # asked to reflect: it has nothing to say
         way = ways[opening]
         n_said = sum(m.role == "assistant" for m in messages)
         return f"so be it . > {way[min(n_said, len(way) - 1)]}"
