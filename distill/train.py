@@ -24,8 +24,6 @@ from distill.render import TokenRow
 from distill.settings import TrainSettings
 from memory.errors import DistillError
 
-_CHECKPOINTS = "checkpoints"
-
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -127,20 +125,11 @@ def train(
     """
     disable_progress_bar()
     torch.set_num_threads(settings.threads)
-    chat = Chat.open(base)
-    model = AutoModelForCausalLM.from_pretrained(base, local_files_only=True, dtype=torch.float32)
+    checkpoints = out / "checkpoints"
+    trainer = _trainer(rows, base, settings, checkpoints, seed)
     watcher = _Watcher(on_progress, is_cancelled)
-    trainer = WeightedTrainer(
-        model=model,
-        args=_arguments(settings, out / _CHECKPOINTS, seed),
-        train_dataset=_table(rows),
-        processing_class=chat.tokenizer,
-        data_collator=WeightedCollator(pad_token_id=_pad_id(chat)),
-        peft_config=_lora(settings) if settings.method == "lora" else None,
-        callbacks=[watcher],
-    )
-    trainer.remove_callback(PrinterCallback)
-    result = trainer.train(resume_from_checkpoint=_last_checkpoint(out / _CHECKPOINTS))
+    trainer.add_callback(watcher)
+    result = trainer.train(resume_from_checkpoint=_last_checkpoint(checkpoints))
     if watcher.was_cancelled:
         raise Cancelled(f"training was stopped after {trainer.state.global_step} updates")
     _save(trainer.model, base, out / "adapter")
@@ -157,6 +146,22 @@ def train(
         last_loss=sum(losses[-edge:]) / edge,
         seconds=float(result.metrics["train_runtime"]),
     )
+
+
+def _trainer(
+    rows: Sequence[TokenRow], base: Path, settings: TrainSettings, checkpoints: Path, seed: int
+) -> WeightedTrainer:
+    chat = Chat.open(base)
+    trainer = WeightedTrainer(
+        model=AutoModelForCausalLM.from_pretrained(base, local_files_only=True, dtype=torch.float32),
+        args=_arguments(settings, checkpoints, seed),
+        train_dataset=_table(rows),
+        processing_class=chat.tokenizer,
+        data_collator=WeightedCollator(pad_token_id=_pad_id(chat)),
+        peft_config=_lora(settings) if settings.method == "lora" else None,
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 class _Watcher(TrainerCallback):
