@@ -14,10 +14,10 @@ from distill.build import build
 from distill.bundle import Admission, Bundle, read_bundle
 from distill.dataset import explain, from_line, read_rows, to_line, write
 from distill.recipes import RECIPES, recipe_named
-from distill.select import BestPerTask, Success
-from distill.shape import Chain, MaskErrors, Steps, StripMemory, Whole, trajectory
-from distill.signal import Outcome, Returns, Uniform
-from distill.types import Dataset, Recipe, Row
+from distill.select import Success
+from distill.shape import Whole
+from distill.signal import Uniform
+from distill.types import Dataset, Recipe
 from memory.errors import DistillError
 from memory.types import Episode
 from tests.distill.episodes import (
@@ -40,10 +40,6 @@ def _build(episodes: list[Episode], recipe: str, seed: int = 0) -> Dataset | Non
         return build(recipe_named(recipe), _bundle(episodes), seed)
     except DistillError:
         return None
-
-
-def _row(episode: Episode) -> Row:
-    return trajectory(episode, Uniform()([episode])[episode.id])
 
 
 class TestDeterminism:
@@ -102,73 +98,6 @@ class TestDeterminism:
         dataset = _build(episodes, recipe)
         for row in dataset.rows if dataset else ():
             assert from_line(to_line(row)) == row
-
-
-class TestMasks:
-    """Only right words of the assistant train."""
-
-    @given(episode_lists(), st.sampled_from(RECIPE_NAMES))
-    def test_targets_are_assistant_messages_of_their_episode(
-        self, episodes: list[Episode], recipe: str
-    ) -> None:
-        """System, user, tool and memory messages have weight 0, and provenance is exact."""
-        by_id = {episode.id: episode for episode in episodes}
-        dataset = _build(episodes, recipe)
-        for row in dataset.rows if dataset else ():
-            source = by_id[row.episode].messages
-            for index, message in zip(row.indices, row.messages, strict=True):
-                assert message.role == source[index].role
-                assert message.weight is not None
-                assert message.weight >= 0
-                if message.weight > 0:
-                    assert message.role == "assistant"
-                    assert message.text == source[index].text
-
-    @given(episode_lists())
-    def test_refused_acts_are_context_and_later_ones_train(self, episodes: list[Episode]) -> None:
-        """Weight 0 where the world said no, untouched elsewhere."""
-        for episode in episodes:
-            (row,) = MaskErrors()(_row(episode))
-            assert len(row.messages) == len(episode.messages)
-            for message in row.messages:
-                assert bool(message.weight) == (message.role == "assistant" and message.ok is not False)
-
-    @given(episode_lists())
-    def test_masking_then_splitting_is_splitting_then_dropping(self, episodes: list[Episode]) -> None:
-        """The two shapes commute."""
-        for episode in episodes:
-            masked = Chain((MaskErrors(), Steps()))(_row(episode))
-            split = [row for row in Steps()(_row(episode)) if row.messages[-1].ok is not False]
-            assert list(masked) == split
-
-    @given(episode_lists())
-    def test_stripped_rows_hold_no_memory(self, episodes: list[Episode]) -> None:
-        """Neither recalled items nor principles; all else stays in order."""
-        for episode in episodes:
-            (row,) = StripMemory()(_row(episode))
-            assert not row.has_memory
-            assert all(message.role != "system" for message in row.messages)
-            rest = [m.text for m in episode.messages if m.kind != "memory" and m.role != "system"]
-            assert [m.text for m in row.messages] == rest
-
-    def test_a_weight_set_by_hand_takes_the_place_of_credit(self) -> None:
-        """But never gives weight to anyone but the assistant."""
-        episode = make_episode("e1", [True, True])
-        messages = [replace(m, weight=0.25) for m in episode.messages]
-        row = _row(replace(episode, messages=tuple(messages)))
-        assert [m.weight for m in row.messages] == [0.0, 0.25, 0.0, 0.25, 0.0]
-
-    def test_internalise_keeps_a_third_of_its_rows_with_memory(self) -> None:
-        """So that the adapter goes on reading what it is shown."""
-        episodes = [
-            make_episode(f"e{n}", [True] * (1 + n % 5), memory=f"mug on shelf {n}") for n in range(40)
-        ]
-        dataset = build(recipe_named("internalise"), _bundle(episodes), 0)
-        n_with = sum(row.has_memory for row in dataset.rows)
-        n_without = len(dataset.rows) - n_with
-        assert n_with == 20
-        # Without memory many episodes read the same, and only one of each trains.
-        assert 0 < n_without <= 40
 
 
 class TestRefusals:
@@ -255,28 +184,20 @@ class TestRefusals:
             read_bundle(folder, NAMESPACE)
 
 
-class TestParts:
-    """Selections and signals."""
+class TestRecipes:
+    """Mixtures, and rows as people read them."""
 
-    def test_the_best_attempt_at_each_task_is_kept(self) -> None:
-        """Success first, then reward, then fewer steps."""
+    def test_internalise_keeps_a_third_of_its_rows_with_memory(self) -> None:
+        """So that the adapter goes on reading what it is shown."""
         episodes = [
-            make_episode("slow", [True] * 4, task_id="t1"),
-            make_episode("fast", [True] * 2, task_id="t1"),
-            make_episode("lost", [True], task_id="t1", outcome="failure"),
-            make_episode("only", [True] * 3, task_id="t2"),
+            make_episode(f"e{n}", [True] * (1 + n % 5), memory=f"mug on shelf {n}") for n in range(40)
         ]
-        assert {e.id for e in BestPerTask(1)(episodes)} == {"fast", "only"}
-
-    def test_outcome_credit_is_the_reward(self) -> None:
-        """On the assistant's messages, never below 0."""
-        episode = make_episode("e1", [True], reward=0.5)
-        assert Outcome()([episode])["e1"] == (0.0, 0.5, 0.0)
-        assert Outcome()([replace(episode, reward=-1.0)])["e1"] == (0.0, 0.0, 0.0)
-
-    def test_returns_discount_from_the_end(self) -> None:
-        """The last act earns the reward, earlier ones less."""
-        assert Returns(0.5)([make_episode("e1", [True, True, True])])["e1"] == (0, 0.25, 0, 0.5, 0, 1, 0)
+        dataset = build(recipe_named("internalise"), _bundle(episodes), 0)
+        n_with = sum(row.has_memory for row in dataset.rows)
+        n_without = len(dataset.rows) - n_with
+        assert n_with == 20
+        # Without memory many episodes read the same, and only one of each trains.
+        assert 0 < n_without <= 40
 
     def test_explain_shows_every_message_with_its_weight(self, tmp_path: Path) -> None:
         """From a file, as a person would read it."""
