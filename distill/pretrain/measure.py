@@ -21,9 +21,9 @@ from agent.worlds.catalogue import ACT, MAX_STEPS
 from agent.worlds.sim import Simulation
 from agent.worlds.site import HELD_OUT_FAMILIES, Goal, Site, goals, held_out_sites, make_site, wordings
 from agent.worlds.teacher import Knowledge
-from distill.stats import wilson
 from distill.pretrain.samples import lessons, roll_out
 from distill.pretrain.sheets import Curriculum, Sheet, draw_sheet, home_sentence, opening
+from distill.stats import wilson
 from memory.types import Episode, Message, Outcome
 
 

@@ -110,27 +110,23 @@ def optimizers(model: LlamaForCausalLM, settings: Settings) -> list[torch.optim.
 
 def train_step(
     model: LlamaForCausalLM, parts: list[tuple[torch.Tensor, ...]], optims: list[torch.optim.Optimizer]
-) -> tuple[float, float, int]:
-    """One update: (weighted mean loss in nats, share of the assistant's tokens right, tokens seen)."""
+) -> float:
+    """One update; the weighted mean loss in nats per token."""
     total = sum(float(weights[:, 1:].sum()) for _, weights, _ in parts)
-    loss_sum = hits = trained = tokens = 0.0
+    loss_sum = 0.0
     for ids, weights, mask in parts:
         logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1]  # (B, T-1, V)
         weight, targets = weights[:, 1:], ids[:, 1:]  # (B, T-1)
         chosen = weight > 0
-        picked, right, weight = logits[chosen], targets[chosen], weight[chosen]  # (N, V), (N,), (N,)
-        loss = (torch.nn.functional.cross_entropy(picked, right, reduction="none") * weight).sum() / total
+        losses = torch.nn.functional.cross_entropy(logits[chosen], targets[chosen], reduction="none")  # (N,)
+        loss = (losses * weight[chosen]).sum() / total
         loss.backward()
-        own = weight == 1.0
         loss_sum += loss.item()
-        hits += float((picked[own].argmax(-1) == right[own]).sum())
-        trained += float(own.sum())
-        tokens += ids.numel()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer in optims:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    return loss_sum, hits / max(1, trained), int(tokens)
+    return loss_sum
 
 
 def measure(model: LlamaForCausalLM, encode: Encoder, progress: float, n: int = 96) -> dict[str, float]:
@@ -233,24 +229,26 @@ class Run:
     def advance(self) -> dict[str, float]:
         """One step; a row for the log every 50th. Raises FloatingPointError when the loss diverges."""
         began = time.monotonic()
-        spent = self.used / (self.settings.minutes * 60)
-        progress = min(1.0, spent / self.settings.ramp)
-        factor = rate(self.settings, self.step, spent)
-        for group, base in zip(self._groups, self._rates, strict=True):
-            group["lr"] = base * factor
-        parts = list(batches(self.settings, self.encode, self.step, progress))
-        loss, accuracy, tokens = train_step(self.model, parts, self.optims)
+        loss = self.learn()
         if not math.isfinite(loss):
             raise FloatingPointError(f"loss is {loss} at step {self.step}; lower lr {self.settings.lr}")
         self.step += 1
-        elapsed = time.monotonic() - began
-        self.used += elapsed
+        self.used += time.monotonic() - began
         if self.step % 50:
             return {}
-        row = {"step": self.step, "minutes": round(self.used / 60, 1), "progress": round(progress, 2)}
-        row |= {
-            "loss": round(loss, 4),
-            "accuracy": round(accuracy, 4),
-            "tokens_per_s": round(tokens / elapsed),
-        }
-        return row | (measure(self.model, self.encode, progress) if self.step % 200 == 0 else {})
+        row = {"step": self.step, "minutes": round(self.used / 60, 1), "loss": round(loss, 4)}
+        return row | (measure(self.model, self.encode, self._progress()) if self.step % 200 == 0 else {})
+
+    def learn(self) -> float:
+        """One update on the batch of this step; its loss in nats."""
+        factor = rate(self.settings, self.step, self._spent())
+        for group, base in zip(self._groups, self._rates, strict=True):
+            group["lr"] = base * factor
+        parts = list(batches(self.settings, self.encode, self.step, self._progress()))
+        return train_step(self.model, parts, self.optims)
+
+    def _spent(self) -> float:
+        return self.used / (self.settings.minutes * 60)
+
+    def _progress(self) -> float:
+        return min(1.0, self._spent() / self.settings.ramp)

@@ -81,7 +81,7 @@ def test_every_action_of_a_teacher_can_be_read_back() -> None:
 
 
 def test_every_known_answer_stands_in_the_prompt() -> None:
-    """An answer that is not `i do not know.` or `yes.` is a sentence of the memory shown: it can be copied."""
+    """An answer other than `i do not know.` and `yes.` is a sentence of the memory shown."""
     for number in range(60):
         rng = random.Random(number)
         messages = questions(rng, draw_site(rng, "q"), Curriculum())
