@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -20,6 +21,8 @@ from memory.words import content_words
 
 CACHE_SIZE = 4096
 BATCH = 32
+BUCKETS = 4
+"""Signed buckets per feature of the hash encoder."""
 
 
 class Encoder(Protocol):
@@ -48,11 +51,11 @@ class Encoder(Protocol):
 class HashEncoder:
     """Feature hashing of words and word pairs: no model, no download, the same everywhere.
 
-    Source: Weinberger et al. 2009, arXiv 0902.2206, §2. Deviation: counts are damped by a square root and the
-    vector is scaled to length one.
+    Source: Weinberger et al. 2009, arXiv 0902.2206, §2. Deviations: each feature goes to four signed buckets,
+    so that no single collision makes two texts alike; counts are damped by a square root; vectors are unit.
     """
 
-    def __init__(self, dim: int = 512) -> None:
+    def __init__(self, dim: int = 1024) -> None:
         self._dim = dim
 
     @property
@@ -68,7 +71,7 @@ class HashEncoder:
     @property
     def floor(self) -> float:
         """About one content word in common."""
-        return 0.08
+        return 0.1
 
     def encode(self, texts: Sequence[str]) -> Matrix:
         """Unit vectors (n, dim) float32; a text without words is the first basis vector."""
@@ -76,8 +79,9 @@ class HashEncoder:
         for row, text in zip(matrix, texts, strict=True):
             found = content_words(text)
             for feature in (*found, *(f"{a} {b}" for a, b in pairwise(found))):
-                value = int.from_bytes(blake2b(feature.encode("utf-8", "replace"), digest_size=8).digest())
-                row[(value >> 1) % self._dim] += 1.0 if value & 1 else -1.0
+                digest = blake2b(feature.encode("utf-8", "replace"), digest_size=8 * BUCKETS).digest()
+                for value in struct.unpack(f">{BUCKETS}Q", digest):
+                    row[(value >> 1) % self._dim] += 1.0 if value & 1 else -1.0
             row[:] = np.sign(row) * np.sqrt(np.abs(row))
             length = float(np.linalg.norm(row))
             if length == 0.0:

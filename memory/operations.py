@@ -138,13 +138,14 @@ def take_in(
 
 def _admit_one(writer: Writer, author: Author, candidate: Candidate) -> Item:
     draft = candidate.draft
+    sources = _sources(writer, author.namespace, draft.lineage)
     existing = writer.same(author.namespace, dedupe_key(draft), author.at) or _twin(writer, author, candidate)
     if existing is not None:
         # What comes from outside may not add weight to what is known.
         merge = None if TRUST[author.channel] == 0 else merged(existing, draft)
         if merge is None:
             return existing
-        trust = min(existing.trust, trust_of("operator", _sources(writer, author.namespace, draft.lineage)))
+        trust = min(existing.trust, trust_of("operator", sources))
         return _change(writer, author, existing, replace(merge, trust=trust), None, "merge")
     item = Item(
         id=candidate.id,
@@ -158,7 +159,7 @@ def _admit_one(writer: Writer, author: Author, candidate: Candidate) -> Item:
         status=draft.status,
         version=1,
         channel=author.channel,
-        trust=trust_of(author.channel, _sources(writer, author.namespace, draft.lineage)),
+        trust=trust_of(author.channel, sources),
         author=author.principal,
         created_at=author.at,
         updated_at=author.at,

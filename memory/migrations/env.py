@@ -4,10 +4,17 @@ from alembic import context
 
 from memory.tables import Base
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
-    transactional_ddl=True,
-    transaction_per_migration=False,
-)
-context.run_migrations()
+
+def run() -> None:
+    """Alembic executes this file with its context set up."""
+    context.configure(
+        connection=context.config.attributes["connection"],
+        target_metadata=Base.metadata,
+        transactional_ddl=True,
+    )
+    context.run_migrations()
+
+
+# A plain import, by a documentation tool say, has no context and no effect.
+if hasattr(context, "config"):
+    run()

@@ -1,0 +1,146 @@
+"""A memory in a fresh folder, and short ways to say what should be in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from memory.core import Memory
+from memory.encoder import HashEncoder
+from memory.types import (
+    CaseBody,
+    Constitution,
+    Draft,
+    Episode,
+    Evidence,
+    Item,
+    Lineage,
+    Message,
+    Outcome,
+    PrincipleBody,
+    Query,
+    Recall,
+)
+
+OpenMemory = Callable[..., Memory]
+
+
+class Clock:
+    """Time that passes only when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Say:
+    """Shorthand for drafts, episodes and questions of one namespace."""
+
+    def __init__(self, memory: Memory, namespace: str = "home") -> None:
+        self.memory = memory
+        self.namespace = namespace
+
+    def case(
+        self,
+        text: str,
+        *,
+        outcome: Outcome = "success",
+        cause: str | None = None,
+        lesson: str | None = None,
+        family: str | None = None,
+        evidence: tuple[Evidence, ...] = (),
+        valid_to: float | None = None,
+    ) -> Draft:
+        return Draft(
+            kind="case",
+            text=text,
+            body=CaseBody(text, ("look",), lesson or text, cause),
+            scope="family" if family else "namespace",
+            family=family,
+            outcome=outcome,
+            lineage=Lineage(evidence),
+            valid_to=valid_to,
+        )
+
+    def principle(self, text: str, *, evidence: tuple[Evidence, ...] = ()) -> Draft:
+        return Draft("principle", text, PrincipleBody("global", "neural", 1), lineage=Lineage(evidence))
+
+    def remember(self, *drafts: Draft) -> tuple[Item, ...]:
+        return self.memory.remember(self.namespace, drafts, principal="ada", channel="user")
+
+    def recall(self, text: str, **rest: object) -> Recall:
+        query = replace(Query(self.namespace, text), **rest)  # type: ignore[arg-type]
+        return self.memory.recall(query, count_tokens=count_words)
+
+    def episode(
+        self,
+        id_: str,
+        recall: Recall | None = None,
+        *,
+        outcome: Outcome = "success",
+        reward: float | None = None,
+        task_id: str = "task-1",
+        constitution: Constitution | None = None,
+    ) -> Episode:
+        return Episode(
+            id=id_,
+            namespace=self.namespace,
+            task_id=task_id,
+            task="put a mug on the shelf",
+            world="household",
+            family="maple 7",
+            group="g",
+            messages=(Message("user", "put a mug on the shelf"),),
+            outcome=outcome,
+            reward=reward,
+            recall=recall.record(constitution) if recall else None,
+        )
+
+
+def count_words(text: str) -> int:
+    return len(text.split())
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def open_memory(tmp_path: Path, clock: Clock) -> Iterator[OpenMemory]:
+    opened: list[Memory] = []
+
+    def open_(name: str = "memory.db", **rest: object) -> Memory:
+        settings = {"encoder": HashEncoder(), "clock": clock} | rest
+        memory = Memory.open(tmp_path / name, **settings)  # type: ignore[arg-type]
+        opened.append(memory)
+        return memory
+
+    yield open_
+    for memory in opened:
+        memory.close()
+
+
+@pytest.fixture
+def memory(open_memory: OpenMemory) -> Memory:
+    return open_memory()
+
+
+@pytest.fixture
+def say(memory: Memory) -> Say:
+    return Say(memory)
+
+
+@pytest.fixture
+def say_to() -> Callable[[Memory, str], Say]:
+    return Say
+
+
+@pytest.fixture
+def count_tokens() -> Callable[[str], int]:
+    return count_words

@@ -1,0 +1,127 @@
+"""An earlier recall can be run again, bit for bit, whatever happened since."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from memory.core import Memory
+from memory.encoder import HashEncoder
+from memory.errors import BadInput, EncoderError
+from memory.types import Evidence
+
+Saying = Any
+
+
+def later(say: Saying, chance: random.Random, turn: int) -> None:
+    """One of the many things that can happen to a memory."""
+    items = say.memory.items(say.namespace, limit=1000)
+    item = chance.choice(items)
+    change = {"principal": "ada", "channel": "operator"}
+    match chance.randrange(7):
+        case 0:
+            say.remember(say.case(f"the mug and the plate are on shelf {turn}"))
+        case 1:
+            say.memory.edit(say.namespace, item.id, text=f"the mug moved to shelf {turn}", **change)
+        case 2:
+            say.memory.forget(say.namespace, item.id, principal="ada")
+        case 3:
+            say.memory.edit(say.namespace, item.id, status="active", pinned=True, **change)
+        case 4:
+            outcome = chance.choice(["success", "failure"])
+            recall = say.recall("where is the mug")
+            say.memory.reinforce(say.episode(f"later-{turn}", recall, outcome=outcome), principal="ada")
+        case 5:
+            say.memory.record(say.episode(f"task-{turn}", task_id="t1"), principal="ada")
+        case _:
+            evidence = (Evidence(f"later-{turn}", 0),)
+            say.remember(replace(say.case(item.text), lineage=replace(item.lineage, evidence=evidence)))
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10**6), n_before=st.integers(1, 12), n_after=st.integers(1, 12))
+def test_a_replay_is_exact_after_any_changes(
+    memory: Memory,
+    say_to: Callable[..., Saying],
+    count_tokens: Callable[[str], int],
+    seed: int,
+    n_before: int,
+    n_after: int,
+) -> None:
+    """Items, versions, statistics, corpus counts, ties, coins: all as they were."""
+    say = say_to(memory, f"namespace {memory.stats().log_seq}")
+    chance = random.Random(seed)
+    evidence = (Evidence("task-1", 0),)
+    say.remember(
+        *(say.case(f"the mug is in cabinet {n}") for n in range(5)),
+        say.case("the plate is in the sink", evidence=evidence),
+        say.case("the plate is in oven 3", family="maple 7", outcome="failure", cause="hot"),
+    )
+    for turn in range(n_before):
+        later(say, chance, turn)
+    ask = {"family": "maple 7", "k": 3, "drop_rate": 0.3, "seed": seed, "exclude_task": "t1"}
+    recalls = [say.recall(text, **ask) for text in ("where is the mug", "plate", "shelf 3")]
+    for turn in range(n_before, n_before + n_after):
+        later(say, chance, turn)
+    for recall in recalls:
+        assert memory.replay(recall.record(), count_tokens=count_tokens) == recall
+
+
+def test_a_replay_survives_a_restart_and_a_new_encoder(
+    open_memory: Any, say_to: Callable[..., Saying], count_tokens: Callable[[str], int]
+) -> None:
+    """The question's vector is kept with the episode, old item vectors are never overwritten."""
+    memory = open_memory()
+    say = say_to(memory)
+    say.remember(say.case("the mug is in cabinet 3"), say.case("the plate is in cabinet 4"))
+    recall = say.recall("where is the mug")
+    episode = say.episode("e1", recall)
+    memory.record(episode, principal="ada")
+    memory.close()
+    other = open_memory(encoder=HashEncoder(64))
+    other.reencode()
+    kept = other.episode("home", "e1").recall
+    assert kept is not None
+    assert other.replay(kept, count_tokens=count_tokens) == replace(recall)
+    never_kept = replace(kept, query=replace(kept.query, text="where is the plate"))
+    with pytest.raises(EncoderError, match="encoder 'hash-1024-1'"):
+        other.replay(never_kept, count_tokens=count_tokens)
+
+
+def test_a_replay_does_not_see_vectors_of_its_future(
+    open_memory: Any, say_to: Callable[..., Saying], count_tokens: Callable[[str], int]
+) -> None:
+    """A recall made by words alone, before re-encoding, is replayed by words alone."""
+    memory = open_memory()
+    say = say_to(memory)
+    say.remember(say.case("the mug is in cabinet 3"), say.case("the plate is in cabinet 4"))
+    memory.close()
+    memory = open_memory(encoder=HashEncoder(64))
+    recall = say_to(memory).recall("mug in the cabinet")
+    assert {hit.score.dense for hit in recall.candidates} == {None}
+    assert [hit.item.text for hit in recall.hits] == ["the mug is in cabinet 3"]
+    assert memory.reencode() == 2
+    assert memory.reencode() == 0
+    assert memory.replay(recall.record(), count_tokens=count_tokens) == recall
+    again = say_to(memory).recall("mug in the cabinet")
+    assert None not in {hit.score.dense for hit in again.candidates}
+
+
+def test_validity_is_judged_at_the_time_of_asking(
+    say: Saying, clock: Any, count_tokens: Callable[[str], int]
+) -> None:
+    """What has run out since is still there in the replay."""
+    say.remember(say.case("the mug is in cabinet 3", valid_to=1_100.0))
+    recall = say.recall("mug")
+    clock.now = 2_000.0
+    assert say.recall("mug").hits == ()
+    assert say.memory.replay(recall.record(), count_tokens=count_tokens) == recall
+    timeless = replace(recall.record(), query=replace(recall.query, at=None))
+    with pytest.raises(BadInput, match="has no time"):
+        say.memory.replay(timeless, count_tokens=count_tokens)
