@@ -68,9 +68,11 @@ class Engine:
         with torch.inference_mode():
             self._lanes = Lanes(self._shape)
             while self._collect():
-                self._leave_cancelled()
-                if self._waiting or self._active:
+                try:
+                    self._leave_cancelled()
                     self._step()
+                except Exception as error:  # noqa: BLE001 - the edge of the thread: every caller is told
+                    self._fail_all(_failure(error))
         self._fail_all(ModelError("the local model was closed"))
 
     def _collect(self) -> bool:
@@ -100,16 +102,11 @@ class Engine:
                 self._remove(row)
 
     def _step(self) -> None:
-        """Admit who fits, then one token for every row."""
-        try:
-            if self._waiting and len(self._active) < self._max_batch:
-                self._prefill()
-            elif self._active:
-                self._decode()
-        except Exception as error:  # noqa: BLE001 - the edge of the thread: every caller is told
-            failure = ModelError(f"the local model failed: {error}")
-            failure.__cause__ = error
-            self._fail_all(failure)
+        """Admit who fits, else one token for every row."""
+        if self._waiting and len(self._active) < self._max_batch:
+            self._prefill()
+        elif self._active:
+            self._decode()
 
     def _prefill(self) -> None:
         room = self._max_batch - len(self._active)
@@ -178,9 +175,7 @@ class Engine:
         try:
             job.future.set_result(self._score(job))
         except Exception as error:  # noqa: BLE001 - the edge of the thread: the caller is told
-            failure = ModelError(f"the local model failed: {error}")
-            failure.__cause__ = error
-            job.future.set_exception(failure)
+            job.future.set_exception(_failure(error))
 
     def _score(self, job: Scoring) -> tuple[float, ...]:
         """One pass over the prompt, one over all options (in slices of `max_batch`)."""
@@ -260,6 +255,12 @@ def _similar(
 
 def _rest(prompt: Sequence[int], prefix: torch.Tensor | None) -> Sequence[int]:
     return prompt if prefix is None else prompt[prefix.shape[3] :]
+
+
+def _failure(error: Exception) -> ModelError:
+    failure = ModelError(f"the local model failed: {error}")
+    failure.__cause__ = error
+    return failure
 
 
 def _settle(job: Generation, finish: Literal["stop", "length"]) -> bool:

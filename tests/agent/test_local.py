@@ -18,6 +18,7 @@ from agent.local_weights import load_model
 from agent.types import Reply, Request, ToolSpec
 from memory.errors import AdapterRefused, BadInput, ModelError
 from memory.types import Image, Message, Text, ToolCall
+from tests.distill.tiny import WORDS as TINY_WORDS
 from tests.distill.tiny import make_folder
 
 WORDS = ("go", "to", "cabinet", "shelf", "mug", "take", "1", "2", "3")
@@ -288,6 +289,21 @@ class TestFrozen:
         model.close()
         with pytest.raises(ModelError, match="closed"):
             await model.complete(_request(1))
+
+    async def test_a_forward_pass_that_fails_is_told_and_does_not_stop_the_model(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
+        """Here a word that the weights have no row for; the next request is answered."""
+        wider = make_folder(tmp_path / "wider", words=f"{TINY_WORDS} zebra")
+        model = LocalModel.wrap(load_model(folder, None), Chat.open(wider), name="local:odd")
+        (expected,) = await model.complete(_request(1))
+        with pytest.raises(ModelError, match="failed"):
+            await model.complete(Request((Message("user", "zebra"),)))
+        with pytest.raises(ModelError, match="failed"):
+            await model.complete(Request((Message("user", "mug zebra cup"),), choices=("mug", "cup")))
+        (reply,) = await model.complete(_request(1))
+        model.close()
+        assert _same(reply, expected)
 
     async def test_closing_fails_what_is_in_flight(self, folder: Path) -> None:
         """Nobody waits for ever."""
