@@ -22,8 +22,10 @@ class TrainSettings:
     """Peak, after warm-up; decays to a tenth by a cosine."""
     weight_decay: float = 0.0
     """Decoupled weight decay (AdamW)."""
-    epochs: float = 3.0
+    epochs: float = 8.0
     """Passes over the rows."""
+    min_updates: int = 48
+    """Few rows are passed over more often, until there are so many updates."""
     batch_size: int = 8
     """Rows in one forward pass."""
     accumulation: int = 1

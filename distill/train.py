@@ -154,7 +154,7 @@ def _trainer(
     chat = Chat.open(base)
     trainer = WeightedTrainer(
         model=AutoModelForCausalLM.from_pretrained(base, local_files_only=True, dtype=torch.float32),
-        args=_arguments(settings, checkpoints, seed),
+        args=_arguments(settings, len(rows), checkpoints, seed),
         train_dataset=_table(rows),
         processing_class=chat.tokenizer,
         data_collator=WeightedCollator(pad_token_id=_pad_id(chat)),
@@ -188,12 +188,13 @@ class _Watcher(TrainerCallback):
             self._on_progress(TrainProgress(state.global_step, state.max_steps, loss))
 
 
-def _arguments(settings: TrainSettings, folder: Path, seed: int) -> SFTConfig:
+def _arguments(settings: TrainSettings, n_rows: int, folder: Path, seed: int) -> SFTConfig:
+    updates_per_epoch = math.ceil(n_rows / (settings.batch_size * settings.accumulation))
     return SFTConfig(
         output_dir=str(folder),
         per_device_train_batch_size=settings.batch_size,
         gradient_accumulation_steps=settings.accumulation,
-        num_train_epochs=settings.epochs,
+        num_train_epochs=max(settings.epochs, settings.min_updates / updates_per_epoch),
         learning_rate=settings.learning_rate,
         lr_scheduler_type="cosine_with_min_lr",
         lr_scheduler_kwargs={"min_lr_rate": 0.1},

@@ -60,7 +60,7 @@ def _job(folder: Path, worked: tuple[Path, Path], **changes: Json) -> Path:
         "base": str(base),
         "bundle": str(bundle),
         "namespace": NAMESPACE,
-        "train": {"epochs": 2, "rank": 4},
+        "train": {"epochs": 2, "min_updates": 1, "rank": 4},
         "seed": 0,
         "suites": [{"name": "adapt", "world": "household", "site": SITE, "split": "gate", "n": 3}],
         "seeds": [0],

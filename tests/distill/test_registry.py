@@ -18,7 +18,7 @@ from distill.train import Trained, train
 from memory.errors import AdapterRefused, Conflict, NotFound
 from tests.distill.tiny import make_folder
 
-SETTINGS = TrainSettings(epochs=1, batch_size=4, rank=4, learning_rate=1e-2)
+SETTINGS = TrainSettings(epochs=1, min_updates=1, batch_size=4, rank=4, learning_rate=1e-2)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from distill.settings import TrainSettings
 from distill.train import WeightedCollator, WeightedTrainer, train, weighted_nll
 from memory.errors import AdapterRefused
 
-QUICK = TrainSettings(epochs=2, batch_size=4, rank=4, checkpoint_every=2)
+QUICK = TrainSettings(epochs=2, min_updates=1, batch_size=4, rank=4, checkpoint_every=2)
 N_WORDS = 60
 
 
@@ -157,6 +157,11 @@ class TestTraining:
             model.close()
         assert memory.matches(served)
         assert not memory.matches(plain)
+
+    def test_few_rows_are_passed_over_more_often(self, base: Path, tmp_path: Path) -> None:
+        """Three rows, at least nine updates."""
+        settings = replace(QUICK, min_updates=9, epochs=1)
+        assert train(_rows(3), base, tmp_path, settings, seed=0).updates == 9
 
     def test_the_same_seed_gives_the_same_adapter(self, base: Path, tmp_path: Path) -> None:
         """To the byte."""
