@@ -72,7 +72,7 @@ def from_json(data: Json) -> Constitution:
 
 
 def _is_valid(item: Item, family: str | None, at: float) -> bool:
-    only = only_family(item)
+    only = only_family(item.scope, item.family)
     return (
         item.status in {"trial", "active"}
         and (only is None or only == family)

@@ -8,7 +8,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from memory.types import Item, ItemKind
+from memory.types import Item, ItemKind, Scope
 
 Vector = NDArray[np.float32]
 Matrix = NDArray[np.float32]
@@ -44,16 +44,17 @@ class Found:
     vector: Vector | None
 
 
-def only_family(item: Item) -> str | None:
-    """Where the item may be recalled. A narrow scope without a family matches nothing, so it fails closed."""
-    if item.scope not in {"family", "run"}:
+def only_family(scope: Scope, family: str | None) -> str | None:
+    """Where an item may be recalled. A narrow scope without a family matches nothing, so it fails closed."""
+    if scope not in {"family", "run"}:
         return None
-    return item.family if item.family is not None else ""
+    return family if family is not None else ""
 
 
 def entry_of(item: Item, vector: Vector | None) -> Entry:
     """What the index keeps of an item."""
-    return Entry(item.id, item.kind, item.text, only_family(item), digest_of(item.text), vector)
+    family = only_family(item.scope, item.family)
+    return Entry(item.id, item.kind, item.text, family, digest_of(item.text), vector)
 
 
 def digest_of(text: str) -> str:

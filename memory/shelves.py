@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
@@ -12,12 +12,11 @@ from typing import TypeVar
 import numpy as np
 
 from memory import snapshots
-from memory.entry import Vector, digest_of, entry_of
+from memory.entry import Entry, Vector
 from memory.index import Shelf
 from memory.locks import ReadWriteLock
 from memory.store.engine import Store
 from memory.store.reader import Reader
-from memory.types import Item
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -96,25 +95,19 @@ class Shelves:
             return
         ids, is_reencoded = reader.changed(namespace, guarded.applied_seq)
         if guarded.applied_seq < 0 or is_reencoded:
-            guarded.shelf = self.build(reader, namespace, reader.findable(namespace))
+            guarded.shelf = Shelf(self._dim)
+            guarded.shelf.put(self._with_vectors(reader, namespace, reader.outlines(namespace)))
         elif ids:
-            items = reader.findable(namespace, ids)
-            guarded.shelf.drop(ids - {item.id for item in items})
-            self._fill(guarded.shelf, reader, namespace, items)
+            entries = reader.outlines(namespace, ids)
+            guarded.shelf.drop(ids - {entry.id for entry in entries})
+            guarded.shelf.put(self._with_vectors(reader, namespace, entries))
         guarded.applied_seq = seq
 
-    def build(self, reader: Reader, namespace: str, items: Iterable[Item]) -> Shelf:
-        """A fresh shelf of these items."""
-        shelf = Shelf(self._dim)
-        self._fill(shelf, reader, namespace, list(items))
-        return shelf
-
-    def _fill(self, shelf: Shelf, reader: Reader, namespace: str, items: Iterable[Item]) -> None:
-        items = list(items)
+    def _with_vectors(self, reader: Reader, namespace: str, entries: list[Entry]) -> list[Entry]:
         known = self._loaded.vectors.get(namespace, {})
-        missing = [digest for digest in (digest_of(item.text) for item in items) if digest not in known]
-        vectors = {**known, **reader.vectors(namespace, self._encoder, digests=missing)} if missing else known
-        shelf.put(entry_of(item, vectors.get(digest_of(item.text))) for item in items)
+        missing = [entry.digest for entry in entries if entry.digest not in known]
+        found = reader.vectors(namespace, self._encoder, digests=missing) if missing else {}
+        return [replace(entry, vector=known.get(entry.digest, found.get(entry.digest))) for entry in entries]
 
     def _content(self, namespace: str, guarded: _Guarded) -> snapshots.Content:
         with guarded.lock.reading():

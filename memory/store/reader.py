@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, bindparam, false, func, select, text
+from sqlalchemy import ColumnElement, Connection, false, func, select, text
 
-from memory.entry import RECALLABLE, Vector, from_blob
+from memory.entry import RECALLABLE, Entry, Vector, from_blob, only_family
 from memory.errors import NotFound
+from memory.store import statements
 from memory.store.past import items_as_of
 from memory.store.rows import (
     CREDIT,
@@ -29,22 +30,10 @@ from memory.store.rows import (
 from memory.types import Episode, Item, ItemKind, LogEntry, Status
 from memory.words import searchable
 
+FOREVER = 2**62
+"""Later than any log position."""
 MANY = 1000
 """More names than this are not worth sending: everything is read instead."""
-
-# Asked by every recall or write; building a statement costs more than running it.
-_ITEM = select(ITEM).where(ITEM.c.namespace == bindparam("namespace"), ITEM.c.id == bindparam("id"))
-_ITEMS = select(ITEM).where(
-    ITEM.c.namespace == bindparam("namespace"), ITEM.c.id.in_(bindparam("ids", expanding=True))
-)
-_SAME = (
-    select(ITEM)
-    .where(ITEM.c.namespace == bindparam("namespace"), ITEM.c.dedupe == bindparam("dedupe"))
-    .where(ITEM.c.status != "retired", ITEM.c.valid_to.is_(None) | (ITEM.c.valid_to > bindparam("at")))
-    .order_by(ITEM.c.key)
-    .limit(1)
-)
-_HEAD = select(func.max(LOG.c.seq)).where(LOG.c.namespace == bindparam("namespace"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +66,7 @@ class Reader:
 
     def find(self, namespace: str, item_id: str) -> Item | None:
         """One item, or None."""
-        row = self._connection.execute(_ITEM, {"namespace": namespace, "id": item_id}).first()
+        row = self._connection.execute(statements.ONE_ITEM, {"namespace": namespace, "id": item_id}).first()
         return None if row is None else item_of(row)
 
     def item(self, namespace: str, item_id: str) -> Item:
@@ -89,7 +78,7 @@ class Reader:
 
     def items_by_id(self, namespace: str, ids: Sequence[str]) -> dict[str, Item]:
         """Those of the ids that exist."""
-        rows = self._connection.execute(_ITEMS, {"namespace": namespace, "ids": list(ids)})
+        rows = self._connection.execute(statements.SOME_ITEMS, {"namespace": namespace, "ids": list(ids)})
         return {row.id: item_of(row) for row in rows}
 
     def items(
@@ -117,7 +106,7 @@ class Reader:
     def same(self, namespace: str, dedupe: str, at: float) -> Item | None:
         """The oldest item that says the same and is neither retired nor over."""
         asked = {"namespace": namespace, "dedupe": dedupe, "at": at}
-        row = self._connection.execute(_SAME, asked).first()
+        row = self._connection.execute(statements.SAME, asked).first()
         return None if row is None else item_of(row)
 
     def principles(self, namespace: str) -> tuple[Item, ...]:
@@ -131,24 +120,25 @@ class Reader:
 
     def head(self, namespace: str) -> int:
         """Position of the namespace's newest log row; 0 when it has none."""
-        return self._connection.execute(_HEAD, {"namespace": namespace}).scalar() or 0
+        return self._connection.execute(statements.HEAD, {"namespace": namespace}).scalar() or 0
 
     def changed(self, namespace: str, after: int) -> tuple[frozenset[str], bool]:
         """Ids of items whose entry may have changed since, and whether vectors were made anew."""
-        query = (
-            select(LOG.c.item, LOG.c.op)
-            .where(LOG.c.namespace == namespace, LOG.c.seq > after)
-            .where(LOG.c.op.not_in(("reinforce", "episode", "feedback")))
-        )
-        rows = self._connection.execute(query).all()
+        rows = self._connection.execute(statements.CHANGED, {"namespace": namespace, "after": after}).all()
         return frozenset(row.item for row in rows if row.item), any(row.op == "reencode" for row in rows)
 
-    def findable(self, namespace: str, ids: Iterable[str] | None = None) -> tuple[Item, ...]:
-        """Items that recall may find; all, or those of the ids."""
-        query = select(ITEM).where(ITEM.c.namespace == namespace, ITEM.c.status.in_(RECALLABLE))
-        if ids is not None:
-            query = query.where(ITEM.c.id.in_(list(ids)))
-        return tuple(item_of(row) for row in self._connection.execute(query.order_by(ITEM.c.key)))
+    def outlines(self, namespace: str, ids: Iterable[str] | None = None) -> list[Entry]:
+        """Items that recall may find, without their vectors; all, or those of the ids."""
+        if ids is None:
+            rows = self._connection.execute(statements.OUTLINES, {"namespace": namespace})
+        else:
+            rows = self._connection.execute(
+                statements.SOME_OUTLINES, {"namespace": namespace, "ids": list(ids)}
+            )
+        return [
+            Entry(row.id, row.kind, row.text, only_family(row.scope, row.family), row.digest, None)
+            for row in rows
+        ]
 
     def vector(self, namespace: str, encoder: str, purpose: str, digest: str) -> Vector | None:
         """A stored vector (d,)."""
@@ -167,17 +157,15 @@ class Reader:
         encoder: str,
         *,
         digests: Sequence[str] | None = None,
-        until: int | None = None,
+        until: int = FOREVER,
     ) -> dict[str, Vector]:
         """Item vectors of a generation by text digest; of these digests, known at log position `until`."""
-        query = select(VECTOR.c.digest, VECTOR.c.data).where(
-            VECTOR.c.namespace == namespace, VECTOR.c.encoder == encoder, VECTOR.c.purpose == "item"
-        )
+        asked: dict[str, object] = {"namespace": namespace, "encoder": encoder, "until": until}
         if digests is not None and len(digests) <= MANY:
-            query = query.where(VECTOR.c.digest.in_(digests))
-        if until is not None:
-            query = query.where(VECTOR.c.seq <= until)
-        return {row.digest: from_blob(row.data) for row in self._connection.execute(query)}
+            rows = self._connection.execute(statements.SOME_VECTORS, asked | {"digests": list(digests)})
+        else:
+            rows = self._connection.execute(statements.VECTORS, asked)
+        return {row.digest: from_blob(row.data) for row in rows}
 
     def unencoded(self, encoder: str, limit: int) -> tuple[tuple[str, str], ...]:
         """(namespace, text) of items without a vector under a generation."""
