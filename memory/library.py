@@ -7,6 +7,7 @@ from pathlib import Path
 
 from memory import constitution
 from memory.admission import check_name
+from memory.errors import BadInput
 from memory.store.engine import Store
 from memory.types import Constitution, Episode, Item, ItemKind, LogEntry, Status
 
@@ -35,6 +36,7 @@ class Library:
         after: str | None = None,
     ) -> tuple[Item, ...]:
         """A page of items, oldest first, after the id `after`; `words` must all occur in the text."""
+        _check_limit(limit)
         with self._store.read() as reader:
             return reader.items(
                 namespace, kind=kind, status=status, family=family, words=words, limit=limit, after=after
@@ -61,6 +63,7 @@ class Library:
         newest: bool = False,
     ) -> tuple[Episode, ...]:
         """A page of episodes from the one after the id `after`, oldest first or `newest` first."""
+        _check_limit(limit)
         with self._store.read() as reader:
             return reader.episodes(
                 namespace, limit=limit, after=after, task_id=task_id, family=family, newest=newest
@@ -68,6 +71,7 @@ class Library:
 
     def log(self, namespace: str, *, after: int = 0, limit: int = 1000) -> tuple[LogEntry, ...]:
         """A page of the namespace's log, oldest first, from the entry after seq `after`."""
+        _check_limit(limit)
         with self._store.read() as reader:
             return reader.log(namespace, after=after, limit=limit)
 
@@ -99,3 +103,8 @@ class Library:
         """Seq of the first log row that was changed, removed or slipped in; None when the chain holds."""
         with self._store.read() as reader:
             return reader.first_broken()
+
+
+def _check_limit(limit: int) -> None:
+    if limit < 1:
+        raise BadInput(f"the limit of a page is {limit}, at least 1 is needed")

@@ -128,7 +128,7 @@ def take_in(
         said_already = item.status != "retired" and writer.same(author.namespace, dedupe_key(item), author.at)
         if writer.find(author.namespace, item.id) is not None or said_already:
             continue
-        writer.add_item(item, vector, author.encoder, author.principal, "import")
+        writer.add_item(item, vector, author, "import")
         n_added += 1
     for episode in episodes:
         if writer.find_episode(author.namespace, episode.id) is None:
@@ -167,7 +167,7 @@ def _admit_one(writer: Writer, author: Author, candidate: Candidate) -> Item:
         valid_to=draft.valid_to,
         lineage=draft.lineage,
     )
-    writer.add_item(item, candidate.vector, author.encoder, author.principal, "add")
+    writer.add_item(item, candidate.vector, author, "add")
     return item
 
 
@@ -192,7 +192,7 @@ def _change(
     writer: Writer, author: Author, before: Item, after: Item, vector: Vector | None, op: str
 ) -> Item:
     after = replace(after, version=before.version + 1, updated_at=author.at, author=author.principal)
-    writer.change_item(before, after, vector, author.encoder, author.principal, op)
+    writer.change_item(before, after, vector, author, op)
     return after
 
 

@@ -166,7 +166,7 @@ class Store:
     def _commit(self, batch: list[Job[Any]]) -> None:
         try:
             outcomes = self._transact(batch)
-        except (DBAPIError, sqlite3.Error, _Aborted) as error:
+        except Exception as error:  # noqa: BLE001 - told to those who wait, or they wait for ever
             if len(batch) == 1:
                 cause = error.__cause__ if isinstance(error, _Aborted) else error
                 batch[0].done.set_exception(translated(cause or error))
@@ -219,13 +219,16 @@ def translated(error: BaseException) -> BaseException:
 
 
 def _engine(path: Path, begin: str, pool: type[QueuePool] | type[NullPool]) -> Engine:
+    is_reader = pool is QueuePool
+    pragmas = ["journal_mode=WAL", "synchronous=FULL", f"query_only={is_reader:d}"]
+
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY"):
+        for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
-    options = {"pool_size": N_READERS, "max_overflow": 24} if pool is QueuePool else {}
+    options = {"pool_size": N_READERS, "max_overflow": 24} if is_reader else {}
     engine = create_engine("sqlite://", creator=connect, poolclass=pool, **options)
 
     # The driver's own BEGIN is deferred and late; ours is where the transaction starts.

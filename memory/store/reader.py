@@ -269,8 +269,10 @@ class Reader:
             if row.seq != expected or row.hash != chained(previous, values):
                 return expected
             previous, expected = row.hash, expected + 1
-        newest = self._connection.execute(select(func.max(ITEM.c.seq))).scalar() or 0
-        return expected if newest >= expected else None
+        newest = [
+            self._connection.execute(select(func.max(table.c.seq))).scalar() for table in (ITEM, EPISODE)
+        ]
+        return expected if max(seq or 0 for seq in newest) >= expected else None
 
     def backup(self, target: Path) -> None:
         """Copy the database through SQLite's backup."""

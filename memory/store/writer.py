@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from memory.author import Author
 from memory.codec import canonical, dumps, to_json
 from memory.entry import Vector, digest_of, to_blob
 from memory.errors import StoreError
@@ -20,6 +21,7 @@ from memory.store.rows import (
     LOG,
     VECTOR,
     chained,
+    item_of,
     item_values,
     space_of,
 )
@@ -66,20 +68,18 @@ class Writer(Reader):
         self._connection.execute(_ADD_LOG, values)
         return int(seq)
 
-    def add_item(self, item: Item, vector: Vector | None, encoder: str, principal: str, op: str) -> None:
+    def add_item(self, item: Item, vector: Vector | None, author: Author, op: str) -> None:
         """A new item with its full-text row, vector and log row."""
-        seq = self._log_item(item, None, principal, op)
+        seq = self._log_item(item, None, author, op)
         added = self._connection.execute(_ADD_ITEM, item_values(item, seq))
         key = added.inserted_primary_key[0] if added.inserted_primary_key else None
         self._index_words(key, item)
         if vector is not None:
-            self._add_vector(item, vector, encoder, seq)
+            self.add_vectors(item.namespace, author.encoder, {item.text: vector}, seq)
 
-    def change_item(
-        self, before: Item, after: Item, vector: Vector | None, encoder: str, principal: str, op: str
-    ) -> None:
+    def change_item(self, before: Item, after: Item, vector: Vector | None, author: Author, op: str) -> None:
         """A new version of an item; the one before stays in the log."""
-        seq = self._log_item(after, before, principal, op)
+        seq = self._log_item(after, before, author, op)
         same = (ITEM.c.namespace == after.namespace) & (ITEM.c.id == after.id)
         self._connection.execute(update(ITEM).where(same), item_values(after, seq))
         if after.text != before.text:
@@ -87,7 +87,7 @@ class Writer(Reader):
             self._connection.execute(text("DELETE FROM item_fts WHERE rowid = :key"), {"key": key})
             self._index_words(key, after)
         if vector is not None:
-            self._add_vector(after, vector, encoder, seq)
+            self.add_vectors(after.namespace, author.encoder, {after.text: vector}, seq)
 
     def set_utility(self, item: Item, utility: Utility, principal: str, at: float) -> None:
         """New statistics of an item; its version stays, for nothing it says has changed."""
@@ -185,14 +185,23 @@ class Writer(Reader):
         broken = self.first_broken()
         if broken is not None:
             problems.append(f"the log was changed at or before seq {broken}")
+            return tuple(problems)
+        for namespace in self._connection.execute(select(ITEM.c.namespace).distinct()).scalars().all():
+            problems.extend(f"item {id_!r} is not what the log says" for id_ in self._strayed(namespace))
         return tuple(problems)
 
-    def _log_item(self, item: Item, before: Item | None, principal: str, op: str) -> int:
+    def _strayed(self, namespace: str) -> list[str]:
+        logged = self.items_as_of(namespace, self.head(namespace))
+        rows = self._connection.execute(select(ITEM).where(ITEM.c.namespace == namespace))
+        found = {row.id: item_of(row) for row in rows}
+        return sorted(id_ for id_ in logged.keys() | found.keys() if logged.get(id_) != found.get(id_))
+
+    def _log_item(self, item: Item, before: Item | None, author: Author, op: str) -> int:
         return self.append(
             item.namespace,
-            principal,
+            author.principal,
             op,
-            at=item.updated_at,
+            at=author.at,
             item=item.id,
             version=item.version,
             before=None if before is None else to_json(before),
@@ -206,9 +215,6 @@ class Writer(Reader):
             _ADD_WORDS,
             {"key": key, "space": space_of(item.namespace), "words": searchable(item.text)},
         )
-
-    def _add_vector(self, item: Item, vector: Vector, encoder: str, seq: int) -> None:
-        self.add_vectors(item.namespace, encoder, {item.text: vector}, seq)
 
 
 def _episode_values(episode: Episode) -> dict[str, object]:

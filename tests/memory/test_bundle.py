@@ -48,7 +48,7 @@ def test_a_restored_namespace_is_the_same(
     here, there = full.recall("where is the mug"), say_to(other).recall("where is the mug")
     assert there.candidates == here.candidates
     assert other.import_("home", folder, principal="ada", channel="operator") == 0
-    assert other.verify_log() is None
+    assert other.check() == ()
 
 
 def test_vectors_travel_unchanged(full: Saying, tmp_path: Path) -> None:

@@ -300,5 +300,7 @@ def test_an_item_page_continues_after_an_id(say: Saying) -> None:
     assert [item.id for item in first + second] == [item.id for item in items]
     assert say.memory.items("home", kind="principle") == ()
     assert say.memory.items("home", status="active", family="x") == ()
+    with pytest.raises(BadInput, match="limit of a page is 0"):
+        say.memory.items("home", limit=0)
     found: tuple[Item, ...] = say.memory.items("home", words="cabinet 3")
     assert [item.text for item in found] == ["cabinet 3 is empty"]

@@ -279,6 +279,31 @@ def test_tampering_with_the_log_is_found(tmp_path: Path, say_to: Callable[..., A
         assert memory.check() == ("the log was changed at or before seq 3",)
 
 
+def test_a_row_that_strays_from_the_log_is_found(tmp_path: Path, say_to: Callable[..., Any]) -> None:
+    """An item changed behind the log's back, or without its words, is named by the check."""
+    path = tmp_path / "memory.db"
+    with Memory.open(path, encoder=HashEncoder()) as memory:
+        say = say_to(memory)
+        first, second = say.remember(say.case("the mug is in cabinet 3"), say.case("cabinet 4 is empty"))
+    with sqlite3.connect(path) as raw:
+        raw.execute("UPDATE item SET trust = 4 WHERE id = ?", (first.id,))
+        raw.execute("DELETE FROM item_fts WHERE rowid = (SELECT key FROM item WHERE id = ?)", (second.id,))
+    raw.close()
+    with Memory.open(path, encoder=HashEncoder()) as memory:
+        assert memory.check() == (
+            "2 items have 1 full-text rows",
+            f"item {first.id!r} is not what the log says",
+        )
+
+
+def test_readers_cannot_write(tmp_path: Path) -> None:
+    """Only the writer's connection may; a checkpoint can then never race it."""
+    store = Store.open(tmp_path / "memory.db")
+    with pytest.raises(StoreError, match="readonly"), store.read() as reader:
+        Writer(reader._connection).append("home", "ada", "add", at=1.0)
+    store.close()
+
+
 def test_a_backup_is_a_whole_memory(tmp_path: Path, say_to: Callable[..., Any]) -> None:
     """Taken while the original is open and in use."""
     with Memory.open(tmp_path / "memory.db", encoder=HashEncoder()) as memory:
