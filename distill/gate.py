@@ -7,19 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from memory.core import Memory
-
 from agent.loop import Agent
 from agent.opening import AgentSettings, Run
 from agent.types import Model, Task
 from agent.worlds.catalogue import catalogue
-from distill.stats import Interval, bootstrap_mean, paired_difference, wilson
+from distill.stats import Interval, bootstrap_mean, paired_difference, sign_test, wilson
 from distill.suites import Suite
+from memory.core import Memory
 from memory.errors import DistillError
 from memory.types import Episode
 
 Arm = Literal["base", "+memory", "+adapter", "+memory+adapter"]
 ARMS: tuple[Arm, ...] = ("base", "+memory", "+adapter", "+memory+adapter")
+MAX_P_VALUE = 0.025
+"""One-sided, as the lower end of a 95 % interval is."""
 MIN_PAIRS = 10
 """Fewer tasks than this prove nothing."""
 
@@ -55,6 +56,8 @@ class SuiteResult:
     difference: Interval
     """Success of `+adapter` minus `base`."""
     n_pairs: int
+    p_value: float
+    """Of a gain this large by chance: exact sign test over tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,9 @@ def compare(suite: Suite, attempts: Mapping[Arm, Sequence[Attempt]], seed: int) 
     before = {a.task_id: a for a in attempts["base"] if a.is_valid}
     pairs = [(before[a.task_id], a) for a in attempts["+adapter"] if a.is_valid and a.task_id in before]
     difference = paired_difference([a.success for a, _ in pairs], [b.success for _, b in pairs], seed)
-    return SuiteResult(suite, arms, difference, len(pairs))
+    wins = sum(b.success and not a.success for a, b in pairs)
+    losses = sum(a.success and not b.success for a, b in pairs)
+    return SuiteResult(suite, arms, difference, len(pairs), sign_test(wins, losses))
 
 
 def decide(results: Sequence[SuiteResult], tolerance: float) -> Decision:
@@ -117,7 +122,7 @@ def decide(results: Sequence[SuiteResult], tolerance: float) -> Decision:
             return Decision(False, f"{name}: success fell by {-gain.mean:.3f}, more than {tolerance}")
     for result in adapt:
         name, gain = result.suite.name, result.difference
-        if gain.low <= 0:
+        if gain.low <= 0 or result.p_value > MAX_P_VALUE:
             return Decision(
                 False,
                 f"{name}: gain {gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] is not surely above 0",

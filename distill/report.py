@@ -52,6 +52,7 @@ def gate_json(results: Sequence[SuiteResult], decision: Decision) -> dict[str, J
                 "success": round(r.difference.mean, 4),
                 "ci": _ci(r.difference),
                 "pairs": r.n_pairs,
+                "p": round(r.p_value, 5),
             }
             for r in results
         },
