@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import contextvars
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,10 +40,49 @@ async def recorded(key: str, start: int) -> AsyncIterator[JobEvent]:
             start += 1
 
 
+async def newest(prefix: str, limit: int, last: Job | None) -> tuple[Job, ...]:
+    """Jobs whose ids begin with `prefix`, newest first; of those that follow `last` in that order."""
+    end_time = None if last is None else datetime.fromtimestamp(last.created_at, UTC).isoformat()
+    found: list[Job] = []
+    skipping, offset = last is not None, 0
+    while len(found) < limit:
+        page = await plain(partial(_page, prefix, end_time, limit + 1, offset))
+        for job in map(job_of, page):
+            if not skipping:
+                found.append(job)
+            # Jobs of the same moment share `end_time`: those up to `last` were seen already.
+            skipping = skipping and last is not None and job.address != last.address
+        if len(page) <= limit:
+            break
+        offset += len(page)
+    return tuple(found[:limit])
+
+
+def _page(prefix: str, end_time: str | None, limit: int, offset: int) -> list[WorkflowStatus]:
+    return DBOS.list_workflows(
+        workflow_id_prefix=prefix, end_time=end_time, sort_desc=True, limit=limit, offset=offset
+    )
+
+
 async def plain(do: Callable[[], _T]) -> _T:
     """Call the engine in a thread outside any workflow, where its calls are not recorded as steps."""
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(None, contextvars.Context().run, do)
+    with told():
+        return await loop.run_in_executor(None, contextvars.Context().run, do)
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Failures of the file as ours. Raises DiskFull, StoreError."""
+    try:
+        yield
+    except Exception as error:
+        cause = getattr(error, "orig", error)
+        if not isinstance(cause, sqlite3.Error):
+            raise
+        if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise errors.DiskFull("no space left for the job file; free some and try again") from error
+        raise errors.StoreError(f"the job file failed: {cause}") from error
 
 
 def resume(key: str, *, failed: bool) -> None:
@@ -53,6 +94,14 @@ def resume(key: str, *, failed: bool) -> None:
     steps = DBOS.list_workflow_steps(key)
     bad = [step["function_id"] for step in steps if step["error"] is not None]
     DBOS.rewind_workflow(key, start_step=min(bad, default=len(steps) + 1))
+
+
+def mend(keys: Collection[str]) -> None:
+    """Let those go on that ran here and have ended, but still count as running."""
+    for status in DBOS.list_workflows(
+        workflow_ids=list(keys), status="PENDING", load_input=False, load_output=False
+    ):
+        DBOS.resume_workflow(status.workflow_id)
 
 
 def use_wal(path: Path) -> None:

@@ -8,10 +8,12 @@ launch; finished jobs are pruned; events are written through DBOS streams, so th
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +23,20 @@ from dbos import (
     SetEnqueueOptions,
     SetWorkflowID,
 )
+from dbos._error import DBOSException  # not exported by name
 
 from memory import errors
 from memory.types import Json
 from server.jobs import Job, JobAddress, JobEvent, JobKind
-from server.jobs_calls import address_of, job_of, key_of, plain, recorded, resume, use_wal
+from server.jobs_calls import address_of, job_of, key_of, mend, newest, plain, recorded, resume, told, use_wal
 from server.jobs_run import DbosRun
 from server.jobs_signals import Signals
 
 APPLICATION_VERSION = "1"
 """Raised only when the order of recorded steps changes; older unfinished jobs are then not taken up."""
-IDLE_POLL_S = 2.0
-ENDING_POLL_S = 0.02
 
+THREADS = 64
+log = logging.getLogger("apprentice.jobs")
 _Workflow = Callable[[dict[str, Json]], Any]
 
 
@@ -43,16 +46,18 @@ class DbosJobs:
     Workflows run on the event loop that calls `launch`.
     """
 
-    def __init__(self, path: Path, *, poll_s: float = 0.1, max_threads: int = 64) -> None:
+    def __init__(self, path: Path, *, poll_s: float = 0.1, mend_s: float = 5.0) -> None:
         self._path = path
         self._poll_s = poll_s
-        self._max_threads = max_threads
+        self._mend_s = mend_s
         self._kinds: Mapping[str, JobKind] = {}
         self._workflows: dict[str, _Workflow] = {}
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._running: dict[str, asyncio.Task[dict[str, Json]]] = {}
         self._signals = Signals()
         self._tick: Callable[..., Any] | None = None
+        self._ended: set[str] = set()
+        self._mending: asyncio.Task[None] | None = None
 
     async def launch(self, kinds: Mapping[str, JobKind]) -> None:
         """Open the file, take up unfinished jobs. Raises StoreError when the file cannot be used."""
@@ -67,7 +72,7 @@ class DbosJobs:
                 "application_version": APPLICATION_VERSION,
                 "executor_id": "local",
                 "log_level": "ERROR",
-                "max_executor_threads": self._max_threads,
+                "max_executor_threads": THREADS,
                 "notification_listener_polling_interval_sec": self._poll_s,
             }
         )
@@ -82,8 +87,12 @@ class DbosJobs:
                 polling_interval_sec=self._poll_s,
             )
 
+        self._mending = asyncio.create_task(self._mend())
+
     async def close(self) -> None:
         """Stop without waiting; what is unfinished goes on at the next launch."""
+        if self._mending is not None:
+            self._mending.cancel()
         running = list(self._running.values())
         for task in running:
             task.cancel()
@@ -94,7 +103,7 @@ class DbosJobs:
 
     async def start(self, address: JobAddress, arguments: Mapping[str, Json]) -> Job:
         """Start now; an address that exists already is returned as it stands."""
-        with SetWorkflowID(key_of(address)):
+        with told(), SetWorkflowID(key_of(address)):
             await DBOS.start_workflow_async(self._workflows[address.kind], dict(arguments))
         return await self.get(address)
 
@@ -104,7 +113,7 @@ class DbosJobs:
         return await self.get(address)
 
     async def _enqueue(self, address: JobAddress, arguments: Mapping[str, Json]) -> None:
-        with SetWorkflowID(key_of(address)), SetEnqueueOptions(queue_partition_key=address.namespace):
+        with told(), SetWorkflowID(key_of(address)), SetEnqueueOptions(queue_partition_key=address.namespace):
             await DBOS.enqueue_workflow_async(address.kind, self._workflows[address.kind], dict(arguments))
 
     async def get(self, address: JobAddress) -> Job:
@@ -118,29 +127,8 @@ class DbosJobs:
         self, namespace: str, kind: str, *, limit: int, after: str | None = None
     ) -> tuple[Job, ...]:
         """Newest first. `after` is the id of the last job of the page before. Raises NotFound for it."""
-        end_time = None
-        if after is not None:
-            last = await self.get(JobAddress(namespace, kind, after))
-            end_time = datetime.fromtimestamp(last.created_at, UTC).isoformat()
-        found: list[Job] = []
-        skipping, offset = after is not None, 0
-        while len(found) < limit:
-            page = await DBOS.list_workflows_async(
-                workflow_id_prefix=f"{namespace}/{kind}/",
-                end_time=end_time,
-                sort_desc=True,
-                limit=limit + 1,
-                offset=offset,
-            )
-            for job in map(job_of, page):
-                if not skipping:
-                    found.append(job)
-                # Jobs of the same millisecond share `end_time`: those up to `after` were seen already.
-                skipping = skipping and job.address.id != after
-            if len(page) <= limit:
-                break
-            offset += len(page)
-        return tuple(found[:limit])
+        last = None if after is None else await self.get(JobAddress(namespace, kind, after))
+        return await newest(f"{namespace}/{kind}/", limit, last)
 
     async def wait(self, address: JobAddress, *, timeout_s: float) -> Job:
         """Until the job ends or the time is up."""
@@ -151,7 +139,7 @@ class DbosJobs:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     break
-                await signal.wait(min(left, self._pause(key)))
+                await signal.wait(left)
         return job
 
     async def cancel(self, address: JobAddress) -> Job:
@@ -159,7 +147,7 @@ class DbosJobs:
         job = await self.get(address)
         if job.is_ended:
             return job
-        await DBOS.cancel_workflow_async(key_of(address))
+        await plain(lambda: DBOS.cancel_workflow(key_of(address)))
         if task := self._running.get(key_of(address)):
             task.cancel()
             await asyncio.wait([task], timeout=1.0)
@@ -196,7 +184,11 @@ class DbosJobs:
                     yield event
                 if ended:
                     return
-                await signal.wait(self._pause(key))
+                await signal.wait()
+
+    def is_running(self, address: JobAddress) -> bool:
+        """Is its handler at work in this process?"""
+        return key_of(address) in self._running
 
     async def latest_event(self, address: JobAddress) -> JobEvent | None:
         """The newest event; None before the first. Raises NotFound."""
@@ -231,13 +223,16 @@ class DbosJobs:
         return tuple(address_of(status.workflow_id) for status in found)
 
     async def schedule(self, name: str, kind: str, cron: str) -> None:
-        """Run a job of this kind in the namespace `system` whenever `cron` says so (UTC)."""
+        """Run a job of this kind in the namespace `system` whenever `cron` says so (UTC). Raises BadInput."""
         if await DBOS.get_schedule_async(name) is not None:
             await DBOS.delete_schedule_async(name)
         assert self._tick is not None
-        await DBOS.create_schedule_async(
-            schedule_name=name, workflow_fn=self._tick, schedule=cron, context=kind
-        )
+        try:
+            await DBOS.create_schedule_async(
+                schedule_name=name, workflow_fn=self._tick, schedule=cron, context=kind
+            )
+        except DBOSException as error:
+            raise errors.BadInput(f"the schedule {cron!r} cannot be set: {error}") from error
 
     async def prune(self, *, older_than_s: float) -> int:
         """Delete jobs that ended longer ago; says how many."""
@@ -252,9 +247,18 @@ class DbosJobs:
 
         return await plain(delete)
 
-    def _pause(self, key: str) -> float:
-        # The engine writes a job's end just after its body returns: look again soon.
-        return ENDING_POLL_S if self._signals.is_ending(key) else IDLE_POLL_S
+    async def _mend(self) -> None:
+        """Take up jobs whose end could not be written, as on a full disk, once it can be."""
+        while True:
+            await asyncio.sleep(self._mend_s)
+            ended, self._ended = self._ended, set()
+            if not ended:
+                continue
+            try:
+                await plain(partial(mend, ended))
+            except Exception as error:  # noqa: BLE001 - the disk may still be full: look again later
+                log.warning("jobs without a recorded end cannot be taken up yet: %s", error)
+                self._ended |= ended
 
     def _body(self) -> _Workflow:
         async def body(arguments: dict[str, Json]) -> dict[str, Json]:
@@ -281,4 +285,5 @@ class DbosJobs:
                 return await task
             finally:
                 del self._running[key]
-                self._signals.ending(key)
+                self._ended.add(key)
+                self._signals.notify(key)

@@ -8,6 +8,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from memory.errors import TooLarge
@@ -40,7 +41,8 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self._max_bytes:
-                raise error
+                # Of this kind, because whoever reads the body turns other exceptions into 400.
+                raise HTTPException(413, str(error))
             return message
 
         await self._app(scope, counted, send)

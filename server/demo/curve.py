@@ -39,11 +39,7 @@ class Block:
 def blocks(results: Sequence[Result], n_tasks: int, n_blocks: int = 4) -> tuple[Block, ...]:
     """The curve of both arms in `n_blocks` equal parts."""
     edges = np.linspace(0, n_tasks, n_blocks + 1).round().astype(int)
-    return tuple(
-        _block(arm, int(begin), int(end), results)
-        for arm in ARMS
-        for begin, end in pairwise(edges)
-    )
+    return tuple(_block(arm, int(begin), int(end), results) for arm in ARMS for begin, end in pairwise(edges))
 
 
 def difference(results: Sequence[Result], begin: int, end: int) -> Estimate:

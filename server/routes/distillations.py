@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from memory.codec import from_json
@@ -19,6 +20,11 @@ from server.services import Core, new_id
 from server.work import json_object
 
 router = APIRouter(prefix="/v1/distillations", tags=["distillations"])
+
+
+async def _existing(distillation_id: str, core: CoreDep, caller: Reader) -> JobAddress:
+    # Checked before a stream begins: after its first byte there is no status to give.
+    return (await core.jobs.get(_address(caller, distillation_id))).address
 
 
 @router.post("", summary="Distil this namespace's memory", status_code=202)
@@ -60,9 +66,10 @@ async def get_distillation(distillation_id: str, core: CoreDep, caller: Reader) 
 
 
 @router.get("/{distillation_id}/events", summary="Follow the progress", response_class=EventSourceResponse)
-async def events(distillation_id: str, core: CoreDep, caller: Reader) -> AsyncIterable[ServerSentEvent]:
+async def events(
+    address: Annotated[JobAddress, Depends(_existing)], core: CoreDep
+) -> AsyncIterable[ServerSentEvent]:
     """Server-sent events `progress`, then `done`."""
-    address = _address(caller, distillation_id)
     async for event in core.jobs.events(address):
         yield ServerSentEvent(id=str(event.seq), event=event.name, data=event.data)
     done = await _view(core, await core.jobs.get(address))

@@ -8,11 +8,11 @@ import json
 from collections.abc import AsyncIterable
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from memory.codec import from_json
-from memory.errors import BadInput, Conflict, NotFound
+from memory.errors import Conflict, NotFound
 from memory.types import Episode, Json
 from server.auth import Identity
 from server.deps import After, CoreDep, Limit, Reader, ServicesDep, Writer
@@ -30,6 +30,11 @@ IdempotencyKey = Annotated[
         max_length=200, description="A second request with the same key is answered with the first's task."
     ),
 ]
+
+
+async def _existing(task_id: str, core: CoreDep, caller: Reader) -> JobAddress:
+    # Checked before a stream begins: after its first byte there is no status to give.
+    return (await core.jobs.get(_address(caller, task_id))).address
 
 
 @router.post("", summary="Set a task", status_code=202, responses={200: {"model": TaskOut}})
@@ -82,18 +87,13 @@ async def get_task(task_id: str, core: CoreDep, caller: Reader) -> TaskOut:
 
 @router.get("/{task_id}/events", summary="Follow a task's steps", response_class=EventSourceResponse)
 async def events(
-    task_id: str,
+    address: Annotated[JobAddress, Depends(_existing)],
     core: CoreDep,
-    caller: Reader,
-    last_event_id: Annotated[str | None, Header(description="Go on behind this event.")] = None,
+    last_event_id: Annotated[int | None, Header(ge=0, description="Go on behind this event.")] = None,
     start: Annotated[int, Query(ge=0, description="Number of the first event wanted.")] = 0,
 ) -> AsyncIterable[ServerSentEvent]:
     """Events `start`, `step`, `end`, then `done`; ids count up without gaps, also across restarts."""
-    address = _address(caller, task_id)
-    if last_event_id is not None:
-        if not last_event_id.isdigit():
-            raise BadInput(f"Last-Event-ID {last_event_id!r} is not a number")
-        start = int(last_event_id) + 1
+    start = start if last_event_id is None else last_event_id + 1
     async for event in core.jobs.events(address, start=start):
         yield ServerSentEvent(id=str(event.seq), event=event.name, data=event.data)
     yield ServerSentEvent(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -60,6 +61,7 @@ def scripted() -> ModuleType:
     return _load_scripted()
 
 
+@contextmanager
 def serve(services: Services, models: Mapping[str, Model]) -> Iterator[Served]:
     """Run the services in a thread until the generator is closed."""
     app = create_app(services)
@@ -98,4 +100,16 @@ def served(tmp_path_factory: pytest.TempPathFactory, scripted: ModuleType) -> It
         data_dir=tmp_path_factory.mktemp("data"), encoder="hash", model="looker", job_poll_s=0.02, port=0
     )
     ready = scripted.models()
-    yield from serve(scripted.make(settings, ready), ready)
+    with serve(scripted.make(settings, ready), ready) as served:
+        yield served
+
+
+@pytest.fixture
+def serving(scripted: ModuleType) -> Callable[[Settings], AbstractContextManager[Served]]:
+    """Starts a server of the test's own; not beside `served`."""
+
+    def start(settings: Settings) -> AbstractContextManager[Served]:
+        ready = scripted.models()
+        return serve(scripted.make(settings, ready), ready)
+
+    return start
