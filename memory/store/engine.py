@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 GROUP = 256
 """Most operations that share one commit."""
 N_READERS = 8
+"""Connections kept open; more come and go with the threads that read."""
 SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL = 5, 6, 13
 FIRST_AFFECTED, FIRST_FIXED = (3, 7, 0), (3, 51, 3)
 
@@ -228,7 +229,7 @@ def _engine(path: Path, begin: str, pool: type[QueuePool] | type[NullPool]) -> E
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
-    options = {"pool_size": N_READERS, "max_overflow": 24} if is_reader else {}
+    options = {"pool_size": N_READERS, "max_overflow": -1} if is_reader else {}
     engine = create_engine("sqlite://", creator=connect, poolclass=pool, **options)
 
     # The driver's own BEGIN is deferred and late; ours is where the transaction starts.

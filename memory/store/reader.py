@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Connection, false, func, select, text
+from sqlalchemy import ColumnElement, Connection, Table, false, func, select, text
 
 from memory.entry import RECALLABLE, Entry, Vector, from_blob, only_family
 from memory.errors import NotFound
@@ -98,7 +98,7 @@ class Reader:
             if wanted is not None:
                 query = query.where(column == wanted)
         if after is not None:
-            query = query.where(ITEM.c.key > self._key(ITEM.c.key, namespace, ITEM.c.id, after))
+            query = query.where(ITEM.c.key > self._key(ITEM, namespace, after))
         if words is not None:
             query = query.where(_mentions(namespace, words))
         return tuple(item_of(row) for row in self._connection.execute(query))
@@ -210,7 +210,7 @@ class Reader:
             if wanted is not None:
                 query = query.where(column == wanted)
         if after is not None:
-            key = self._key(EPISODE.c.key, namespace, EPISODE.c.id, after)
+            key = self._key(EPISODE, namespace, after)
             query = query.where(EPISODE.c.key < key if newest else EPISODE.c.key > key)
         return tuple(episode_of(row) for row in self._connection.execute(query))
 
@@ -282,9 +282,8 @@ class Reader:
             raw.backup(copy)
         copy.close()
 
-    def _key(self, key: ColumnElement[int], namespace: str, column: ColumnElement[str], wanted: str) -> int:
-        table = ITEM if column is ITEM.c.id else EPISODE
-        query = select(key).where(table.c.namespace == namespace, column == wanted)
+    def _key(self, table: Table, namespace: str, wanted: str) -> int:
+        query = select(table.c.key).where(table.c.namespace == namespace, table.c.id == wanted)
         found = self._connection.execute(query).scalar()
         if found is None:
             raise NotFound(f"there is no {wanted!r} in this namespace to continue after")

