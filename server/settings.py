@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     """Folder of everything that must survive: memory, jobs, keys, adapters, distillations."""
     host: str = "127.0.0.1"
     """Address to listen on. The default is reachable from this machine alone."""
-    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Port to listen on; 0 takes a free one."""
     auth_required: bool = True
     """False makes every caller the operator of the namespace `default`; refused unless `host` is loopback."""

@@ -23,7 +23,7 @@ Data = Annotated[
     Path, typer.Option("--data", envvar="APPRENTICE_DATA_DIR", help="Data folder; its operator key is used.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the server's answer as it is.")]
-DEFAULT_URL = "http://127.0.0.1:8000"
+DEFAULT_URL = "http://127.0.0.1:8080"
 DEFAULT_DATA = Path("data")
 
 

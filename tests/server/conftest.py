@@ -1,115 +1,34 @@
-"""A real server in a thread, with functions for models; clients that speak HTTP to it."""
+"""Servers for the tests: one a module, or one of a test's own. The job engine allows one at a time."""
 
 from __future__ import annotations
 
-import importlib.util
-import socket
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
-import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI
 
-from agent.types import Model
-from server.app import create_app
-from server.auth import AccessRole
-from server.services import Services
 from server.settings import Settings
-
-
-def _load_scripted() -> ModuleType:
-    path = Path(__file__).with_name("scripted_server.py")
-    spec = importlib.util.spec_from_file_location("scripted_server", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@dataclass
-class Served:
-    """A running server."""
-
-    url: str
-    app: FastAPI
-    services: Services
-    models: Mapping[str, Model]
-    secrets: dict[tuple[str, AccessRole], str] = field(default_factory=dict)
-
-    def key(self, namespace: str = "home", role: AccessRole = "operator") -> str:
-        """A key of a namespace, made once."""
-        if (namespace, role) not in self.secrets:
-            self.secrets[namespace, role] = self.services.keys.create(namespace, role)[1]
-        return self.secrets[namespace, role]
-
-    def client(self, namespace: str = "home", role: AccessRole = "operator") -> httpx.Client:
-        """A client with that key."""
-        headers = {"Authorization": f"Bearer {self.key(namespace, role)}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30.0, trust_env=False)
-
-
-@pytest.fixture(scope="session")
-def scripted() -> ModuleType:
-    """The module with the scripted models, for tests that start a server of their own."""
-    return _load_scripted()
-
-
-@contextmanager
-def serve(services: Services, models: Mapping[str, Model]) -> Iterator[Served]:
-    """Run the services in a thread until the generator is closed."""
-    app = create_app(services)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-        config = uvicorn.Config(app, log_level="warning", lifespan="on")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        url = f"http://127.0.0.1:{port}"
-        try:
-            _wait_until_live(url, thread)
-            yield Served(url, app, services, models)
-        finally:
-            server.should_exit = True
-            thread.join(timeout=20.0)
-
-
-def _wait_until_live(url: str, thread: threading.Thread) -> None:
-    transport = httpx.HTTPTransport(retries=40)
-    with httpx.Client(transport=transport, trust_env=False, timeout=10.0) as client:
-        while thread.is_alive():
-            try:
-                assert client.get(f"{url}/health/live").status_code == 200
-            except httpx.ConnectError:
-                continue
-            return
-    raise AssertionError("the server did not start")
+from tests.server import scripted_server
+from tests.server.served import Served, serve
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, scripted: ModuleType) -> Iterator[Served]:
-    """One server for the tests of a module; the job engine allows one at a time in a process."""
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server for the tests of a module."""
     settings = Settings(
         data_dir=tmp_path_factory.mktemp("data"), encoder="hash", model="looker", job_poll_s=0.02, port=0
     )
-    ready = scripted.models()
-    with serve(scripted.make(settings, ready), ready) as served:
+    models = scripted_server.models()
+    with serve(scripted_server.make(settings, models), models) as served:
         yield served
 
 
 @pytest.fixture
-def serving(scripted: ModuleType) -> Callable[[Settings], AbstractContextManager[Served]]:
+def serving() -> Callable[[Settings], AbstractContextManager[Served]]:
     """Starts a server of the test's own; not beside `served`."""
 
     def start(settings: Settings) -> AbstractContextManager[Served]:
-        ready = scripted.models()
-        return serve(scripted.make(settings, ready), ready)
+        models = scripted_server.models()
+        return serve(scripted_server.make(settings, models), models)
 
     return start

@@ -10,6 +10,8 @@ import openai
 import pytest
 from openai import OpenAI
 
+from tests.server.served import Served
+
 WEATHER: Any = {
     "type": "function",
     "function": {
@@ -21,13 +23,13 @@ WEATHER: Any = {
 
 
 @pytest.fixture(scope="module")
-def chat(served: Any) -> Iterator[OpenAI]:
+def chat(served: Served) -> Iterator[OpenAI]:
     with OpenAI(base_url=f"{served.url}/v1", api_key=served.key("chat"), max_retries=0) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def http(served: Any) -> Iterator[httpx.Client]:
+def http(served: Served) -> Iterator[httpx.Client]:
     with served.client("chat") as client:
         yield client
 
@@ -164,7 +166,7 @@ def test_an_unknown_model_is_told_as_openai_does(chat: OpenAI) -> None:
     assert caught.value.code == "model_not_found"
 
 
-def test_a_wrong_key_is_told_as_openai_does(served: Any) -> None:
+def test_a_wrong_key_is_told_as_openai_does(served: Served) -> None:
     """401."""
     with (
         OpenAI(base_url=f"{served.url}/v1", api_key="apk_wrong", max_retries=0) as stranger,
@@ -181,7 +183,7 @@ def test_the_models_are_listed(chat: OpenAI) -> None:
     assert models["looker"].model_extra["default"] is True
 
 
-def test_a_schema_reaches_the_model(served: Any, chat: OpenAI) -> None:
+def test_a_schema_reaches_the_model(served: Served, chat: OpenAI) -> None:
     """`response_format` becomes the schema of the request."""
     schema = {"type": "object", "properties": {"x": {"type": "integer"}}}
     chat.chat.completions.create(

@@ -11,6 +11,7 @@ import pytest
 
 from memory import errors
 from server.errors import SHAPES, shape_of
+from tests.server.served import Served
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}
 HOUSE = {"world": "household", "site": "maple 27"}
@@ -58,7 +59,7 @@ BAD: list[tuple[str, str, Any, int]] = [
 
 
 @pytest.fixture(scope="module")
-def client(served: Any) -> Iterator[httpx.Client]:
+def client(served: Served) -> Iterator[httpx.Client]:
     with served.client("clumsy") as client:
         yield client
 
@@ -79,7 +80,7 @@ def test_bad_input_is_told_in_openais_shape(
     assert error["code"]
 
 
-def test_a_body_over_the_limit_is_refused(client: httpx.Client, served: Any) -> None:
+def test_a_body_over_the_limit_is_refused(client: httpx.Client, served: Served) -> None:
     """413 by its length, and by counting when no length is told."""
     limit = served.services.settings.max_body_bytes
     whole = client.post("/v1/memory", content=b" " * (limit + 1))

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 
 from memory import errors
 from server.settings import Settings
+from tests.server import scripted_server
+from tests.server.served import Served
+
+Serving = Callable[[Settings], AbstractContextManager[Served]]
 
 
-def test_an_unsafe_server_is_not_built(scripted: ModuleType, tmp_path: Path) -> None:
+def test_an_unsafe_server_is_not_built(tmp_path: Path) -> None:
     """Without keys only a loopback address may be served."""
     settings = Settings(data_dir=tmp_path, host="0.0.0.0", auth_required=False)
     with pytest.raises(errors.BadInput, match="loopback"):
-        scripted.make(settings, {})
+        scripted_server.make(settings, {})
 
 
-def test_a_missing_encoder_is_told_and_mended_by_a_setting(serving: Any, tmp_path: Path) -> None:
+def test_a_missing_encoder_is_told_and_mended_by_a_setting(serving: Serving, tmp_path: Path) -> None:
     """The server lives, is not ready, and answers with the reason."""
     settings = Settings(data_dir=tmp_path / "data", encoder=str(tmp_path / "no-such-model"), model="talker")
     with serving(settings) as served:
@@ -31,7 +35,7 @@ def test_a_missing_encoder_is_told_and_mended_by_a_setting(serving: Any, tmp_pat
         assert "no-such-model" in answer.json()["error"]["message"]
 
 
-def test_a_full_disk_is_told_and_nothing_acknowledged_is_lost(serving: Any, tmp_path: Path) -> None:
+def test_a_full_disk_is_told_and_nothing_acknowledged_is_lost(serving: Serving, tmp_path: Path) -> None:
     """507; reading goes on; what was answered with 201 is there."""
     settings = Settings(
         data_dir=tmp_path / "data",

@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from server.app import create_app
 from server.settings import Settings
 from server.wiring import build
+from tests.server.served import Served
 
 OPEN = {"/health/live", "/health/ready"}
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
@@ -55,7 +56,7 @@ WRITES = [(m, p) for m, p in ROUTES if m != "GET" and p not in READS_BY_POST]
 
 
 @pytest.fixture(scope="module")
-def ids(served: Any) -> dict[str, str]:
+def ids(served: Served) -> dict[str, str]:
     """One of everything, made by the owner."""
     with served.client("owner") as client:
         body = {"world": "household", "site": "maple 27", "wait": "learned"}
@@ -75,7 +76,7 @@ def ids(served: Any) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def stranger(served: Any) -> Iterator[httpx.Client]:
+def stranger(served: Served) -> Iterator[httpx.Client]:
     with served.client("stranger") as client:
         yield client
 
@@ -107,7 +108,9 @@ def test_no_answer_holds_anything_of_another_namespace(
 
 
 @pytest.mark.parametrize(("method", "path"), [r for r in ROUTES if r[1] not in OPEN])
-def test_without_a_key_nothing_is_answered(served: Any, ids: dict[str, str], method: str, path: str) -> None:
+def test_without_a_key_nothing_is_answered(
+    served: Served, ids: dict[str, str], method: str, path: str
+) -> None:
     """401 in OpenAI's shape, also for a wrong key and another scheme."""
     for headers in ({}, {"Authorization": "Bearer apk_wrong"}, {"Authorization": "Basic YTpi"}):
         with httpx.Client(base_url=served.url, headers=headers, trust_env=False) as nobody:
@@ -117,7 +120,7 @@ def test_without_a_key_nothing_is_answered(served: Any, ids: dict[str, str], met
 
 
 @pytest.mark.parametrize(("method", "path"), WRITES)
-def test_a_read_only_key_changes_nothing(served: Any, ids: dict[str, str], method: str, path: str) -> None:
+def test_a_read_only_key_changes_nothing(served: Served, ids: dict[str, str], method: str, path: str) -> None:
     """403 on every route that writes, before anything else is looked at."""
     with served.client("owner", "read-only") as reader:
         assert call(reader, method, path, ids).status_code == 403
@@ -125,14 +128,14 @@ def test_a_read_only_key_changes_nothing(served: Any, ids: dict[str, str], metho
 
 @pytest.mark.parametrize(("method", "path"), [r for r in WRITES if r[1] in OPERATORS])
 def test_what_is_served_is_an_operators_to_change(
-    served: Any, ids: dict[str, str], method: str, path: str
+    served: Served, ids: dict[str, str], method: str, path: str
 ) -> None:
     """403 for a user's key."""
     with served.client("owner", "user") as user:
         assert call(user, method, path, ids).status_code == 403
 
 
-def test_identity_never_comes_from_the_body(served: Any) -> None:
+def test_identity_never_comes_from_the_body(served: Served) -> None:
     """A namespace in a body is refused or ignored: what is written lands with the key's owner."""
     with served.client("writer") as writer:
         note = {"kind": "tool_note", "text": "a note", "namespace": "owner"}

@@ -8,9 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.server.served import Served
+
 
 @pytest.fixture
-def client(served: Any, request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
+def client(served: Served, request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
     """A namespace of its own for every test."""
     with served.client(request.node.name[:40].replace("[", "-").replace("]", "")) as client:
         yield client

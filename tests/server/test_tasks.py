@@ -10,11 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.server.served import Served
+
 HOUSE = {"world": "household", "site": "maple 27"}
 
 
 @pytest.fixture(scope="module")
-def client(served: Any) -> Iterator[httpx.Client]:
+def client(served: Served) -> Iterator[httpx.Client]:
     with served.client("tasks") as client:
         yield client
 
@@ -59,7 +61,7 @@ def test_waiting_for_learning_shows_the_lesson_to_the_next_task(client: httpx.Cl
 
 
 @pytest.mark.parametrize("mode", ["off", "read"])
-def test_without_memory_nothing_is_learned(served: Any, mode: str) -> None:
+def test_without_memory_nothing_is_learned(served: Served, mode: str) -> None:
     """`off` and `read` keep the episode and learn nothing."""
     with served.client(f"quiet-{mode}") as client:
         task = submit(client, memory=mode, wait="learned")
@@ -139,7 +141,7 @@ def test_free_text_runs_in_the_world_of_tools(client: httpx.Client) -> None:
     assert (task["state"], task["outcome"], task["learned"]) == ("done", "unknown", None)
 
 
-def test_late_feedback_settles_an_outcome_and_is_learned_from(served: Any) -> None:
+def test_late_feedback_settles_an_outcome_and_is_learned_from(served: Served) -> None:
     """A success that was unknown before leaves memories with evidence in its episode."""
     with served.client("late") as client:
         task = submit(client, budget={"max_tokens": 700}, wait="finished")
@@ -165,7 +167,7 @@ def test_feedback_on_a_running_task_is_refused(client: httpx.Client) -> None:
     assert refused.status_code == 409
 
 
-def test_pages_hold_every_task_once_newest_first(served: Any) -> None:
+def test_pages_hold_every_task_once_newest_first(served: Served) -> None:
     """Five tasks in pages of two."""
     with served.client("pages") as client:
         ids = [submit(client, budget={"max_steps": 1}, wait="finished")["id"] for _ in range(5)]
