@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
+from importlib import import_module
 
 from memory.codec import canonical, dumps, to_json
 from memory.errors import BadInput, TooLarge
@@ -32,6 +33,14 @@ MAX_NAME = 256
 """Characters of a namespace, principal, family or key."""
 TWIN_COSINE = 0.97
 """Similarity from which two texts of the same numbers may be the same text."""
+
+SECRET_PLUGINS = (
+    *("artifactory", "aws", "azure_storage_key", "basic_auth", "discord", "github_token", "gitlab_token"),
+    *("jwt", "mailchimp", "npm", "openai", "private_key", "pypi_token", "sendgrid", "slack"),
+    *("square_oauth", "stripe", "telegram_token", "twilio"),
+)
+"""Modules of detect-secrets that know a secret by its form. Those that go by entropy or by a word before it are
+left out: they refuse ordinary prose ("the password: ask the owner")."""
 
 _CONTROL = re.compile(r"[\ud800-\udfff\x00]")
 
@@ -154,46 +163,12 @@ def _said(thing: Draft | Item) -> list[str]:
 
 @cache
 def _secret_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    # Entropy and keyword plugins are left out: they refuse ordinary prose ("the password: ask the owner").
-    from detect_secrets.plugins.artifactory import ArtifactoryDetector
-    from detect_secrets.plugins.aws import AWSKeyDetector
-    from detect_secrets.plugins.azure_storage_key import AzureStorageKeyDetector
-    from detect_secrets.plugins.basic_auth import BasicAuthDetector
-    from detect_secrets.plugins.discord import DiscordBotTokenDetector
-    from detect_secrets.plugins.github_token import GitHubTokenDetector
-    from detect_secrets.plugins.gitlab_token import GitLabTokenDetector
-    from detect_secrets.plugins.jwt import JwtTokenDetector
-    from detect_secrets.plugins.mailchimp import MailchimpDetector
-    from detect_secrets.plugins.npm import NpmDetector
-    from detect_secrets.plugins.openai import OpenAIDetector
-    from detect_secrets.plugins.private_key import PrivateKeyDetector
-    from detect_secrets.plugins.pypi_token import PypiTokenDetector
-    from detect_secrets.plugins.sendgrid import SendGridDetector
-    from detect_secrets.plugins.slack import SlackDetector
-    from detect_secrets.plugins.square_oauth import SquareOAuthDetector
-    from detect_secrets.plugins.stripe import StripeDetector
-    from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
-    from detect_secrets.plugins.twilio import TwilioKeyDetector
-
-    plugins = (
-        ArtifactoryDetector,
-        AWSKeyDetector,
-        AzureStorageKeyDetector,
-        BasicAuthDetector,
-        DiscordBotTokenDetector,
-        GitHubTokenDetector,
-        GitLabTokenDetector,
-        JwtTokenDetector,
-        MailchimpDetector,
-        NpmDetector,
-        OpenAIDetector,
-        PrivateKeyDetector,
-        PypiTokenDetector,
-        SendGridDetector,
-        SlackDetector,
-        SquareOAuthDetector,
-        StripeDetector,
-        TelegramBotTokenDetector,
-        TwilioKeyDetector,
-    )
+    base = import_module("detect_secrets.plugins.base").RegexBasedDetector
+    modules = [import_module(f"detect_secrets.plugins.{name}") for name in SECRET_PLUGINS]
+    plugins = [
+        plugin
+        for module in modules
+        for plugin in vars(module).values()
+        if isinstance(plugin, type) and issubclass(plugin, base) and plugin.__module__ == module.__name__
+    ]
     return tuple((plugin.secret_type, pattern) for plugin in plugins for pattern in plugin.denylist)

@@ -42,9 +42,9 @@ class Curriculum:
     """How hard samples are; `progress` in [0, 1] moves from the first to the last value of each pair."""
 
     progress: float = 1.0
-    questions: tuple[float, float] = (0.7, 0.2)
+    questions: tuple[float, float] = (0.7, 0.12)
     """Share of question samples."""
-    reflections: tuple[float, float] = (0.05, 0.2)
+    reflections: tuple[float, float] = (0.05, 0.25)
     max_cases: tuple[float, float] = (1.0, 4.99)
     foreign: tuple[float, float] = (0.0, 0.25)
     """Probability that a case of another site stands among the cases."""

@@ -100,7 +100,9 @@ def test_splits_share_no_task_and_are_stable() -> None:
 def test_held_out_splits_hold_what_training_never_saw() -> None:
     """`family` has only held-out families; `wording` only the last wording."""
     kind = catalogue("workshop")
-    assert {t.config["family"] for t in kind.tasks(site=SITES[2], split="family", n=10)} == set(HELD_OUT_FAMILIES)
+    assert {t.config["family"] for t in kind.tasks(site=SITES[2], split="family", n=10)} == set(
+        HELD_OUT_FAMILIES
+    )
     assert {t.config["wording"] for t in kind.tasks(site=SITES[2], split="wording", n=10)} == {2}
     assert all(is_held_out(site) for site in SITES)
 
