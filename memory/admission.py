@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from importlib import import_module
+from typing import Any
 
 from memory.codec import canonical, dumps, to_json
 from memory.errors import BadInput, TooLarge
@@ -39,8 +40,8 @@ SECRET_PLUGINS = (
     *("jwt", "mailchimp", "npm", "openai", "private_key", "pypi_token", "sendgrid", "slack"),
     *("square_oauth", "stripe", "telegram_token", "twilio"),
 )
-"""Modules of detect-secrets that know a secret by its form. Those that go by entropy or by a word before it are
-left out: they refuse ordinary prose ("the password: ask the owner")."""
+"""Modules of detect-secrets that know a secret by its form. Those that go by entropy or by a word before it
+are left out: they refuse ordinary prose ("the password: ask the owner")."""
 
 _CONTROL = re.compile(r"[\ud800-\udfff\x00]")
 
@@ -165,7 +166,7 @@ def _said(thing: Draft | Item) -> list[str]:
 def _secret_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
     base = import_module("detect_secrets.plugins.base").RegexBasedDetector
     modules = [import_module(f"detect_secrets.plugins.{name}") for name in SECRET_PLUGINS]
-    plugins = [
+    plugins: list[Any] = [
         plugin
         for module in modules
         for plugin in vars(module).values()
