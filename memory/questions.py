@@ -1,0 +1,124 @@
+"""What is asked of memory, what it answers, and what is kept of that. All frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from memory.things import Item, ItemKind
+
+Fate = Literal["kept", "floor", "duplicate", "cap", "budget", "limit", "status", "held_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What recall is asked: a situation, in one namespace."""
+
+    namespace: str
+    text: str
+    family: str | None = None
+    kinds: tuple[ItemKind, ...] = ("case", "procedure", "tool_note")
+    k: int = 4
+    token_budget: int = 1024
+    exclude_task: str | None = None
+    """Task id whose own cases are left out (no answer leaks to itself when a benchmark asks so)."""
+    drop_rate: float = 0.0
+    """Probability that each kept item is held out of the prompt, for causal utility."""
+    seed: int = 0
+    at: float | None = None
+    """When validity is judged; None is now. A recall answers with the time it used: a replay needs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The parts of a hit's score; None where a ranker did not see the item."""
+
+    dense: float | None = None
+    """Cosine similarity, -1..1."""
+    lexical: float | None = None
+    """BM25, higher is better."""
+    fused: float = 0.0
+    """Reciprocal-rank fusion of the two."""
+    utility: float = 0.0
+    """Shrunken mean reward, 0..1."""
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An item with the parts of its score and the reason for its fate."""
+
+    item: Item
+    score: Score
+    fate: Fate
+    tokens: int
+    propensity: float = 1.0
+
+    @property
+    def kept(self) -> bool:
+        """Does it go into the prompt?"""
+        return self.fate == "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Constitution:
+    """The principles of a namespace that are in force, most useful first, within a token budget."""
+
+    namespace: str
+    family: str | None
+    version: str
+    """Hash of the ids and versions below."""
+    principles: tuple[Item, ...]
+    dropped: tuple[str, ...] = ()
+    """Ids left out by the budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """One item as it was considered for an episode; enough to check a replay and to weigh its effect."""
+
+    item: str
+    version: int
+    score: float
+    propensity: float
+    """Probability that a kept item was in fact shown, in (0, 1]."""
+    shown: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecallRecord:
+    """What was asked of memory and at which log position; replaying it gives the same hits."""
+
+    query: Query
+    log_seq: int
+    encoder: str
+    """Encoder generation, e.g. `minilm-384-1`."""
+    items: tuple[Recalled, ...]
+    constitution: tuple[str, ...] = ()
+    """Ids of the principles shown, as `id@version`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """The answer to a query: every candidate, best first; `hits` are those to show."""
+
+    query: Query
+    candidates: tuple[Hit, ...]
+    log_seq: int
+    encoder: str
+
+    @property
+    def hits(self) -> tuple[Hit, ...]:
+        """The kept ones, in the order to show them."""
+        return tuple(hit for hit in self.candidates if hit.kept)
+
+    def record(self, constitution: Constitution | None = None) -> RecallRecord:
+        """What an episode keeps of it: the items shown and those held out by the coin."""
+        items = tuple(
+            Recalled(hit.item.id, hit.item.version, hit.score.total, hit.propensity, shown=hit.kept)
+            for hit in self.candidates
+            if hit.fate in {"kept", "held_out"}
+        )
+        principles = () if constitution is None else constitution.principles
+        shown = tuple(f"{item.id}@{item.version}" for item in principles)
+        return RecallRecord(self.query, self.log_seq, self.encoder, items, shown)

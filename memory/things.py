@@ -1,0 +1,139 @@
+"""What is remembered: items, their bodies, statistics and lineage. All frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from memory.messages import Evidence
+
+Outcome = Literal["success", "failure", "unknown", "infra"]
+ItemKind = Literal[
+    "case", "principle", "procedure", "tool_note", "tool", "flow", "policy", "safety", "profile"
+]
+Scope = Literal["run", "family", "team", "namespace", "global"]
+Status = Literal["draft", "trial", "active", "quarantined", "retired"]
+Channel = Literal["operator", "user", "tool", "reflection", "external"]
+TRUST: Mapping[Channel, int] = {
+    "operator": 4,
+    "user": 3,
+    "tool": 2,
+    "reflection": 1,
+    "external": 0,
+}
+"""Trust by the authenticated channel a thing came through; what is derived has the minimum of its sources."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseBody:
+    """An episodic case (Memento, arXiv 2508.16153): what was tried and how it went."""
+
+    task: str
+    plan: tuple[str, ...]
+    """Actions in order, as the world understood them."""
+    lesson: str
+    """What the reflection says is worth knowing next time."""
+    cause: str | None = None
+    """Why it failed; failures without a cause are never shown."""
+    steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipleBody:
+    """One rule of the constitution (OmniReflect, arXiv 2506.17449)."""
+
+    tier: Literal["global", "family", "tool"]
+    builder: Literal["symbolic", "neural", "neuro-symbolic", "operator"]
+    support: int = 0
+    violations: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProcedureBody:
+    """A standard operating procedure (MUSE, arXiv 2510.08002)."""
+
+    application: str
+    operation: str
+    preconditions: tuple[str, ...]
+    steps: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NoteBody:
+    """Any other kind (tool_note, profile, safety, …): a subject and free text."""
+
+    subject: str
+    note: str
+
+
+Body = CaseBody | PrincipleBody | ProcedureBody | NoteBody
+
+
+@dataclass(frozen=True, slots=True)
+class Utility:
+    """Outcome statistics of an item over the episodes that had it in view."""
+
+    n: int = 0
+    reward_sum: float = 0.0
+    q: float = 0.0
+    """Running value, Q ← Q + a (r - Q); MemRL, arXiv 2601.03192."""
+    held_out_n: int = 0
+    held_out_reward_sum: float = 0.0
+    last_used_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What an item was derived from."""
+
+    evidence: tuple[Evidence, ...] = ()
+    items: tuple[str, ...] = ()
+    """Ids of items it supersedes or was merged from."""
+    source: str | None = None
+    """An import, document or channel that can be revoked as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What somebody wants remembered; memory gives it id, version, trust and time."""
+
+    kind: ItemKind
+    text: str
+    """The text that is embedded and searched."""
+    body: Body
+    scope: Scope = "namespace"
+    family: str | None = None
+    outcome: Outcome | None = None
+    status: Status = "active"
+    lineage: Lineage = field(default_factory=Lineage)
+    valid_to: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One remembered thing at one version."""
+
+    id: str
+    namespace: str
+    kind: ItemKind
+    scope: Scope
+    family: str | None
+    text: str
+    body: Body
+    outcome: Outcome | None
+    status: Status
+    version: int
+    channel: Channel
+    trust: int
+    author: str
+    """Principal that wrote this version."""
+    created_at: float
+    updated_at: float
+    valid_from: float
+    valid_to: float | None = None
+    superseded_by: str | None = None
+    pinned: bool = False
+    lineage: Lineage = field(default_factory=Lineage)
+    utility: Utility = field(default_factory=Utility)
