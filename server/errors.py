@@ -120,8 +120,9 @@ def respond(message: str, shape: Shape, param: str | None = None) -> JSONRespons
 
 def _on_ours(_request: Request, error: Exception) -> JSONResponse:
     shape = shape_of(error)
-    if shape.status >= 500:
-        log.error("%s: %s", type(error).__name__, error, exc_info=error)
+    if shape.status >= 500 and not isinstance(error, NotReady):
+        # What has a name is known: only what has none needs its whole way here.
+        log.error("%s: %s", type(error).__name__, error, exc_info=error if shape.status == 500 else None)
     return respond(str(error), shape)
 
 

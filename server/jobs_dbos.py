@@ -56,7 +56,7 @@ class DbosJobs:
         self._running: dict[str, asyncio.Task[dict[str, Json]]] = {}
         self._signals = Signals()
         self._tick: Callable[..., Any] | None = None
-        self._ended: set[str] = set()
+        self._ended: dict[str, float] = {}
         self._mending: asyncio.Task[None] | None = None
 
     async def launch(self, kinds: Mapping[str, JobKind]) -> None:
@@ -251,14 +251,18 @@ class DbosJobs:
         """Take up jobs whose end could not be written, as on a full disk, once it can be."""
         while True:
             await asyncio.sleep(self._mend_s)
-            ended, self._ended = self._ended, set()
+            # Those that ended just now may still be being written.
+            due = time.monotonic() - self._mend_s
+            ended = [key for key, at in self._ended.items() if at < due and key not in self._running]
             if not ended:
                 continue
             try:
                 await plain(partial(mend, ended))
             except Exception as error:  # noqa: BLE001 - the disk may still be full: look again later
                 log.warning("jobs without a recorded end cannot be taken up yet: %s", error)
-                self._ended |= ended
+                continue
+            for key in ended:
+                del self._ended[key]
 
     def _body(self) -> _Workflow:
         async def body(arguments: dict[str, Json]) -> dict[str, Json]:
@@ -285,5 +289,5 @@ class DbosJobs:
                 return await task
             finally:
                 del self._running[key]
-                self._ended.add(key)
+                self._ended[key] = time.monotonic()
                 self._signals.notify(key)

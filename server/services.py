@@ -60,6 +60,11 @@ class Services:
             opening is not None and opening.done() and not opening.cancelled() and opening.exception() is None
         )
 
+    @property
+    def is_opening(self) -> bool:
+        """Is the core still being opened?"""
+        return self._opening is None or not self._opening.done()
+
     def start(self) -> None:
         """Begin to open the core; returns at once."""
         self._opening = asyncio.create_task(self._open())

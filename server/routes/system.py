@@ -41,7 +41,7 @@ async def live() -> Health:
 @router.get("/health/ready", summary="Can requests be served? 503 while warming up.")
 async def ready(services: ServicesDep) -> Readiness:
     """Reads the state of memory; needs no key."""
-    if not services.is_ready:
+    if services.is_opening:
         raise NotReady("the server is still warming up")
     core = await services.core()
     stats = to_json(await asyncio.to_thread(core.memory.stats))

@@ -53,20 +53,20 @@ def serve(services: Services, models: Mapping[str, Model]) -> Iterator[Served]:
         thread.start()
         url = f"http://127.0.0.1:{port}"
         try:
-            _wait_until_live(url, thread)
+            _wait_until_ready(url, thread)
             yield Served(url, app, services, models)
         finally:
             server.should_exit = True
             thread.join(timeout=20.0)
 
 
-def _wait_until_live(url: str, thread: threading.Thread) -> None:
-    transport = httpx.HTTPTransport(retries=40)
-    with httpx.Client(transport=transport, trust_env=False, timeout=10.0) as client:
+def _wait_until_ready(url: str, thread: threading.Thread) -> None:
+    """Until it serves, or says why it cannot."""
+    with httpx.Client(trust_env=False, timeout=10.0) as client:
         while thread.is_alive():
             try:
-                assert client.get(f"{url}/health/live").status_code == 200
+                if client.get(f"{url}/health/ready").json().get("error", {}).get("code") != "not_ready":
+                    return
             except httpx.ConnectError:
                 continue
-            return
     raise AssertionError("the server did not start")
