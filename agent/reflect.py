@@ -61,7 +61,7 @@ async def reflect(episode: Episode, model: Model, style: Style, *, max_tokens: i
 
 
 def is_supported(lesson: Lesson, episode: Episode, share: float) -> bool:
-    """Do the cited messages, their neighbours included, hold the lesson's words?
+    """Do the cited steps hold the lesson's words?
 
     Every cited message must exist in this episode and be something done or seen in it. `share` of the
     content words and every name with its number (`cabinet 3`) must occur.
@@ -111,11 +111,19 @@ def _is_source(message: Message | None) -> bool:
 
 
 def _read(episode: Episode, evidence: Iterable[Evidence]) -> Iterable[str]:
-    """What the cited messages and their neighbours say and do."""
-    near = sorted({e.message + shift for e in evidence for shift in (-1, 0, 1)})
-    for message in (_at(episode, index) for index in near):
-        if message is not None and _is_source(message):
-            yield " . ".join([message.text, *(mine.command_of(call) for call in message.tool_calls)])
+    """What the cited steps show: the answer, and the command unless it was refused; else the message.
+
+    A thought is no evidence, nor is a command the world did not take: a model that imagines `stove 9`
+    would otherwise prove it by having said it.
+    """
+    cited = {e.message for e in evidence}
+    for step in mine.steps(episode):
+        if cited & {step.act, step.observe}:
+            yield step.answer
+            if step.ok is not False:
+                yield step.command
+    answers = (_at(episode, index) for index in sorted(cited))
+    yield from (message.text for message in answers if message is not None and message.kind != "act")
 
 
 def _case(episode: Episode, facts: tuple[Lesson, ...]) -> Draft | None:

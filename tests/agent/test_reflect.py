@@ -56,6 +56,26 @@ async def test_rules_become_principles_on_trial() -> None:
     assert draft.lineage.evidence == (Evidence("e1", 2),)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rule: heat with stove 9 (2).",  # only in a refused command
+        "fact: pen is on cabinet 3 (2).",  # the cabinet is in the next step
+        "fact: mug is in desk 7 (4).",  # only in the thought
+    ],
+)
+async def test_what_the_world_did_not_show_is_no_evidence(text: str) -> None:
+    """A refused command, a thought and the next step's words do not prove a lesson."""
+    lines: list[Line] = [
+        ("heat mug with stove 9", "nothing happens. pen on desk.", False),
+        ("go to cabinet 3", "in cabinet 3 you see mug.", True),
+    ]
+    done = episode(lines)
+    thought = replace(done.messages[3], content="desk 7. > go to cabinet 3")
+    reflection = await said(text, replace(done, messages=(*done.messages[:3], thought, *done.messages[4:])))
+    assert reflection.rejected == 1
+
+
 async def test_failure_keeps_its_cause() -> None:
     """A case of a failure says why, so that it may be shown."""
     reflection = await said("fact: mug is in cabinet 3 (4).", episode([*LINES, BROKE], "failure"))
