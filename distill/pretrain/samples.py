@@ -109,7 +109,7 @@ def episode(rng: random.Random, site: Site, curriculum: Curriculum) -> tuple[Mes
     sim = Simulation(site, goal, max_steps=MAX_STEPS, wording_seed=str(rng.random()))
     task = Task("", wordings(site, goal)[goal.wording], site.domain.name, site.name)
     messages = opening(sheet, task, Observation(sim.opening()))
-    slip = 0.06 if rng.random() < 0.5 else 0.0
+    slip = 0.12 if rng.random() < 0.6 else 0.0
     steps, _ = roll_out(rng, sim, sheet.known, slip=slip)
     for said, weight, seen in steps:
         messages.append(Message("assistant", said, kind="act", weight=weight))
@@ -127,7 +127,7 @@ def roll_out(
         thought, command = teacher.decide()
         weight = 1.0
         if rng.random() < slip:
-            command, weight = f"go to {rng.choice(sim.site.listing)}", 0.0
+            command, weight = _slip(rng, sim, command), 0.0
         observation = sim.step(command)
         teacher.saw(command, observation.text)
         steps.append((f"{thought} > {command}", weight, observation.text))
@@ -135,12 +135,20 @@ def roll_out(
             return steps, observation.outcome or "failure"
 
 
+def _slip(rng: random.Random, sim: Simulation, command: str) -> str:
+    """What a model gets wrong: another place, one that is not there, the place it stands at, the wrong verb."""
+    place = sim.state.at or rng.choice(sim.site.listing)
+    elsewhere = f"{place.split()[0]} {rng.randint(1, 20)}"
+    wrong = (f"go to {rng.choice(sim.site.listing)}", f"go to {elsewhere}", f"go to {place}", f"open {place}")
+    return rng.choice([other for other in wrong if other != command])
+
+
 def reflection(rng: random.Random, site: Site, curriculum: Curriculum) -> tuple[Message, ...]:
     """The log of an episode and what a careful reader would write down, each line with its evidence."""
     goal = draw_goal(rng, site)
     sheet = draw_sheet(rng, site, goal.things[0], curriculum)
     sim = Simulation(site, goal, max_steps=MAX_STEPS, wording_seed=str(rng.random()))
-    steps, outcome = roll_out(rng, sim, sheet.known, slip=0.06)
+    steps, outcome = roll_out(rng, sim, sheet.known, slip=0.1)
     start = rng.randint(1, 3)
     lines: list[tuple[int, str]] = []
     for number, (said, _, seen) in enumerate(steps):
