@@ -136,7 +136,7 @@ def roll_out(
 
 
 def _slip(rng: random.Random, sim: Simulation, command: str) -> str:
-    """What a model gets wrong: another place, one that is not there, the place it stands at, the wrong verb."""
+    """What models get wrong: another place, one that is not there, where they stand, the wrong verb."""
     place = sim.state.at or rng.choice(sim.site.listing)
     elsewhere = f"{place.split()[0]} {rng.randint(1, 20)}"
     wrong = (f"go to {rng.choice(sim.site.listing)}", f"go to {elsewhere}", f"go to {place}", f"open {place}")
