@@ -82,9 +82,13 @@ def rollback(url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
 def follow_distillation(client: Client, distillation_id: str) -> dict[str, Any]:
     """Progress bars by stage until it ends; returns the distillation."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Column
 
-    columns = (TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.fields[note]}"))
-    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+    name = TextColumn("{task.description}", table_column=Column(min_width=9, no_wrap=True))
+    note_column = TextColumn("{task.fields[note]}", table_column=Column(ratio=1))
+    with Progress(
+        name, BarColumn(bar_width=24), note_column, TimeElapsedColumn(), console=console
+    ) as progress:
         bars: dict[str, Any] = {}
         for event in client.events(f"/v1/distillations/{distillation_id}/events"):
             if event.name == "done":
@@ -92,6 +96,8 @@ def follow_distillation(client: Client, distillation_id: str) -> dict[str, Any]:
                 return done
             line = event.data
             if line["stage"] not in bars:
+                for bar in bars.values():
+                    progress.update(bar, completed=progress.tasks[bar].total)
                 bars[line["stage"]] = progress.add_task(line["stage"], total=1, note="")
             note = line.get("message") or " ".join(f"{k} {v:.3g}" for k, v in line.get("metrics", {}).items())
             bar = bars[line["stage"]]
@@ -102,16 +108,21 @@ def follow_distillation(client: Client, distillation_id: str) -> dict[str, Any]:
 
 def show_report(report: dict[str, Any]) -> None:
     """The four arms on every suite, and the verdict."""
+    suites = report["arms"]
+    columns = ["arm"]
+    for suite, arms in suites.items():
+        n = max((result["n"] for result in arms.values()), default=0)
+        columns += [f"{suite} (n {n}): success %", "steps"]
     rows = [
-        (suite, arm, _percent(result), f"{result['steps']:.1f}", result["n"])
-        for suite, arms in report["arms"].items()
-        for arm, result in arms.items()
+        (arm, *(cell for arms in suites.values() for cell in _cells(arms[arm])))
+        for arm in next(iter(suites.values()), {})
     ]
-    show_table("Four arms", ("suite", "arm", "success (95 %)", "steps", "n"), rows, "The gate had no suite.")
+    show_table("Four arms; in brackets 95 % intervals", columns, rows, "The gate had no suite.")
     verdict = "promoted" if report["promoted"] else "not promoted"
     console.print(f"adapter {report['adapter']}: {verdict}, {report['reason']}", highlight=False)
 
 
-def _percent(result: dict[str, Any]) -> str:
+def _cells(result: dict[str, Any]) -> tuple[str, str]:
     low, high = result["ci"]
-    return f"{100 * result['success']:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+    success = f"{100 * result['success']:.0f} ({100 * low:.0f} to {100 * high:.0f})"
+    return success, f"{result['steps']:.1f}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,9 @@ from rich.table import Table
 if TYPE_CHECKING:  # imported when a command runs, so that `--help` is quick
     from server.client import Client
 
-console = Console()
+WIDE = 120
+console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
+"""Wide where nobody's window limits it, as in a log."""
 Url = Annotated[
     str, typer.Option("--url", envvar="APPRENTICE_URL", help="Where the server is.", show_default=True)
 ]

@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from agent.worlds.catalogue import MAX_STEPS
 from agent.worlds.site import held_out_sites
 from server.client import Client
 from server.commands.distil import follow_distillation, show_report
@@ -20,7 +21,7 @@ from server.demo.curve import Block, Estimate, blocks, difference, draw
 from server.demo.host import Host
 from server.demo.trial import Lane, Result, lanes, run
 
-_FACT = re.compile(r"\b(\w+) (?:is|are) (?:in|on) \w+ \d+")
+_FACT = re.compile(r"\b(\w+) (?:is|are) (?:in|on|at) \w+ \d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +96,24 @@ def _show_curve(curve: Sequence[Block], results: Sequence[Result], plan: Plan) -
                 _number(off.steps),
             )
         )
-    columns = ("tasks", "success, memory on", "success, off", "difference", "steps, on", "steps, off")
-    show_table(f"Learning over {plan.seeds} sites (95 % bootstrap intervals)", columns, rows, "")
+    columns = (
+        "tasks",
+        "success %, memory",
+        "success %, control",
+        "difference",
+        "steps, memory",
+        "steps, control",
+    )
+    title = f"Learning over {plan.seeds} sites; in brackets 95 % bootstrap intervals"
+    show_table(title, columns, rows, "")
+    console.print(f"a task that failed counts as {MAX_STEPS} steps, the most there are")
     overall = difference(results, 0, plan.tasks)
     late = difference(results, plan.tasks // 2, plan.tasks)
-    console.print(f"memory on minus off: {_percent(overall)} overall, {_percent(late)} in the second half")
+    console.print(
+        f"success with memory minus control, points: {_percent(overall)} overall,"
+        f" {_percent(late)} in the second half",
+        highlight=False,
+    )
 
 
 def _best(results: Sequence[Result], sites: Sequence[str]) -> Lane:
@@ -155,20 +169,20 @@ def _question(client: Client) -> str | None:
 
 def _distil(client: Client, site: str, plan: Plan) -> dict[str, Any] | None:
     console.rule("Distilling what it learned into weights")
-    n = 8 if plan.fast else 16
+    n = 10 if plan.fast else 16
     suites = [
         {
-            "name": f"same site, new tasks ({site})",
+            "name": "same site, new tasks",
             "world": "household",
             "site": site,
             "n": n,
             "role": "adapt",
         },
         {
-            "name": "another trade (retention)",
+            "name": "retention, other trade",
             "world": "workshop",
             "site": site,
-            "n": n // 2,
+            "n": max(10, n // 2),
             "role": "retain",
         },
     ]
@@ -220,7 +234,7 @@ def _evidence(item: dict[str, Any]) -> str:
 
 
 def _percent(value: Estimate) -> str:
-    return f"{100 * value.mean:.0f} % ({100 * value.low:.0f} to {100 * value.high:.0f})"
+    return f"{100 * value.mean:.0f} ({100 * value.low:.0f} to {100 * value.high:.0f})"
 
 
 def _number(value: Estimate) -> str:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from agent.worlds.catalogue import MAX_STEPS
 from server.client import Client
 from server.demo.host import Host
 
@@ -24,6 +25,7 @@ class Result:
     """0 for the first task at the site."""
     success: bool
     steps: int
+    """A failure counts as the most there are: a rule broken early is no quick success."""
     text: str
     episode: str
 
@@ -72,7 +74,7 @@ def _run_task(client: Client, lane: Lane, number: int, offer: dict[str, Any]) ->
         lane.arm,
         number,
         task["outcome"] == "success",
-        int(task["steps"] or 0),
+        int(task["steps"]) if task["outcome"] == "success" else MAX_STEPS,
         task["text"],
         task["episode"],
     )
