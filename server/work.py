@@ -30,6 +30,8 @@ class TaskOrder:
     """A task as it is stored with its job."""
 
     world: str
+    family: str
+    text: str
     config: dict[str, Json]
     model: str
     memory: MemoryMode

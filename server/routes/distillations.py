@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from memory.codec import from_json
@@ -67,10 +67,13 @@ async def get_distillation(distillation_id: str, core: CoreDep, caller: Reader) 
 
 @router.get("/{distillation_id}/events", summary="Follow the progress", response_class=EventSourceResponse)
 async def events(
-    address: Annotated[JobAddress, Depends(_existing)], core: CoreDep
+    address: Annotated[JobAddress, Depends(_existing)],
+    core: CoreDep,
+    last_event_id: Annotated[int | None, Header(ge=0, description="Go on behind this event.")] = None,
 ) -> AsyncIterable[ServerSentEvent]:
     """Server-sent events `progress`, then `done`."""
-    async for event in core.jobs.events(address):
+    start = 0 if last_event_id is None else last_event_id + 1
+    async for event in core.jobs.events(address, start=start):
         yield ServerSentEvent(id=str(event.seq), event=event.name, data=event.data)
     done = await _view(core, await core.jobs.get(address))
     yield ServerSentEvent(event="done", data=done.model_dump(mode="json"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,9 +19,12 @@ from server.services import Services
 from server.settings import Settings
 from server.wiring import Parts, build
 
+pondered = threading.Event()
+"""Until this is set, `ponderer` reflects."""
+
 
 def models(trace: Path | None = None) -> Mapping[str, Model]:
-    """`looker` and `slow` act in worlds and never get anywhere; `talker` chats."""
+    """`looker`, `slow` and `ponderer` act in worlds and never get anywhere; `talker` chats."""
 
     def looker(pause_s: float, name: str) -> FunctionModel:
         async def look(messages: tuple[Message, ...]) -> str:
@@ -34,7 +38,13 @@ def models(trace: Path | None = None) -> Mapping[str, Model]:
 
         return FunctionModel(look, name=name, style="plain")
 
+    async def ponder(messages: tuple[Message, ...]) -> str:
+        if messages[-1].text.startswith("reflect"):
+            await asyncio.to_thread(pondered.wait, 20.0)
+        return "hm. > look"
+
     return {
+        "ponderer": FunctionModel(ponder, name="ponderer", style="plain"),
         "looker": looker(0.0, "looker"),
         "slow": looker(0.15, "slow"),
         "talker": FunctionModel(_talk, name="talker", style="full"),

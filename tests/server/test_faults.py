@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import pytest
 
 from memory import errors
 from server.settings import Settings
+from tests.agent.openai_server import Service, fails, says, streams
 from tests.server import scripted_server
 from tests.server.served import Served
 
@@ -60,3 +61,49 @@ def test_a_full_disk_is_told_and_nothing_acknowledged_is_lost(serving: Serving, 
             assert kept
             there = {item["id"] for item in client.get("/v1/memory", params={"limit": 500}).json()["data"]}
         assert there == set(kept)
+
+
+def test_a_namespace_that_learns_too_slowly_is_asked_to_wait(serving: Serving, tmp_path: Path) -> None:
+    """429 with the time to come back, for tasks that would be learned from; nothing is dropped."""
+    settings = Settings(data_dir=tmp_path / "data", encoder="hash", model="ponderer", max_learning_backlog=1)
+    task = {"world": "household", "site": "maple 27", "budget": {"max_steps": 1}}
+    with serving(settings) as served, served.client() as client:
+        first = client.post("/v1/tasks", json={**task, "wait": "finished"}).json()
+        busy = client.post("/v1/tasks", json=task)
+        unlearned = client.post("/v1/tasks", json={**task, "memory": "read"})
+        assert (busy.status_code, busy.json()["error"]["code"]) == (429, "learning_backlog")
+        assert busy.headers["Retry-After"]
+        assert unlearned.status_code == 202
+        elsewhere = served.client("elsewhere")
+        assert elsewhere.post("/v1/tasks", json=task).status_code == 202
+        elsewhere.close()
+        scripted_server.pondered.set()
+        again = client.post("/v1/tasks", json={**task, "wait": "learned", "memory": "read"})
+        assert again.status_code == 200
+        while not client.get(f"/v1/tasks/{first['id']}").json()["learned"]:
+            pass
+        assert client.post("/v1/tasks", json={**task, "wait": "learned"}).json()["learned"] is True
+
+
+def test_a_hosted_model_is_reached_through_its_endpoint(serving: Serving, tmp_path: Path) -> None:
+    """Another server that speaks OpenAI's format answers, streams and fails; its failure is a 502."""
+    with closing(Service()) as hosted:
+        hosted.script += [says("it is mild"), streams({"content": "it "}, {"content": "rains"}), fails(401)]
+        settings = Settings(
+            data_dir=tmp_path / "data",
+            encoder="hash",
+            model="talker",
+            hosted_models=("openai/*",),
+            endpoints={"openai/far": hosted.url},
+        )
+        chat = {"model": "openai/far", "messages": [{"role": "user", "content": "the weather?"}]}
+        with serving(settings) as served, served.client() as client:
+            answer = client.post("/v1/chat/completions", json=chat).json()
+            streamed = client.post("/v1/chat/completions", json={**chat, "stream": True}).text
+            failed = client.post("/v1/chat/completions", json=chat)
+            forbidden = client.post("/v1/chat/completions", json={**chat, "model": "anthropic/far"})
+    assert answer["choices"][0]["message"]["content"] == "it is mild"
+    assert answer["usage"]["total_tokens"] == 10
+    assert '"content":"rains"' in streamed
+    assert (failed.status_code, failed.json()["error"]["code"]) == (502, "model_error")
+    assert (forbidden.status_code, forbidden.json()["error"]["code"]) == (404, "model_not_found")
