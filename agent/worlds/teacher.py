@@ -118,7 +118,8 @@ class Teacher:
                 return thought, f"open {at}"
             self.searched.append(at)
             thought = f"do not open {at}."
-        return thought, f"go to {self._unsearched()}"
+        place = self._unsearched()
+        return f"{thought} {self._before(place)} {place}.", f"go to {place}"
 
     def _unsearched(self) -> str:
         """The next place in the listing after the one last searched, round and round."""
@@ -126,6 +127,11 @@ class Teacher:
         start = places.index(self.searched[-1]) + 1 if self.searched else 0
         ring = places[start:] + places[:start]
         return next((p for p in ring if p not in self.searched and p != self.sim.state.at), ring[0])
+
+    def _before(self, place: str) -> str:
+        """What stands before a place in the listing: naming both is how a searcher keeps to the list."""
+        places = self.sim.site.storage
+        return places[places.index(place) - 1] if place != places[0] else "places:"
 
     def _process(self, verb: str, kinds: tuple[str, str]) -> tuple[str, str]:
         machines = [p for p in self.sim.site.listing if p.split()[0] in kinds]

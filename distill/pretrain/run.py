@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from distill.pretrain.samples import sample
-from distill.pretrain.seed import seed_induction
+from distill.pretrain.seed import seed_induction, seed_phrases
 from distill.pretrain.sheets import Curriculum
 from distill.pretrain.tokenizer import SPECIAL, Encoder, build_tokenizer
 from memory.types import Message
@@ -45,12 +45,12 @@ class Settings:
     seed: int = 1
 
 
-def build_model(settings: Settings, vocabulary: int) -> LlamaForCausalLM:
+def build_model(settings: Settings, vocabulary: Mapping[str, int]) -> LlamaForCausalLM:
     """A fresh Llama with tied embeddings, seeded to copy."""
     torch.manual_seed(settings.seed)
     model = LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=vocabulary,
+            vocab_size=len(vocabulary),
             hidden_size=settings.width,
             num_hidden_layers=settings.layers,
             num_attention_heads=settings.heads,
@@ -65,6 +65,7 @@ def build_model(settings: Settings, vocabulary: int) -> LlamaForCausalLM:
             rope_parameters={"rope_type": "default", "rope_theta": 1e6},
         )
     )
+    seed_phrases(model, vocabulary)
     seed_induction(model, torch.Generator().manual_seed(settings.seed))
     return model
 
@@ -181,7 +182,7 @@ def pretrain(settings: Settings, out: Path, state: Path) -> None:
     torch.set_num_threads(1)
     tokenizer = build_tokenizer()
     encode = Encoder(tokenizer, observed=settings.observed)
-    run = Run(settings, encode, build_model(settings, len(tokenizer)))
+    run = Run(settings, encode, build_model(settings, tokenizer.get_vocab()))
     run.load(state)
     last_save = time.monotonic()
     with state.with_suffix(".jsonl").open("a", encoding="utf-8") as log:

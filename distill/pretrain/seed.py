@@ -11,6 +11,8 @@ layer 1 matches only in the slow RoPE dimensions, where the distance between two
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from transformers import LlamaForCausalLM
 
@@ -49,6 +51,17 @@ def seed_induction(model: LlamaForCausalLM, generator: torch.Generator) -> None:
             find.k_proj.weight[rows] = _match(carry[rows], matched) + 0.2 * find.k_proj.weight[rows]
             find.v_proj.weight[rows] = copy[rows]
             find.o_proj.weight[:, rows] = _WRITE * copy[rows].T
+
+
+def seed_phrases(model: LlamaForCausalLM, vocabulary: Mapping[str, int]) -> None:
+    """Start a phrase such as `cabinet 3` as half itself, half its words: kinds and numbers show at once."""
+    table = model.get_input_embeddings().weight
+    with torch.no_grad():
+        for phrase, row in vocabulary.items():
+            words = [vocabulary[word] for word in phrase.split() if word in vocabulary]
+            if len(words) > 1:
+                shared = table[words].sum(0) * (0.5 / len(words)) ** 0.5  # (width,)
+                table[row] = 0.5**0.5 * table[row] + shared
 
 
 def _orthonormal(rows: int, width: int, generator: torch.Generator) -> torch.Tensor:

@@ -44,7 +44,7 @@ class Curriculum:
     progress: float = 1.0
     questions: tuple[float, float] = (0.7, 0.12)
     """Share of question samples."""
-    reflections: tuple[float, float] = (0.05, 0.25)
+    reflections: tuple[float, float] = (0.1, 0.25)
     max_cases: tuple[float, float] = (1.0, 4.99)
     foreign: tuple[float, float] = (0.0, 0.25)
     """Probability that a case of another site stands among the cases."""

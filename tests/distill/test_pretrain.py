@@ -108,7 +108,7 @@ def test_every_lesson_cites_a_line_that_holds_its_words() -> None:
 
 def test_the_seeded_start_looks_back_and_copies() -> None:
     """Before any training, layer 0 attends one token back and layer 1 finds what followed last time."""
-    model = build_model(Settings(), len(TOKENIZER)).eval()
+    model = build_model(Settings(), TOKENIZER.get_vocab()).eval()
     model.set_attn_implementation("eager")
     ids = torch.randint(20, 400, (1, 40), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -126,7 +126,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     run = Run(
         Settings(batch=2, minutes=1, micro_tokens=2048),
         Encoder(TOKENIZER),
-        build_model(SMALL, len(TOKENIZER)),
+        build_model(SMALL, TOKENIZER.get_vocab()),
     )
     run.load(state)
     assert (run.step, run.used) == (first["step"], first["used"])
@@ -138,7 +138,9 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
 
 def test_training_lowers_the_loss() -> None:
     """Thirty steps on the same batch bring the loss down: gradients reach the weights."""
-    run = Run(Settings(batch=2, warmup=1, minutes=10), Encoder(TOKENIZER), build_model(SMALL, len(TOKENIZER)))
+    run = Run(
+        Settings(batch=2, warmup=1, minutes=10), Encoder(TOKENIZER), build_model(SMALL, TOKENIZER.get_vocab())
+    )
     losses = []
     for _ in range(30):
         run.step = 0
@@ -148,7 +150,7 @@ def test_training_lowers_the_loss() -> None:
 
 def test_divergence_is_an_error_that_says_what_to_do() -> None:
     """A loss that is not finite stops the run by name of the setting to change."""
-    run = Run(SMALL, Encoder(TOKENIZER), build_model(SMALL, len(TOKENIZER)))
+    run = Run(SMALL, Encoder(TOKENIZER), build_model(SMALL, TOKENIZER.get_vocab()))
     with torch.no_grad():
         run.model.model.embed_tokens.weight.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="lower lr"):
