@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import secrets
 import time
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from agent.opening import AgentSettings
 from memory.core import Memory
+from memory.types import Query
 from server.auth import Keys
 from server.errors import NotReady
 from server.jobs import Jobs
@@ -94,9 +96,12 @@ class Services:
 
     async def _open(self) -> Core:
         started = time.perf_counter()
+        # Thousands of modules are imported until the preload has ended: collecting meanwhile costs a third.
+        gc.disable()
         try:
             core = await self._open_core()
         except Exception:
+            gc.enable()
             log.exception(
                 "the server could not open its data; every request will be answered with the reason"
             )
@@ -107,12 +112,16 @@ class Services:
 
 
 async def _preload(core: Core) -> None:
-    # The first task should not wait for the weights; if they cannot be loaded, that task says why.
+    # The first task should not wait for model and encoder; if they cannot be loaded, that task says why.
     try:
         async with core.models.use(core.models.default):
             pass
-    except Exception as error:  # noqa: BLE001 - told now, and again to whoever asks for the model
-        log.warning("the default model %s cannot be loaded: %s", core.models.default, error)
+        warm = Query("system", "warm up")
+        await asyncio.to_thread(core.memory.recall, warm, count_tokens=len)
+    except Exception as error:  # noqa: BLE001 - told now, and again to whoever asks for them
+        log.warning("model %s or encoder cannot be loaded: %s", core.models.default, error)
+    finally:
+        gc.enable()
 
 
 def new_id(prefix: str) -> str:
