@@ -82,7 +82,7 @@ def draw(curve: Sequence[Block], path: Path, title: str) -> None:
             axes.fill_between(x, [v.low for v in values], [v.high for v in values], color=color, alpha=0.18)
     upper.set(ylabel="success", ylim=(0.0, 1.0), title=title)
     lower.set(ylabel="steps", xlabel="tasks done at the site")
-    upper.legend(loc="lower right")
+    upper.legend(loc="upper left")
     figure.tight_layout()
     figure.savefig(path, dpi=150)
     pyplot.close(figure)

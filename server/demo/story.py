@@ -153,6 +153,7 @@ def _ask(host: Host, client: Client, lane: Lane) -> None:
             answer = chat.chat.completions.create(
                 model="",
                 messages=[{"role": "user", "content": question}],
+                max_tokens=16,
                 extra_headers={"X-Apprentice-Memory": mode, "X-Apprentice-Family": lane.site},
             )
             told[mode] = answer.choices[0].message.content
