@@ -46,8 +46,8 @@ format: install ## format and mend what can be mended
 serve: install ## serve on 127.0.0.1:8080
 	$(BIN)/apprentice serve
 
-bench: install ## recall, writes and serving, side by side
-	$(BIN)/python -m tests.bench
+bench: install ## recall, durable writes and start-up beside FAISS and SQLite
+	$(BIN)/python notebooks/bench.py
 
 docs: install ## check that README and docs run
 	$(BIN)/pytest -q tests/test_docs.py
