@@ -15,7 +15,8 @@ from memory.errors import NotFound
 from memory.types import Constitution, Episode, Message, Query, Recall, RecallRecord, Usage
 from server.auth import Identity
 from server.metrics import Metrics
-from server.schemas.chat import ChatRequest, Recollection
+from server.schemas.chat import ChatRequest
+from server.schemas.completion import Recollection
 from server.schemas.tasks import MemoryMode
 from server.services import Core, new_id
 

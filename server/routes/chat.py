@@ -18,8 +18,8 @@ from memory.types import Usage
 from server.chat import Chat, Turn
 from server.deps import CoreDep, Reader, ServicesDep, Writer
 from server.errors import error_body, shape_of
-from server.schemas.chat import (
-    ChatRequest,
+from server.schemas.chat import ChatRequest
+from server.schemas.completion import (
     Chunk,
     ChunkChoice,
     Completion,

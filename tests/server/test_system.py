@@ -1,0 +1,71 @@
+"""Health and metrics."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.server.served import Served
+
+
+@pytest.fixture(scope="module")
+def client(served: Served) -> Iterator[httpx.Client]:
+    with served.client("system") as client:
+        yield client
+
+
+def value(client: httpx.Client, name: str, **labels: str) -> float:
+    """A sample of `/metrics`; 0 before its first."""
+    wanted = ",".join(f'{label}="{text}"' for label, text in labels.items())
+    shown = re.escape(f"{name}{{{wanted}}}" if labels else name)
+    found = re.search(rf"^{shown} (\S+)$", client.get("/metrics").text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def test_liveness_and_readiness_need_no_key(served: Served) -> None:
+    """Readiness tells facts of memory, nothing of any namespace."""
+    with httpx.Client(base_url=served.url, trust_env=False) as nobody:
+        assert nobody.get("/health/live").json() == {"status": "ok"}
+        facts = nobody.get("/health/ready").json()
+    assert facts["status"] == "ready"
+    assert facts["default_model"] == "looker"
+    assert facts["memory"]["encoder"].startswith("hash")
+
+
+def test_a_task_is_counted_with_its_steps_and_tokens(client: httpx.Client) -> None:
+    """By world, memory mode and outcome."""
+    labels = {"world": "household", "memory": "on", "outcome": "failure"}
+    before = value(client, "apprentice_tasks_total", **labels)
+    body = {"world": "household", "site": "maple 27", "wait": "learned"}
+    task = client.post("/v1/tasks", json=body).json()
+    assert value(client, "apprentice_tasks_total", **labels) == before + 1
+    tokens = value(client, "apprentice_tokens_total", model="looker", kind="prompt")
+    assert tokens >= task["usage"]["prompt_tokens"]
+    assert value(client, "apprentice_learned_items_total", kind="case") >= 1
+    assert value(client, "apprentice_memory_rows", table="episodes") >= 1
+    assert value(client, "apprentice_memory_index_lag") >= 0
+
+
+def test_requests_are_counted_by_route_not_by_id(client: httpx.Client) -> None:
+    """Ids would make labels without end; unknown paths share one."""
+    before = value(
+        client, "apprentice_requests_total", method="GET", route="/v1/tasks/{task_id}", status="404"
+    )
+    for name in ("nobody", "no-one"):
+        client.get(f"/v1/tasks/{name}")
+    client.get("/no/such/path")
+    after = value(
+        client, "apprentice_requests_total", method="GET", route="/v1/tasks/{task_id}", status="404"
+    )
+    assert after == before + 2
+    assert "no-one" not in client.get("/metrics").text
+    assert value(client, "apprentice_requests_total", method="GET", route="unmatched", status="404") >= 1
+
+
+def test_every_answer_has_an_id_of_its_own(client: httpx.Client) -> None:
+    """To find it in a log."""
+    ids = {client.get("/health/live").headers["X-Request-Id"] for _ in range(3)}
+    assert len(ids) == 3
