@@ -13,7 +13,7 @@ from tests.server.served import Served
 
 @pytest.fixture(scope="module")
 def client(served: Served) -> Iterator[httpx.Client]:
-    with served.client("system") as client:
+    with served.client("watch") as client:
         yield client
 
 
