@@ -19,7 +19,7 @@ def client(served: Served) -> Iterator[httpx.Client]:
 
 def value(client: httpx.Client, name: str, **labels: str) -> float:
     """A sample of `/metrics`; 0 before its first."""
-    wanted = ",".join(f'{label}="{text}"' for label, text in labels.items())
+    wanted = ",".join(f'{label}="{text}"' for label, text in sorted(labels.items()))
     shown = re.escape(f"{name}{{{wanted}}}" if labels else name)
     found = re.search(rf"^{shown} (\S+)$", client.get("/metrics").text, re.MULTILINE)
     return float(found[1]) if found else 0.0
