@@ -56,9 +56,9 @@ class Simulation:
 
     def opening(self) -> str:
         """What is seen on arrival."""
-        places = " ".join(self.site.storage)
-        machines = " ".join(place for place in self.site.listing if place not in self.site.storage)
-        return f"you are at {self.site.name}. places: {places}. machines: {machines}."
+        site, places = self.site, " ".join(self.site.storage)
+        uses = [f"to {verb} {' '.join(site.machines_for(verb))}." for verb in site.machines]
+        return f"you are at {site.name}. places: {places}. {' '.join(uses)} to look {site.viewer}."
 
     def step(self, command: str) -> Observation:
         """Do one command. What cannot be understood or done answers `nothing happens.` with ok False."""

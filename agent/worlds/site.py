@@ -73,6 +73,10 @@ class Site:
         """Everything one can go to, in the order shown."""
         return tuple(place for _, places in self.rooms for place in places)
 
+    def machines_for(self, verb: str) -> tuple[str, ...]:
+        """The machines of a process, in the order shown."""
+        return tuple(sorted((machine.place for machine in self.machines[verb]), key=self.listing.index))
+
     def room_of(self, place: str) -> str:
         """The room a place or machine stands in."""
         return next(room for room, places in self.rooms if place in places)

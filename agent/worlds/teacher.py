@@ -101,7 +101,7 @@ class Teacher:
             return self._fetch(thing)
         process = next((p for p in self.sim.site.domain.processes if p.verb == goal.family), None)
         if process and process.adjective not in state.states.get(state.held, []):
-            return self._process(process.verb, process.machines)
+            return self._process(process.verb)
         return self._deliver(state.held, goal.target)
 
     def _fetch(self, thing: str) -> tuple[str, str]:
@@ -133,14 +133,17 @@ class Teacher:
         places = self.sim.site.storage
         return places[places.index(place) - 1] if place != places[0] else "places:"
 
-    def _process(self, verb: str, kinds: tuple[str, str]) -> tuple[str, str]:
-        machines = [p for p in self.sim.site.listing if p.split()[0] in kinds]
+    def _process(self, verb: str) -> tuple[str, str]:
+        machines = self.sim.site.machines_for(verb)
         machine = self.known.works.get(verb)
-        thought = f"{verb} with {machine}." if machine else f"{verb} with what?"
+        thought = f"{verb} with {machine}."
         if not machine:
             dead = next((m for m in machines if m in self.known.broken), None)
             machine = next((m for m in machines if m not in self.known.broken), machines[0])
-            thought = f"{dead} is broken." if dead else thought
+            before = machines[0] if machine == machines[1] else f"to {verb}"
+            thought = (
+                f"{dead} is broken. {before} {machine}." if dead else f"{verb} with what? {before} {machine}."
+            )
         if self.sim.state.at != machine:
             return thought, f"go to {machine}"
         preparation = self.known.preparations.get(machine)
