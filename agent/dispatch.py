@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from agent.schema import first_violation
+from agent.models.schema import first_violation
 from agent.types import Action, Guard, GuardContext, Observation, Verdict, World
 from memory.errors import WorldError
 from memory.types import TRUST, Channel, ToolCall

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from agent.schema import first_violation
+from agent.models.schema import first_violation
 from agent.types import Action, GuardContext, Verdict
 from memory.types import Json, ToolCall
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from agent.guards import Fallback, Policy, Quota, Rule
-from agent.schema import check_schema
+from agent.models.schema import check_schema
 from memory.errors import BadInput
 from memory.types import Json
 

@@ -84,7 +84,7 @@ def compose(
 def compose_chat(
     asked: Sequence[Message], recall: Recall | None, constitution: Constitution | None, style: Style
 ) -> tuple[Message, ...]:
-    """A client's conversation behind what memory says: principles as a system message, items as quoted data."""
+    """A client's conversation behind what memory says: principles as system message, items as quoted data."""
     principles = constitution.principles if constitution else ()
     shown: list[Message] = []
     if principles:

@@ -10,8 +10,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from agent.models.wire import tools_to_wire
 from agent.types import ToolSpec
-from agent.wire import tools_to_wire
 from distill.types import Dataset, Recipe, Row
 from memory.codec import from_json, to_json
 from memory.errors import DistillError

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from agent.local import LocalModel
-from agent.local_chat import Chat
-from agent.local_weights import context_of, frozen
+from agent.models.local.chat import Chat
+from agent.models.local.model import LocalModel
+from agent.models.local.weights import context_of, frozen
 from distill.gate import ARMS, Arm, GateRun, SuiteResult, decide, run_suite
 from distill.prepare import Prepared
 from distill.progress import Cancelled, Progress

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.local_identity import FolderIdentity, identify
+from agent.models.local.identity import FolderIdentity, identify
 from agent.types import Task
 from distill import dataset as files
 from distill.build import build

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from agent.local_identity import Fingerprint, FolderIdentity, identify
+from agent.models.local.identity import Fingerprint, FolderIdentity, identify
 from memory.errors import AdapterRefused, Conflict, NotFound
 from memory.types import Json
 
 if TYPE_CHECKING:
-    from agent.local import LocalModel
+    from agent.models.local.model import LocalModel
 
 _MANIFEST = "manifest.json"
 _POINTER = "current.json"
@@ -126,7 +126,7 @@ class Registry:
     def load(self, adapter_id: str, base: Path, *, name: str, max_batch: int = 32) -> LocalModel:
         """The base with a verified adapter, serving as it did when trained. Raises AdapterRefused."""
         # Seconds to import, and listing adapters needs none of it.
-        from agent.local import LocalModel
+        from agent.models.local.model import LocalModel
 
         manifest = self.verify(adapter_id, base)
         model = LocalModel.load(base, name=name, adapter=self.path(adapter_id), max_batch=max_batch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from agent.local_chat import Chat
+from agent.models.local.chat import Chat
 from distill.types import Row
 from memory.errors import DistillError
 from memory.types import Message

@@ -18,7 +18,7 @@ from transformers.utils.logging import disable_progress_bar
 from trl import SFTConfig, SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-from agent.local_chat import Chat
+from agent.models.local.chat import Chat
 from distill.progress import Cancelled
 from distill.render import TokenRow
 from distill.settings import TrainSettings

@@ -152,10 +152,10 @@ class Models:
 
     def _open(self, name: str) -> Model:
         if not name.startswith("local:"):
-            from agent.model import LiteModel  # imports its library lazily, kept off start-up
+            from agent.models.hosted import LiteModel  # imports its library lazily, kept off start-up
 
             return LiteModel(name, api_base=self._endpoints.get(name), allow_calls=True)
-        from agent.local import LocalModel  # torch takes seconds to import
+        from agent.models.local.model import LocalModel  # torch takes seconds to import
 
         base, _, adapter = name.partition("+")
         folder = self._folder / base.removeprefix("local:")

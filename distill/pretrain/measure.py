@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.local import LocalModel
+from agent.models.local.model import LocalModel
 from agent.prompt import parse_action, parse_reflection, reflection_text
 from agent.types import Model, Observation, Request, Task
 from agent.worlds.catalogue import ACT, MAX_STEPS

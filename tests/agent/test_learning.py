@@ -9,8 +9,8 @@ import pytest
 
 from agent.journal import MemoryJournal
 from agent.loop import Agent
+from agent.models.scripted import FunctionModel, ScriptedModel
 from agent.opening import AgentSettings, Run
-from agent.scripted import FunctionModel, ScriptedModel
 from agent.tools import ToolWorld
 from agent.types import Judgement, Task
 from agent.worlds.catalogue import catalogue

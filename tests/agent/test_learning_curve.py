@@ -3,8 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from agent.local import LocalModel
 from agent.loop import Agent
+from agent.models.local.model import LocalModel
 from agent.opening import Run
 from agent.worlds.catalogue import MAX_STEPS, catalogue
 from agent.worlds.site import held_out_sites

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from agent.local import LocalModel
-from agent.local_chat import Chat
-from agent.local_weights import load_model
+from agent.models.local.chat import Chat
+from agent.models.local.model import LocalModel
+from agent.models.local.weights import load_model
 from agent.types import Reply, Request, ToolSpec
 from memory.errors import AdapterRefused, BadInput, ModelError
 from memory.types import Image, Message, Text, ToolCall

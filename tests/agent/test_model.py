@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.model import LiteModel, ModelSettings
-from agent.retry import Backoff
+from agent.models.hosted import LiteModel, ModelSettings
+from agent.models.retry import Backoff
 from agent.types import Reply, Request, ToolSpec
 from memory.errors import BadInput, BudgetExceeded, ModelError, TooLarge
 from memory.types import Image, Json, Message, Text, ToolCall
@@ -370,8 +370,8 @@ def test_tokens_are_counted_offline() -> None:
 def test_litellm_is_imported_late_and_leaves_the_environment_alone() -> None:
     """Importing the module costs nothing; the flag for litellm's import does not stay behind."""
     code = (
-        "import os, sys; import agent.model; assert 'litellm' not in sys.modules;"
-        "agent.model.LiteModel('openai/x').warm_up(); assert 'litellm' in sys.modules;"
+        "import os, sys; import agent.models.hosted; assert 'litellm' not in sys.modules;"
+        "agent.models.hosted.LiteModel('openai/x').warm_up(); assert 'litellm' in sys.modules;"
         "assert 'LITELLM_LOCAL_MODEL_COST_MAP' not in os.environ"
     )
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LITELLM")}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.schema import Unreadable, checked_json, extract_json, read_choice
+from agent.models.schema import Unreadable, checked_json, extract_json, read_choice
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.text()
 VALUES = st.dictionaries(st.text(), SCALARS | st.lists(SCALARS) | st.dictionaries(st.text(), SCALARS))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.scripted import FunctionModel, ScriptedModel
+from agent.models.scripted import FunctionModel, ScriptedModel
 from agent.types import Reply, Request
 from memory.errors import ModelError
 from memory.types import Message, ToolCall, Usage

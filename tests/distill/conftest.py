@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.local_chat import Chat
+from agent.models.local.chat import Chat
 from tests.distill.tiny import make_folder
 
 

@@ -1,6 +1,6 @@
 """Models that play the bundled worlds by rote, so that gate and job can be tested without weights."""
 
-from agent.scripted import FunctionModel
+from agent.models.scripted import FunctionModel
 from agent.types import Task
 from agent.worlds.catalogue import ACT, catalogue
 from memory.types import Message, ToolCall

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from agent.local import LocalModel
-from agent.local_chat import Chat
-from agent.local_identity import identify
-from agent.local_weights import frozen
+from agent.models.local.chat import Chat
+from agent.models.local.identity import identify
+from agent.models.local.model import LocalModel
+from agent.models.local.weights import frozen
 from distill.registry import AdapterManifest, Registry
 from distill.render import TokenRow
 from distill.settings import TrainSettings

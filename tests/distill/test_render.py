@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.local_chat import Chat
+from agent.models.local.chat import Chat
 from agent.types import ToolSpec
 from distill.render import fitted_to, render, tokenise
 from distill.shape import MaskErrors, trajectory

@@ -11,9 +11,9 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM
 from trl import SFTConfig, SFTTrainer
 
-from agent.local import LocalModel
-from agent.local_chat import Chat
-from agent.local_weights import frozen
+from agent.models.local.chat import Chat
+from agent.models.local.model import LocalModel
+from agent.models.local.weights import frozen
 from distill.progress import Cancelled
 from distill.render import TokenRow
 from distill.settings import TrainSettings

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvicorn
 
-from agent.scripted import FunctionModel
+from agent.models.scripted import FunctionModel
 from agent.types import Model
 from memory.types import Message, ToolCall
 from server.app import create_app

@@ -11,8 +11,8 @@ from jinja2 import TemplateError
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from transformers import AutoTokenizer
 
+from agent.models.wire import describe_tools, to_wire
 from agent.types import Style, ToolSpec
-from agent.wire import describe_tools, to_wire
 from memory.errors import BadInput, ModelError
 from memory.types import Image, Message
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from agent.schema import Unreadable, read_choice
+from agent.models.schema import Unreadable, read_choice
 from agent.types import Delta, Finish, Reply, Request, Style
 from memory.errors import ModelError
 from memory.types import Message, Usage

@@ -16,9 +16,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from agent.answers import Answer, Gathered, answers_of, translate
-from agent.retry import Backoff, Transient
-from agent.schema import (
+from agent.models.answers import Answer, Gathered, answers_of, translate
+from agent.models.retry import Backoff, Transient
+from agent.models.schema import (
     Unreadable,
     check_schema,
     checked_json,
@@ -26,8 +26,8 @@ from agent.schema import (
     read_choice,
     repair_request,
 )
+from agent.models.wire import calls_from_wire, describe_tools, to_wire, tools_to_wire
 from agent.types import Delta, Reply, Request, Style
-from agent.wire import calls_from_wire, describe_tools, to_wire, tools_to_wire
 from memory.errors import BadInput, BudgetExceeded, ModelError
 from memory.types import Json, Message, Usage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from agent.schema import Unreadable, extract_json
+from agent.models.schema import Unreadable, extract_json
 from agent.types import ToolSpec
 from memory.types import Image, Json, Message, Text, ToolCall
 

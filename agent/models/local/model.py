@@ -15,11 +15,11 @@ from typing import Any, Self
 import jsonschema
 import torch
 
-from agent.local_chat import Chat
-from agent.local_engine import Engine
-from agent.local_identity import Fingerprint
-from agent.local_jobs import Generated, Generation, Scoring
-from agent.local_weights import context_length, load_model
+from agent.models.local.chat import Chat
+from agent.models.local.engine import Engine
+from agent.models.local.identity import Fingerprint
+from agent.models.local.jobs import Generated, Generation, Scoring
+from agent.models.local.weights import context_length, load_model
 from agent.types import Delta, Reply, Request, Style
 from memory.errors import BadInput, ModelError
 from memory.types import Json, Message, Usage

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.retry import Transient
+from agent.models.retry import Transient
 from agent.types import Finish
 from memory.errors import ApprenticeError, BadInput, BudgetExceeded, ModelError, TooLarge
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import torch
 
-from agent.local_jobs import Generated, Generation, Job, Scoring
-from agent.local_lanes import Lanes, LaneShape, PrefixStore
+from agent.models.local.jobs import Generated, Generation, Job, Scoring
+from agent.models.local.lanes import Lanes, LaneShape, PrefixStore
 from memory.errors import ModelError
 
 _GATHER_S = 0.001

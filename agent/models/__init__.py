@@ -1,0 +1,1 @@
+"""Models by how they are reached: hosted, in process, scripted."""
