@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from agent.worlds.catalogue import MAX_STEPS
 from server.demo.trial import ARMS, Arm, Result
 
 RESAMPLES = 2000
@@ -44,24 +45,34 @@ def blocks(results: Sequence[Result], n_tasks: int, n_blocks: int = 4) -> tuple[
 
 def difference(results: Sequence[Result], begin: int, end: int) -> Estimate:
     """Success with memory minus without, over the same tasks `begin` to `end`, paired."""
-    by_task = {(r.site, r.number, r.arm): r.success for r in results if begin <= r.number < end}
-    pairs = [
-        float(won) - float(by_task[site, number, "off"])
-        for (site, number, arm), won in by_task.items()
-        if arm == "on" and (site, number, "off") in by_task
-    ]
-    return estimate(pairs)
+    control = {(r.site, r.number): r.success for r in results if r.arm == "off"}
+    return estimate([
+        (r.site, float(r.success) - float(control[r.site, r.number]))
+        for r in results
+        if r.arm == "on" and begin <= r.number < end and (r.site, r.number) in control
+    ])  # fmt: skip
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """Percentile bootstrap over the values; a fixed seed, so that the same trial prints the same numbers."""
+def estimate(values: Sequence[tuple[str, float]]) -> Estimate:
+    """Percentile bootstrap in two levels over (site, value): sites are drawn, then values within each.
+
+    Tasks of one site share its secrets, so they are not independent. The seed is fixed: the same trial
+    prints the same numbers.
+    """
     if not values:
         return Estimate(float("nan"), float("nan"), float("nan"))
-    data = np.asarray(values, dtype=float)
+    by_site = [
+        np.asarray([v for s, v in values if s == site]) for site in dict.fromkeys(s for s, _ in values)
+    ]
     rng = np.random.default_rng(0)
-    means = data[rng.integers(0, len(data), (RESAMPLES, len(data)))].mean(axis=1)
+    means = [_resampled(by_site, rng) for _ in range(RESAMPLES)]
     low, high = np.percentile(means, [2.5, 97.5])
-    return Estimate(float(data.mean()), float(low), float(high))
+    return Estimate(float(np.mean([v for _, v in values])), float(low), float(high))
+
+
+def _resampled(by_site: Sequence[np.ndarray], rng: np.random.Generator) -> float:
+    drawn = (by_site[i] for i in rng.integers(0, len(by_site), len(by_site)))
+    return float(np.concatenate([site[rng.integers(0, len(site), len(site))] for site in drawn]).mean())
 
 
 def draw(curve: Sequence[Block], path: Path, title: str) -> None:
@@ -94,6 +105,7 @@ def _block(arm: Arm, begin: int, end: int, results: Sequence[Result]) -> Block:
         arm,
         begin + 1,
         end,
-        estimate([float(r.success) for r in mine]),
-        estimate([float(r.steps) for r in mine]),
+        estimate([(r.site, float(r.success)) for r in mine]),
+        # A failure costs all the steps there are: one that ends at once, by a broken rule, is no saving.
+        estimate([(r.site, float(r.steps if r.success else MAX_STEPS)) for r in mine]),
     )

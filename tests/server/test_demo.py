@@ -56,11 +56,19 @@ def test_the_difference_is_paired_by_task(results: list[Result]) -> None:
 
 def test_an_interval_holds_the_mean_and_is_the_same_every_time() -> None:
     """A percentile bootstrap with a fixed seed; of nothing it knows nothing."""
-    values = [0.0, 1.0, 1.0, 0.0, 1.0]
+    values = [("a", v) for v in (0.0, 1.0, 1.0, 0.0, 1.0)]
     assert estimate(values) == estimate(values)
     assert estimate(values).low <= 0.6 <= estimate(values).high
-    assert estimate([2.0, 2.0]) == estimate([2.0])
+    assert estimate([("a", 2.0), ("a", 2.0)]) == estimate([("a", 2.0)])
     assert estimate([]).mean != estimate([]).mean
+
+
+def test_tasks_of_one_site_are_not_taken_for_independent() -> None:
+    """Two sites that differ give a wider interval than the same values spread over many sites."""
+    values = [0.0] * 20 + [1.0] * 20
+    two = estimate([("a" if v else "b", v) for v in values])
+    many = estimate([(str(n), v) for n, v in enumerate(values)])
+    assert two.high - two.low > 1.5 * (many.high - many.low)
 
 
 def test_the_curve_is_drawn(results: list[Result], tmp_path: Path) -> None:
