@@ -183,7 +183,7 @@ def _distil(client: Client, site: str, plan: Plan) -> dict[str, Any] | None:
             "name": "retention, other trade",
             "world": "workshop",
             "site": site,
-            "n": max(10, n // 2),
+            "n": max(10, 3 * n // 2),
             "role": "retain",
         },
     ]
