@@ -23,12 +23,14 @@ def select(
     at: float,
     token_budget: int,
     count_tokens: Callable[[str], int],
+    every_family: bool = False,
 ) -> Constitution:
     """The principles valid at a time for a family: by tier, utility, support; as many as the budget takes.
 
+    `every_family` takes those of all families, for people to read; an agent at work sees only its own.
     A principle that does not fit is left out and named; shorter ones after it may still fit.
     """
-    valid = [item for item in principles if _is_valid(item, family, at)]
+    valid = [item for item in principles if _is_valid(item, at) and (every_family or _is_of(item, family))]
     prior = prior_mean([item.utility for item in valid])
     kept: list[Item] = []
     dropped: list[str] = []
@@ -51,14 +53,21 @@ def version_of(principles: Iterable[Item]) -> str:
 
 def to_markdown(constitution: Constitution) -> str:
     """A system prompt, or the text of an AGENTS.md; empty without principles."""
-    sections = []
+    by_title: dict[str, list[str]] = {}
     for tier in TIERS:
-        lines = [_line(item) for item in constitution.principles if _body(item).tier == tier]
-        if lines:
-            sections.append("\n".join([f"## {TITLES[tier]}", "", *lines]))
+        for item in constitution.principles:
+            if _body(item).tier == tier:
+                by_title.setdefault(_title(item, constitution.family), []).append(_line(item))
+    sections = ["\n".join([f"## {title}", "", *lines]) for title, lines in by_title.items()]
     if not sections:
         return ""
     return "\n\n".join([f"# Constitution {constitution.version}", *sections]) + "\n"
+
+
+def _title(item: Item, family: str | None) -> str:
+    """The tier; where families are mixed, the family as well."""
+    only = only_family(item.scope, item.family)
+    return TITLES[_body(item).tier] if only in {None, family} else f"At {' '.join(str(only).split())}"
 
 
 def to_json(constitution: Constitution) -> Json:
@@ -71,11 +80,13 @@ def from_json(data: Json) -> Constitution:
     return decode(Constitution, data)
 
 
-def _is_valid(item: Item, family: str | None, at: float) -> bool:
-    only = only_family(item.scope, item.family)
+def _is_of(item: Item, family: str | None) -> bool:
+    return only_family(item.scope, item.family) in {None, family}
+
+
+def _is_valid(item: Item, at: float) -> bool:
     return (
         item.status in {"trial", "active"}
-        and (only is None or only == family)
         and item.valid_from <= at
         and (item.valid_to is None or at < item.valid_to)
     )

@@ -76,9 +76,15 @@ class Library:
             return reader.log(namespace, after=after, limit=limit)
 
     def constitution(
-        self, namespace: str, family: str | None, *, token_budget: int, count_tokens: Callable[[str], int]
+        self,
+        namespace: str,
+        family: str | None,
+        *,
+        token_budget: int,
+        count_tokens: Callable[[str], int],
+        every_family: bool = False,
     ) -> Constitution:
-        """The principles in force (active and on trial) for a family, within a budget."""
+        """The principles in force (active and on trial) for a family, or for all, within a budget."""
         check_name("namespace", namespace)
         with self._store.read() as reader:
             principles = reader.principles(namespace)
@@ -89,6 +95,7 @@ class Library:
             at=self._clock(),
             token_budget=token_budget,
             count_tokens=count_tokens,
+            every_family=every_family,
         )
 
     def backup(self, target: Path) -> None:

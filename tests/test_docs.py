@@ -90,6 +90,17 @@ def test_every_command_named_exists() -> None:
     assert named <= commands
 
 
+def test_every_offline_command_line_of_the_docs_runs(tmp_path: Path) -> None:
+    """`.venv/bin/apprentice keys …` lines run as they stand, on a data folder of their own."""
+    lines = re.findall(r"^\.venv/bin/apprentice (keys [^#\n]+)", prose(), re.MULTILINE)
+    assert lines
+    for line in lines:
+        env = {**os.environ, "APPRENTICE_DATA_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", "server", *line.split()]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+
 def test_every_file_named_exists() -> None:
     """Paths in backticks and links that look like files of this repository are files of it."""
     text = prose()

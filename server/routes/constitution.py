@@ -24,7 +24,9 @@ router = APIRouter(prefix="/v1/constitution", tags=["constitution"])
 async def get_constitution(
     core: CoreDep,
     caller: Reader,
-    family: Annotated[str | None, Query(description="Add what holds for this site or family.")] = None,
+    family: Annotated[
+        str | None, Query(description="Only what holds for this site or family; all of it when left out.")
+    ] = None,
     token_budget: Annotated[int, Query(ge=0, le=100_000)] = 4096,
     form: Annotated[
         Literal["json", "markdown"] | None, Query(alias="format", description="Otherwise by `Accept`.")
@@ -38,6 +40,7 @@ async def get_constitution(
         family,
         token_budget=token_budget,
         count_tokens=count_words,
+        every_family=family is None,
     )
     if form == "markdown" or (form is None and "text/markdown" in accept):
         return Response(to_markdown(constitution), media_type="text/markdown; charset=utf-8")

@@ -113,6 +113,19 @@ def test_it_reads_as_markdown(say: Saying, count_tokens: Count) -> None:
     assert to_markdown(replace(found, principles=())) == ""
 
 
+def test_people_may_read_every_family_at_once(say: Saying, count_tokens: Count) -> None:
+    """Each under its own heading; an agent elsewhere is shown none of them."""
+    body = PrincipleBody("family", "neural")
+    for place in ("maple 7", "oak 2"):
+        say.remember(replace(say.principle(f"knock at {place}"), body=body, scope="family", family=place))
+    every = say.memory.constitution(
+        "home", None, token_budget=99, count_tokens=count_tokens, every_family=True
+    )
+    assert sorted(texts(every)) == ["knock at maple 7", "knock at oak 2"]
+    assert "## At maple 7\n\n- knock at maple 7\n" in to_markdown(every)
+    assert texts(say.memory.constitution("home", None, token_budget=99, count_tokens=count_tokens)) == []
+
+
 def test_it_survives_json(say: Saying, count_tokens: Count) -> None:
     """Evidence and statistics included."""
     say.remember(say.principle("open the fridge first"))
