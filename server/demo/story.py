@@ -56,7 +56,7 @@ def tell(plan: Plan, host: Host, out: Path) -> None:
         _ask(host, client, best)
         text = client.text("/v1/constitution", family=best.site, format="markdown")
         (out / "constitution.md").write_text(text, "utf-8")
-        report = _distil(client, best.site, plan)
+        report = _distil(client, best.site, _easiest(results, sites, best.site), plan)
     _save(out / "results.json", plan, results, curve, report)
     _farewell(out, time.monotonic() - begun)
 
@@ -122,6 +122,13 @@ def _best(results: Sequence[Result], sites: Sequence[str]) -> Lane:
     return next(lane for lane in lanes([site]) if lane.arm == "on")
 
 
+def _easiest(results: Sequence[Result], sites: Sequence[str], learned: str) -> str:
+    """The other site where the control did best: where a worse model has most to lose."""
+    won = {site: sum(r.success for r in results if r.site == site and r.arm == "off") for site in sites}
+    others = [site for site in sites if site != learned] or [learned]
+    return max(others, key=lambda name: won[name])
+
+
 def _show_learned(client: Client, site: str) -> None:
     console.rule(f"What it learned at {site}")
     cases = client.get("/v1/memory", kind="case", limit=500)["data"]
@@ -168,7 +175,7 @@ def _question(client: Client) -> str | None:
     return None
 
 
-def _distil(client: Client, site: str, plan: Plan) -> dict[str, Any] | None:
+def _distil(client: Client, site: str, other: str, plan: Plan) -> dict[str, Any] | None:
     console.rule("Distilling what it learned into weights")
     n = 10 if plan.fast else 16
     suites = [
@@ -180,10 +187,10 @@ def _distil(client: Client, site: str, plan: Plan) -> dict[str, Any] | None:
             "role": "adapt",
         },
         {
-            "name": "retention, other trade",
-            "world": "workshop",
-            "site": site,
-            "n": max(10, 3 * n // 2),
+            "name": f"retention, {other}",
+            "world": "household",
+            "site": other,
+            "n": n,
             "role": "retain",
         },
     ]
