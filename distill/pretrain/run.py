@@ -36,7 +36,7 @@ class Settings:
     lr_adam: float = 3e-3
     """Of AdamW, for embeddings and norms."""
     warmup: int = 100
-    minutes: float = 65.0
+    minutes: float = 80.0
     """Wall-clock of training; the learning rate falls to a tenth over its last half."""
     observed: float = 0.1
     """Training weight of the world's words; the assistant's have 1."""
