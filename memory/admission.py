@@ -13,16 +13,14 @@ from typing import Any
 from memory.codec import canonical, dumps, to_json
 from memory.errors import BadInput, TooLarge
 from memory.types import (
+    BODIES,
     TRUST,
     CaseBody,
     Channel,
     Draft,
     Item,
-    ItemKind,
     Lineage,
-    NoteBody,
     PrincipleBody,
-    ProcedureBody,
 )
 from memory.words import normalised, numbers
 
@@ -63,7 +61,7 @@ def check_draft(draft: Draft) -> None:
         raise BadInput(f"the text of a {draft.kind} is empty")
     if len(draft.text) > MAX_TEXT:
         raise TooLarge(f"the text has {len(draft.text)} characters, at most {MAX_TEXT} are allowed")
-    body_type = body_type_of(draft.kind)
+    body_type = BODIES[draft.kind]
     if not isinstance(draft.body, body_type):
         raise BadInput(f"a {draft.kind} needs a {body_type.__name__}, not a {type(draft.body).__name__}")
     body = dumps(draft.body)
@@ -71,13 +69,26 @@ def check_draft(draft: Draft) -> None:
         raise TooLarge(f"the body has {len(body)} characters of JSON, at most {MAX_BODY} are allowed")
     if _CONTROL.search(draft.text) or _CONTROL.search(body) or "\\u0000" in body:
         raise BadInput("the text holds a NUL or a lone surrogate: decode it first")
-    if draft.family is not None:
-        check_name("family", draft.family)
-    if draft.scope in {"family", "run"} and draft.family is None:
-        raise BadInput(f"scope {draft.scope!r} needs a family")
+    _check_reach(draft)
     if draft.kind == "case" and draft.outcome not in {"success", "failure"}:
         raise BadInput(f"a case of outcome {draft.outcome!r} teaches nothing: only success and failure do")
     check_secrets([draft.text, body])
+
+
+def _check_reach(draft: Draft) -> None:
+    """Names, scope and validity must say one thing."""
+    if draft.family is not None:
+        check_name("family", draft.family)
+    if draft.audience is not None:
+        check_name("audience", draft.audience)
+    if draft.scope == "family" and draft.family is None:
+        raise BadInput("scope 'family' needs a family")
+    if (draft.scope in {"run", "team"}) != (draft.audience is not None):
+        raise BadInput(
+            f"scope {draft.scope!r} and audience {draft.audience!r}: runs and teams need one, others none"
+        )
+    if draft.valid_from is not None and draft.valid_to is not None and draft.valid_to <= draft.valid_from:
+        raise BadInput(f"valid_to {draft.valid_to} is not after valid_from {draft.valid_from}")
 
 
 def check_secrets(texts: Iterable[str]) -> None:
@@ -90,12 +101,23 @@ def check_secrets(texts: Iterable[str]) -> None:
 
 def as_draft(item: Item) -> Draft:
     """What would have to be admitted for an item to say what it says."""
-    return Draft(item.kind, item.text, item.body, item.scope, item.family, item.outcome, item.status)
+    return Draft(
+        item.kind,
+        item.text,
+        item.body,
+        item.scope,
+        item.family,
+        item.outcome,
+        item.status,
+        audience=item.audience,
+    )
 
 
 def dedupe_key(thing: Draft | Item) -> str:
     """Equal for things that say the same; evidence, support and statistics are not compared."""
     said = [thing.kind, thing.scope, thing.family, normalised(thing.text), *_said(thing)]
+    if thing.audience is not None:
+        said.append(thing.audience)
     return sha256(canonical(list(said)).encode()).hexdigest()
 
 
@@ -109,6 +131,7 @@ def are_twins(one: Draft | Item, other: Draft | Item) -> bool:
         one.kind == other.kind
         and one.scope == other.scope
         and one.family == other.family
+        and one.audience == other.audience
         and numbers(one.text) == numbers(other.text)
         and _said(one) == _said(other)
     )
@@ -135,17 +158,6 @@ def merged(item: Item, draft: Draft) -> Item | None:
 def trust_of(channel: Channel, sources: Iterable[Item]) -> int:
     """Trust of something new: its channel's, lowered to the least trusted thing it was made from."""
     return min([TRUST[channel], *(source.trust for source in sources)])
-
-
-def body_type_of(kind: ItemKind) -> type[CaseBody | PrincipleBody | ProcedureBody | NoteBody]:
-    """The body that items of a kind have."""
-    if kind == "case":
-        return CaseBody
-    if kind == "principle":
-        return PrincipleBody
-    if kind == "procedure":
-        return ProcedureBody
-    return NoteBody
 
 
 def request_hash(channel: Channel, drafts: Iterable[Draft]) -> str:

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from memory.codec import from_json as decode
 from memory.codec import to_json as encode
-from memory.entry import only_family
+from memory.entry import reach_of
 from memory.types import Constitution, Item, Json, PrincipleBody
 from memory.value import prior_mean, shrunken
 
@@ -66,8 +66,9 @@ def to_markdown(constitution: Constitution) -> str:
 
 def _title(item: Item, family: str | None) -> str:
     """The tier; where families are mixed, the family as well."""
-    only = only_family(item.scope, item.family)
-    return TITLES[_body(item).tier] if only in {None, family} else f"At {' '.join(str(only).split())}"
+    if _is_of(item, family):
+        return TITLES[_body(item).tier]
+    return f"At {' '.join(str(item.family or item.audience).split())}"
 
 
 def to_json(constitution: Constitution) -> Json:
@@ -81,7 +82,8 @@ def from_json(data: Json) -> Constitution:
 
 
 def _is_of(item: Item, family: str | None) -> bool:
-    return only_family(item.scope, item.family) in {None, family}
+    reach = reach_of(item.scope, item.family, item.audience)
+    return reach is None or (family is not None and reach == f"family:{family}")
 
 
 def _is_valid(item: Item, at: float) -> bool:

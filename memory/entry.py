@@ -24,8 +24,8 @@ class Entry:
     id: str
     kind: ItemKind
     text: str
-    only_family: str | None
-    """The one family it may be recalled in; None is any."""
+    reach: str | None
+    """The one family, run or team it may be recalled in, see `reach_of`; None is any."""
     digest: str
     vector: Vector | None
 
@@ -44,17 +44,24 @@ class Found:
     vector: Vector | None
 
 
-def only_family(scope: Scope, family: str | None) -> str | None:
-    """Where an item may be recalled. A narrow scope without a family matches nothing, so it fails closed."""
-    if scope not in {"family", "run"}:
+def reach_of(scope: Scope, family: str | None, audience: str | None) -> str | None:
+    """Where an item may be recalled: `family:…`, `run:…`, `team:…`, or None for anywhere in its namespace.
+
+    A narrow scope without its name matches nothing, so it fails closed.
+
+    >>> reach_of("family", "maple 27", None)
+    'family:maple 27'
+    """
+    if scope in {"namespace", "global"}:
         return None
-    return family if family is not None else ""
+    name = family if scope == "family" else audience
+    return f"{scope}:{name}" if name is not None else ""
 
 
 def entry_of(item: Item, vector: Vector | None) -> Entry:
     """What the index keeps of an item."""
-    family = only_family(item.scope, item.family)
-    return Entry(item.id, item.kind, item.text, family, digest_of(item.text), vector)
+    reach = reach_of(item.scope, item.family, item.audience)
+    return Entry(item.id, item.kind, item.text, reach, digest_of(item.text), vector)
 
 
 def digest_of(text: str) -> str:

@@ -32,7 +32,7 @@ MARGIN = 1e-4
 DEAD = 1024
 """Dead rows that are worth a rebuild once they are half of all."""
 _KINDS: dict[ItemKind, int] = {kind: code for code, kind in enumerate(get_args(ItemKind))}
-_COLUMNS = np.dtype([("alive", "?"), ("dense", "?"), ("kind", "i2"), ("family", "i4"), ("length", "i4")])
+_COLUMNS = np.dtype([("alive", "?"), ("dense", "?"), ("kind", "i2"), ("reach", "i4"), ("length", "i4")])
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
@@ -46,7 +46,7 @@ class Ask:
     """(d,) float32, unit length."""
     text: str
     kinds: tuple[ItemKind, ...]
-    family: str | None
+    reaches: frozenset[str]
     n: int
     """Candidates wanted from each ranker."""
 
@@ -63,7 +63,7 @@ class Shelf:
         self._columns = np.zeros(64, dtype=_COLUMNS)
         self._entries: list[Entry] = []
         self._rows: dict[str, int] = {}
-        self._families: dict[str, int] = {}
+        self._reaches: dict[str, int] = {}
         self._postings: dict[str, tuple[array[int], array[int]]] = {}
 
     def __len__(self) -> int:
@@ -97,7 +97,7 @@ class Shelf:
 
     def search(self, ask: Ask) -> list[Found]:
         """The best of each ranker, in no order."""
-        mask = self._visible(ask.kinds, ask.family)
+        mask = self._visible(ask.kinds, ask.reaches)
         lexical, coverage = self._bm25(content_words(ask.text), mask)
         rows = set(self._best(np.flatnonzero(lexical > 0.0), lexical[lexical > 0.0], ask.n))
         rows.update(self._best_by_vector(ask.vector, mask, ask.n))
@@ -115,9 +115,11 @@ class Shelf:
             for place, row in enumerate(order)
         ]
 
-    def near(self, vector: Vector, kind: ItemKind, family: str | None, *, least: float, n: int) -> list[str]:
+    def near(
+        self, vector: Vector, kind: ItemKind, reaches: frozenset[str], *, least: float, n: int
+    ) -> list[str]:
         """Ids of at most `n` items of a kind with a cosine of about `least` or more, nearest first."""
-        mask = self._visible((kind,), family) & self._columns["dense"][: len(self._entries)]
+        mask = self._visible((kind,), reaches) & self._columns["dense"][: len(self._entries)]
         n = min(n, int(mask.sum()))
         if not n:
             return []
@@ -133,10 +135,10 @@ class Shelf:
     def _append(self, entry: Entry) -> None:
         row = len(self._entries)
         said = content_words(entry.text)
-        family = -1
-        if entry.only_family is not None:
-            family = self._families.setdefault(entry.only_family, len(self._families))
-        self._columns[row] = (True, entry.vector is not None, _KINDS[entry.kind], family, len(said))
+        reach = -1
+        if entry.reach is not None:
+            reach = self._reaches.setdefault(entry.reach, len(self._reaches))
+        self._columns[row] = (True, entry.vector is not None, _KINDS[entry.kind], reach, len(said))
         self._entries.append(entry)
         self._rows[entry.id] = row
         for word, count in Counter(said).items():
@@ -150,12 +152,13 @@ class Shelf:
             wider[: len(self._columns)] = self._columns
             self._columns = wider
 
-    def _visible(self, kinds: Iterable[ItemKind], family: str | None) -> Mask:
+    def _visible(self, kinds: Iterable[ItemKind], reaches: frozenset[str]) -> Mask:
         columns = self._columns[: len(self._entries)]
         wanted = np.zeros(len(_KINDS), dtype=np.bool_)
         wanted[[_KINDS[kind] for kind in kinds]] = True
-        code = self._families.get(family, -1) if family is not None else -1
-        near = (columns["family"] == -1) | (columns["family"] == code)
+        near = columns["reach"] == -1
+        for code in {self._reaches[reach] for reach in reaches if reach in self._reaches}:
+            near |= columns["reach"] == code
         mask: Mask = columns["alive"] & wanted[columns["kind"]] & near
         return mask
 

@@ -163,9 +163,10 @@ def _admit_one(writer: Writer, author: Author, candidate: Candidate) -> Item:
         author=author.principal,
         created_at=author.at,
         updated_at=author.at,
-        valid_from=author.at,
+        valid_from=author.at if draft.valid_from is None else draft.valid_from,
         valid_to=draft.valid_to,
         lineage=draft.lineage,
+        audience=draft.audience,
     )
     writer.add_item(item, candidate.vector, author, "add")
     return item

@@ -25,8 +25,18 @@ class Query:
     drop_rate: float = 0.0
     """Probability that each kept item is held out of the prompt, for causal utility."""
     seed: int = 0
+    run: str | None = None
+    """The run that asks: items of scope `run` are found by their own run alone."""
+    team: str | None = None
+    """The team that asks, likewise."""
     at: float | None = None
     """When validity is judged; None is now. A recall answers with the time it used: a replay needs it."""
+
+    @property
+    def reaches(self) -> frozenset[str]:
+        """The confined items it may see, as `memory.entry.reach_of` names them."""
+        named = (("family", self.family), ("run", self.run), ("team", self.team))
+        return frozenset(f"{scope}:{name}" for scope, name in named if name is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from memory.admission import TWIN_COSINE, check_name
 from memory.encoder import CachedEncoder
-from memory.entry import RECALLABLE, Found, Vector, digest_of, entry_of
+from memory.entry import RECALLABLE, Found, Vector, digest_of, entry_of, reach_of
 from memory.errors import BadInput, EncoderError
 from memory.index import Ask, Shelf
 from memory.rank import RecallSettings, rank
@@ -103,14 +103,14 @@ class Recaller:
 
         def use(shelf: Shelf, _reader: Reader, _seq: int) -> list[tuple[str, ...]]:
             return [
-                tuple(shelf.near(vector, draft.kind, draft.family, least=TWIN_COSINE, n=N_TWINS))
+                tuple(shelf.near(vector, draft.kind, _reaches(draft), least=TWIN_COSINE, n=N_TWINS))
                 for draft, vector in zip(drafts, vectors, strict=True)
             ]
 
         return self._shelves.look(namespace, use)
 
     def _ask(self, query: Query, vector: Vector) -> Ask:
-        return Ask(vector, query.text, query.kinds, query.family, self._settings.pool)
+        return Ask(vector, query.text, query.kinds, query.reaches, self._settings.pool)
 
     def _floor(self) -> float:
         own = self._settings.dense_floor
@@ -143,3 +143,8 @@ def _attempts(reader: Reader, query: Query, until: int) -> frozenset[str]:
     if query.exclude_task is None:
         return frozenset()
     return reader.attempts(query.namespace, query.exclude_task, until)
+
+
+def _reaches(draft: Draft) -> frozenset[str]:
+    reach = reach_of(draft.scope, draft.family, draft.audience)
+    return frozenset() if reach is None else frozenset({reach})

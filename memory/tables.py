@@ -20,6 +20,7 @@ class ItemRow(Base, table=True):
         UniqueConstraint("namespace", "id", name="uq_item_namespace_id"),
         Index("ix_item_dedupe", "namespace", "dedupe"),
         Index("ix_item_kind", "namespace", "kind", "status"),
+        Index("ix_item_twin", "namespace", "twin"),
     )
 
     key: int | None = Field(default=None, primary_key=True)
@@ -51,6 +52,9 @@ class ItemRow(Base, table=True):
     utility: str = Field(sa_column=Column(Text, nullable=False))
     seq: int
     """Log position of the last change."""
+    audience: str | None = None
+    twin: str | None = None
+    """Equal for items that may be one if their vectors are near, see `memory.admission.twin_key`."""
 
 
 class VectorRow(Base, table=True):
@@ -108,6 +112,10 @@ class LogRow(Base, table=True):
     before: str = Field(sa_column=Column(Text, nullable=False))
     after: str = Field(sa_column=Column(Text, nullable=False))
     hash: str
+    """Over the columns, `before` and `after` by their digests, and the hash of the row before."""
+    before_digest: str = ""
+    """SHA-256 of `before` as it was written: the chain holds when the text itself was erased."""
+    after_digest: str = ""
 
 
 class CreditRow(Base, table=True):
@@ -135,3 +143,28 @@ class IdempotencyRow(Base, table=True):
     """SHA-256 of what was asked."""
     items: str = Field(sa_column=Column(Text, nullable=False))
     seq: int
+
+
+class LinkRow(Base, table=True):
+    """What an item was made from, so that a cascade can follow it: the lineage in the item, by parent."""
+
+    __tablename__ = "link"
+    __table_args__ = (Index("ix_link_item", "namespace", "item"),)
+
+    namespace: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    """`episode`, `item` or `source`."""
+    parent: str = Field(primary_key=True)
+    item: str = Field(primary_key=True)
+
+
+class TallyRow(Base, table=True):
+    """Counts of a namespace, kept by the transactions that change them."""
+
+    __tablename__ = "tally"
+
+    namespace: str = Field(primary_key=True)
+    items: int
+    living: int
+    """Items that recall may find."""
+    episodes: int

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from memory.messages import Evidence
+from memory.messages import Evidence, Json
 
 Outcome = Literal["success", "failure", "unknown", "infra"]
 ItemKind = Literal[
@@ -15,6 +15,8 @@ ItemKind = Literal[
 Scope = Literal["run", "family", "team", "namespace", "global"]
 Status = Literal["draft", "trial", "active", "quarantined", "retired"]
 Channel = Literal["operator", "user", "tool", "reflection", "external"]
+GLOBAL = "*"
+"""The namespace of items of scope `global`: read from every namespace, written by operators alone."""
 TRUST: Mapping[Channel, int] = {
     "operator": 4,
     "user": 3,
@@ -61,14 +63,67 @@ class ProcedureBody:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolBody:
+    """A tool that was written on the job: what it is called with and the code behind it."""
+
+    name: str
+    description: str
+    parameters: dict[str, Json]
+    """JSON Schema of the arguments."""
+    code: str
+    requires: tuple[str, ...] = ()
+    """Names of tools it calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowBody:
+    """A program in natural language (CoRE, arXiv 2405.06907): numbered steps that may branch."""
+
+    goal: str
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyBody:
+    """One privilege rule (Progent, arXiv 2504.11703): what to do with calls of a tool whose arguments fit."""
+
+    effect: Literal["allow", "forbid", "ask"]
+    tool: str
+    conditions: dict[str, Json]
+    """JSON Schema of the arguments it holds for; empty is all."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyBody:
+    """A hazard that was met or foreseen, and what to do instead (AutoSafe, arXiv 2505.17735)."""
+
+    situation: str
+    hazard: str
+    safe_action: str
+
+
+@dataclass(frozen=True, slots=True)
 class NoteBody:
-    """Any other kind (tool_note, profile, safety, …): a subject and free text."""
+    """A note on a tool or a profile of somebody: a subject and free text."""
 
     subject: str
     note: str
 
 
-Body = CaseBody | PrincipleBody | ProcedureBody | NoteBody
+Body = CaseBody | PrincipleBody | ProcedureBody | ToolBody | FlowBody | PolicyBody | SafetyBody | NoteBody
+BODIES: Mapping[ItemKind, type[Body]] = {
+    "case": CaseBody,
+    "principle": PrincipleBody,
+    "procedure": ProcedureBody,
+    "tool_note": NoteBody,
+    "tool": ToolBody,
+    "flow": FlowBody,
+    "policy": PolicyBody,
+    "safety": SafetyBody,
+    "profile": NoteBody,
+}
+"""The body that items of a kind have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +164,10 @@ class Draft:
     status: Status = "active"
     lineage: Lineage = field(default_factory=Lineage)
     valid_to: float | None = None
+    valid_from: float | None = None
+    """None is from now on."""
+    audience: str | None = None
+    """The run or team it is confined to; needed by scopes `run` and `team`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +196,5 @@ class Item:
     pinned: bool = False
     lineage: Lineage = field(default_factory=Lineage)
     utility: Utility = field(default_factory=Utility)
+    audience: str | None = None
+    """The run or team it is confined to."""

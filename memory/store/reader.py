@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import ColumnElement, Connection, Table, false, func, select, text
 
-from memory.entry import RECALLABLE, Entry, Vector, from_blob, only_family
+from memory.entry import RECALLABLE, Entry, Vector, from_blob, reach_of
 from memory.errors import NotFound
 from memory.store import statements
 from memory.store.past import items_as_of
@@ -136,7 +136,7 @@ class Reader:
                 statements.SOME_OUTLINES, {"namespace": namespace, "ids": list(ids)}
             )
         return [
-            Entry(row.id, row.kind, row.text, only_family(row.scope, row.family), row.digest, None)
+            Entry(row.id, row.kind, row.text, reach_of(row.scope, row.family, row.audience), row.digest, None)
             for row in rows
         ]
 

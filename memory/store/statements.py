@@ -23,9 +23,9 @@ CHANGED = (
     .where(LOG.c.namespace == bindparam("namespace"), LOG.c.seq > bindparam("after"))
     .where(LOG.c.op.not_in(("reinforce", "episode", "feedback")))
 )
-OUTLINES = select(ITEM.c.id, ITEM.c.kind, ITEM.c.text, ITEM.c.scope, ITEM.c.family, ITEM.c.digest).where(
-    ITEM.c.namespace == bindparam("namespace"), ITEM.c.status.in_(sorted(RECALLABLE))
-)
+OUTLINES = select(
+    ITEM.c.id, ITEM.c.kind, ITEM.c.text, ITEM.c.scope, ITEM.c.family, ITEM.c.audience, ITEM.c.digest
+).where(ITEM.c.namespace == bindparam("namespace"), ITEM.c.status.in_(sorted(RECALLABLE)))
 SOME_OUTLINES = OUTLINES.where(ITEM.c.id.in_(bindparam("ids", expanding=True)))
 VECTORS = (
     select(VECTOR.c.digest, VECTOR.c.data)

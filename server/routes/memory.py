@@ -134,6 +134,8 @@ async def _search(core: Core, caller: Identity, body: SearchRequest) -> SearchRe
         caller.namespace,
         body.query,
         family=body.family,
+        run=body.run,
+        team=body.team,
         kinds=tuple(body.kinds),
         k=body.k,
         token_budget=body.token_budget,

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from memory.errors import BadInput
 from memory.types import (
+    BODIES,
     Body,
     CaseBody,
     Draft,
@@ -47,6 +49,9 @@ class ItemIn(_Form):
     source: str | None = None
     """Where it comes from, a name by which it can be revoked."""
     valid_to: float | None = None
+    valid_from: float | None = None
+    audience: Annotated[str | None, Field(max_length=200)] = None
+    """The run or team it is confined to; needed by scopes `run` and `team`."""
 
     def to_draft(self) -> Draft:
         """As memory takes it."""
@@ -59,6 +64,8 @@ class ItemIn(_Form):
             outcome=self.outcome,
             lineage=Lineage(evidence=tuple(self.evidence), source=self.source),
             valid_to=self.valid_to,
+            valid_from=self.valid_from,
+            audience=self.audience,
         )
 
     def _plain_body(self) -> Body:
@@ -70,7 +77,9 @@ class ItemIn(_Form):
             return ProcedureBody(
                 application=self.family or "", operation=self.text, preconditions=(), steps=()
             )
-        return NoteBody(subject=self.text[:80], note=self.text)
+        if self.kind in {"tool_note", "profile"}:
+            return NoteBody(subject=self.text[:80], note=self.text)
+        raise BadInput(f"a {self.kind} needs a body, a {BODIES[self.kind].__name__}: see the schema")
 
 
 class RememberRequest(_Form):
@@ -96,6 +105,8 @@ class SearchRequest(_Form):
 
     query: Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
     family: str | None = None
+    run: str | None = None
+    team: str | None = None
     kinds: Annotated[list[ItemKind], Field(min_length=1)] = ["case", "procedure", "tool_note"]
     k: Annotated[int, Field(ge=1, le=100)] = 4
     token_budget: Annotated[int, Field(ge=0, le=100_000)] = 4096

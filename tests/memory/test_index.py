@@ -31,7 +31,9 @@ def entries(draw: st.DrawFn) -> Entry:
 
 
 def ask(text: str, family: str | None, n: int) -> Ask:
-    return Ask(ENCODER.encode([text])[0], text, ("case", "procedure"), family, n)
+    return Ask(
+        ENCODER.encode([text])[0], text, ("case", "procedure"), frozenset({family} if family else ()), n
+    )
 
 
 def shelf_of(rows: list[Entry]) -> Shelf:
@@ -47,7 +49,11 @@ def plain(found: list[Found]) -> set[tuple[str, float | None, float | None, floa
 def by_hand(rows: list[Entry], question: Ask) -> set[tuple[str, float | None, float | None, float]]:
     """BM25 and cosines over every visible row, with no index at all."""
     visible = sorted(
-        (row for row in rows if row.kind in question.kinds and row.only_family in {None, question.family}),
+        (
+            row
+            for row in rows
+            if row.kind in question.kinds and (row.reach is None or row.reach in question.reaches)
+        ),
         key=lambda row: row.id,
     )
     said = {row.id: content_words(row.text) for row in visible}
