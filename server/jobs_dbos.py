@@ -28,7 +28,19 @@ from dbos._error import DBOSException  # not exported by name
 from memory import errors
 from memory.types import Json
 from server.jobs import Job, JobAddress, JobEvent, JobKind
-from server.jobs_calls import address_of, job_of, key_of, mend, newest, plain, recorded, resume, told, use_wal
+from server.jobs_calls import (
+    address_of,
+    is_of_disk,
+    job_of,
+    key_of,
+    mend,
+    newest,
+    plain,
+    recorded,
+    resume,
+    told,
+    use_wal,
+)
 from server.jobs_run import DbosRun
 from server.jobs_signals import Signals
 
@@ -57,6 +69,8 @@ class DbosJobs:
         self._signals = Signals()
         self._tick: Callable[..., Any] | None = None
         self._ended: dict[str, float] = {}
+        self._stopped: set[str] = set()
+        """Jobs that ended because a file could not be written."""
         self._mending: asyncio.Task[None] | None = None
 
     async def launch(self, kinds: Mapping[str, JobKind]) -> None:
@@ -257,12 +271,13 @@ class DbosJobs:
             if not ended:
                 continue
             try:
-                await plain(partial(mend, ended))
+                await plain(partial(mend, ended, self._stopped.intersection(ended)))
             except Exception as error:  # noqa: BLE001 - the disk may still be full: look again later
                 log.warning("jobs without a recorded end cannot be taken up yet: %s", error)
                 continue
             for key in ended:
                 del self._ended[key]
+                self._stopped.discard(key)
 
     def _body(self) -> _Workflow:
         async def body(arguments: dict[str, Json]) -> dict[str, Json]:
@@ -287,6 +302,10 @@ class DbosJobs:
             self._running[key] = task
             try:
                 return await task
+            except Exception as error:
+                if is_of_disk(error):
+                    self._stopped.add(key)
+                raise
             finally:
                 del self._running[key]
                 self._ended[key] = time.monotonic()
