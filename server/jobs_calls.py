@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -94,31 +94,6 @@ def resume(key: str, *, failed: bool) -> None:
     steps = DBOS.list_workflow_steps(key)
     bad = [step["function_id"] for step in steps if step["error"] is not None]
     DBOS.rewind_workflow(key, start_step=min(bad, default=len(steps) + 1))
-
-
-def mend(ended: Collection[str], stopped: Collection[str]) -> None:
-    """Let jobs go on that ended here but still count as running, and the `stopped` that count as failed.
-
-    A step that could not be recorded leaves its job running; where space comes back a moment later, the
-    engine has time to record the failure, which is not the job's.
-    """
-    for status in DBOS.list_workflows(workflow_ids=list(ended), load_input=False, load_output=False):
-        if status.status == "PENDING":
-            DBOS.resume_workflow(status.workflow_id)
-        elif status.status == "ERROR" and status.workflow_id in stopped:
-            resume(status.workflow_id, failed=True)
-
-
-def is_of_disk(error: BaseException) -> bool:
-    """Did a database file fail because it could not be written, as on a full disk?"""
-    chain: BaseException | None = error
-    while chain is not None:
-        cause = getattr(chain, "orig", chain)
-        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-        if isinstance(cause, errors.DiskFull) or code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
-            return True
-        chain = chain.__cause__ or chain.__context__
-    return False
 
 
 def use_wal(path: Path) -> None:

@@ -8,12 +8,10 @@ launch; finished jobs are pruned; events are written through DBOS streams, so th
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +28,8 @@ from memory.types import Json
 from server.jobs import Job, JobAddress, JobEvent, JobKind
 from server.jobs_calls import (
     address_of,
-    is_of_disk,
     job_of,
     key_of,
-    mend,
     newest,
     plain,
     recorded,
@@ -41,6 +37,7 @@ from server.jobs_calls import (
     told,
     use_wal,
 )
+from server.jobs_mend import Mender
 from server.jobs_run import DbosRun
 from server.jobs_signals import Signals
 
@@ -48,7 +45,6 @@ APPLICATION_VERSION = "1"
 """Raised only when the order of recorded steps changes; older unfinished jobs are then not taken up."""
 
 THREADS = 64
-log = logging.getLogger("apprentice.jobs")
 _Workflow = Callable[[dict[str, Json]], Any]
 
 
@@ -61,16 +57,13 @@ class DbosJobs:
     def __init__(self, path: Path, *, poll_s: float = 0.1, mend_s: float = 5.0) -> None:
         self._path = path
         self._poll_s = poll_s
-        self._mend_s = mend_s
         self._kinds: Mapping[str, JobKind] = {}
         self._workflows: dict[str, _Workflow] = {}
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._running: dict[str, asyncio.Task[dict[str, Json]]] = {}
         self._signals = Signals()
         self._tick: Callable[..., Any] | None = None
-        self._ended: dict[str, float] = {}
-        self._stopped: set[str] = set()
-        """Jobs that ended because a file could not be written."""
+        self._mender = Mender(mend_s)
         self._mending: asyncio.Task[None] | None = None
 
     async def launch(self, kinds: Mapping[str, JobKind]) -> None:
@@ -101,7 +94,7 @@ class DbosJobs:
                 polling_interval_sec=self._poll_s,
             )
 
-        self._mending = asyncio.create_task(self._mend())
+        self._mending = asyncio.create_task(self._mender.run(self._running))
 
     async def close(self) -> None:
         """Stop without waiting; what is unfinished goes on at the next launch."""
@@ -261,24 +254,6 @@ class DbosJobs:
 
         return await plain(delete)
 
-    async def _mend(self) -> None:
-        """Take up jobs whose end could not be written, as on a full disk, once it can be."""
-        while True:
-            await asyncio.sleep(self._mend_s)
-            # Those that ended just now may still be being written.
-            due = time.monotonic() - self._mend_s
-            ended = [key for key, at in self._ended.items() if at < due and key not in self._running]
-            if not ended:
-                continue
-            try:
-                await plain(partial(mend, ended, self._stopped.intersection(ended)))
-            except Exception as error:  # noqa: BLE001 - the disk may still be full: look again later
-                log.warning("jobs without a recorded end cannot be taken up yet: %s", error)
-                continue
-            for key in ended:
-                del self._ended[key]
-                self._stopped.discard(key)
-
     def _body(self) -> _Workflow:
         async def body(arguments: dict[str, Json]) -> dict[str, Json]:
             # The id is asked of the engine: a forked job has another one than it was called with.
@@ -303,10 +278,9 @@ class DbosJobs:
             try:
                 return await task
             except Exception as error:
-                if is_of_disk(error):
-                    self._stopped.add(key)
+                self._mender.failed(key, error)
                 raise
             finally:
                 del self._running[key]
-                self._ended[key] = time.monotonic()
+                self._mender.ended(key)
                 self._signals.notify(key)
