@@ -1,9 +1,8 @@
-"""What can be looked up: items, history, episodes, the log, the constitution, the health of the file."""
+"""What can be looked up: items, history, episodes, the log, the constitution."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from memory import constitution
 from memory.admission import check_name
@@ -97,19 +96,6 @@ class Library:
             count_tokens=count_tokens,
             every_family=every_family,
         )
-
-    def backup(self, target: Path) -> None:
-        """Copy the live database into a file."""
-        self._store.backup(target)
-
-    def check(self) -> tuple[str, ...]:
-        """What is wrong with the database, its full text and its log; empty when all is well."""
-        return self._store.check()
-
-    def verify_log(self) -> int | None:
-        """Seq of the first log row that was changed, removed or slipped in; None when the chain holds."""
-        with self._store.read() as reader:
-            return reader.first_broken()
 
 
 def _check_limit(limit: int) -> None:

@@ -1,0 +1,126 @@
+"""What keeps the memory in order: bundles in and out, vectors, snapshots, health, closing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from memory import transfer
+from memory.admission import check_name
+from memory.author import Author
+from memory.encoder import CachedEncoder, Encoder
+from memory.library import Library
+from memory.shelves import Shelves
+from memory.snapshots import Origin
+from memory.store.engine import Store
+from memory.types import Channel
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryStats:
+    """How the memory is, over all namespaces."""
+
+    items: int
+    episodes: int
+    log_seq: int
+    applied_seq: int
+    """Newest log position the index stands at; it catches up whenever it is asked."""
+    encoder: str
+    index: Origin
+    """Where the index came from at the start: nothing, a snapshot, the one before, or rebuilt."""
+    index_note: str
+    """What was wrong with snapshots that were not used."""
+    last_write_at: float | None
+
+
+class Housekeeping(Library):
+    """The housekeeping part of `Memory`."""
+
+    def __init__(self, store: Store, shelves: Shelves, encoder: Encoder, clock: Callable[[], float]) -> None:
+        super().__init__(store, clock)
+        self._shelves = shelves
+        self._encoder = CachedEncoder(encoder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Save the index, finish writing, let the file go."""
+        try:
+            self.snapshot()
+        except OSError as error:
+            log.warning("the index was not saved (%s); it will be rebuilt", error)
+        self._store.close()
+
+    # Bundles
+
+    def export(self, namespace: str, folder: Path) -> Path:
+        """Write a namespace as a bundle, see `memory.bundle`. Raises Conflict on a folder with content."""
+        check_name("namespace", namespace)
+        return transfer.export(self._store, self._encoder, namespace, folder, at=self._clock())
+
+    def import_(self, namespace: str, folder: Path, *, principal: str, channel: Channel) -> int:
+        """Take in a bundle; returns how many items were new. Ids are kept; what is there already stays.
+
+        An operator's import is a restore: trust stays as it was. Through any other channel nothing is trusted
+        more than the channel, and the bundle's hash becomes its source. Raises BadInput on a changed bundle.
+        """
+        author = self._author(namespace, principal, channel)
+        return transfer.take_in(self._store, self._encoder, author, folder)
+
+    # Keeping house
+
+    def reencode(self, *, principal: str = "memory") -> int:
+        """Give every item a vector of the present encoder; returns how many texts were encoded.
+
+        Until then items of another generation are found by their words alone.
+        """
+        return transfer.reencode(self._store, self._encoder, principal=principal, clock=self._clock)
+
+    def snapshot(self) -> None:
+        """Save the index, so that the next start reads it instead of building it."""
+        self._shelves.save()
+
+    def stats(self) -> MemoryStats:
+        """How it is, for health checks and metrics."""
+        with self._store.read() as reader:
+            counts = reader.counts()
+        return MemoryStats(
+            items=counts.items,
+            episodes=counts.episodes,
+            log_seq=counts.log_seq,
+            applied_seq=self._shelves.applied_seq,
+            encoder=self._encoder.inner.generation,
+            index=self._shelves.origin,
+            index_note=self._shelves.note,
+            last_write_at=counts.last_write_at,
+        )
+
+    def backup(self, target: Path) -> None:
+        """Copy the live database into a file."""
+        self._store.backup(target)
+
+    def check(self) -> tuple[str, ...]:
+        """What is wrong with the database, its full text and its log; empty when all is well."""
+        return self._store.check()
+
+    def verify_log(self) -> int | None:
+        """Seq of the first log row that was changed, removed or slipped in; None when the chain holds."""
+        with self._store.read() as reader:
+            return reader.first_broken()
+
+    def _author(self, namespace: str, principal: str, channel: Channel) -> Author:
+        check_name("namespace", namespace)
+        check_name("principal", principal)
+        return Author(namespace, principal, channel, self._clock(), self._encoder.inner.generation)
