@@ -23,6 +23,39 @@ CHANGED = (
     .where(LOG.c.namespace == bindparam("namespace"), LOG.c.seq > bindparam("after"))
     .where(LOG.c.op.not_in(("reinforce", "episode", "feedback")))
 )
+CHANGES = (
+    select(LOG.c.seq, LOG.c.item, LOG.c.op)
+    .where(LOG.c.namespace == bindparam("namespace"), LOG.c.seq > bindparam("after"))
+    .where(LOG.c.op.not_in(("reinforce", "episode", "feedback")))
+    .order_by(LOG.c.seq)
+    .limit(bindparam("limit"))
+)
+ENTRIES = (
+    select(
+        ITEM.c.key,
+        ITEM.c.id,
+        ITEM.c.kind,
+        ITEM.c.text,
+        ITEM.c.scope,
+        ITEM.c.family,
+        ITEM.c.audience,
+        ITEM.c.digest,
+        VECTOR.c.data,
+    )
+    .select_from(
+        ITEM.outerjoin(
+            VECTOR,
+            (VECTOR.c.namespace == ITEM.c.namespace)
+            & (VECTOR.c.encoder == bindparam("encoder"))
+            & (VECTOR.c.purpose == "item")
+            & (VECTOR.c.digest == ITEM.c.digest),
+        )
+    )
+    .where(ITEM.c.namespace == bindparam("namespace"), ITEM.c.key > bindparam("after"))
+    .where(ITEM.c.status.in_(sorted(RECALLABLE)))
+    .order_by(ITEM.c.key)
+    .limit(bindparam("limit"))
+)
 OUTLINES = select(
     ITEM.c.id, ITEM.c.kind, ITEM.c.text, ITEM.c.scope, ITEM.c.family, ITEM.c.audience, ITEM.c.digest
 ).where(ITEM.c.namespace == bindparam("namespace"), ITEM.c.status.in_(sorted(RECALLABLE)))

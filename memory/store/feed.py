@@ -1,0 +1,135 @@
+"""What the index is made from: entries in key order, vectors, and what has changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from memory.entry import Entry, Vector, from_blob, reach_of
+from memory.store import statements
+from memory.store.rows import ITEM, VECTOR
+from memory.store.session import Session
+
+FOREVER = 2**62
+"""Later than any log position."""
+MANY = 1000
+"""More names than this are not worth sending: everything is read instead."""
+PAGE = 10_000
+"""Rows of a page, of entries or of the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a stretch of the log did to the entries of a namespace."""
+
+    ids: frozenset[str]
+    """Items whose entry may have changed, or that are gone."""
+    is_reencoded: bool
+    """Vectors were made anew: every entry may have another one."""
+    seq: int
+    """Position the stretch ends at; go on from there."""
+    is_last: bool
+    """Nothing follows."""
+
+
+class Feed(Session):
+    """Everything an index needs, in pages: nothing here holds a large namespace in memory."""
+
+    def entries(
+        self, namespace: str, encoder: str, *, after: int = 0, limit: int = PAGE
+    ) -> list[tuple[int, Entry]]:
+        """A page of (key, entry) that recall may find, by rising key from the one after key `after`.
+
+        Entries bring their vector under the generation, None where there is none. A page shorter than `limit`
+        is the last. Keys never change, so pages may be read in different transactions.
+        """
+        asked = {"namespace": namespace, "encoder": encoder, "after": after, "limit": limit}
+        rows = self._connection.execute(statements.ENTRIES, asked)
+        return [
+            (
+                key,
+                Entry(
+                    id_,
+                    kind,
+                    text,
+                    reach_of(scope, family, audience),
+                    digest,
+                    None if data is None else from_blob(data),
+                ),
+            )
+            for key, id_, kind, text, scope, family, audience, digest, data in rows
+        ]
+
+    def changes(self, namespace: str, after: int, *, limit: int = PAGE) -> Changes:
+        """What the log rows after position `after` changed, at most `limit` of them."""
+        asked = {"namespace": namespace, "after": after, "limit": limit}
+        rows = self._connection.execute(statements.CHANGES, asked).all()
+        is_last = len(rows) < limit
+        return Changes(
+            frozenset(row.item for row in rows if row.item),
+            any(row.op == "reencode" for row in rows),
+            max(after, self.head(namespace)) if is_last else rows[-1].seq,
+            is_last,
+        )
+
+    def head(self, namespace: str) -> int:
+        """Position of the namespace's newest log row; 0 when it has none."""
+        return self._connection.execute(statements.HEAD, {"namespace": namespace}).scalar() or 0
+
+    def changed(self, namespace: str, after: int) -> tuple[frozenset[str], bool]:
+        """Ids of items whose entry may have changed since, and whether vectors were made anew."""
+        rows = self._connection.execute(statements.CHANGED, {"namespace": namespace, "after": after}).all()
+        return frozenset(row.item for row in rows if row.item), any(row.op == "reencode" for row in rows)
+
+    def outlines(self, namespace: str, ids: Iterable[str] | None = None) -> list[Entry]:
+        """Items that recall may find, without their vectors; all, or those of the ids."""
+        if ids is None:
+            rows = self._connection.execute(statements.OUTLINES, {"namespace": namespace})
+        else:
+            rows = self._connection.execute(
+                statements.SOME_OUTLINES, {"namespace": namespace, "ids": list(ids)}
+            )
+        return [
+            Entry(row.id, row.kind, row.text, reach_of(row.scope, row.family, row.audience), row.digest, None)
+            for row in rows
+        ]
+
+    def vector(self, namespace: str, encoder: str, purpose: str, digest: str) -> Vector | None:
+        """A stored vector (d,)."""
+        query = select(VECTOR.c.data).where(
+            VECTOR.c.namespace == namespace,
+            VECTOR.c.encoder == encoder,
+            VECTOR.c.purpose == purpose,
+            VECTOR.c.digest == digest,
+        )
+        data = self._connection.execute(query).scalar()
+        return None if data is None else from_blob(data)
+
+    def vectors(
+        self,
+        namespace: str,
+        encoder: str,
+        *,
+        digests: Sequence[str] | None = None,
+        until: int = FOREVER,
+    ) -> dict[str, Vector]:
+        """Item vectors of a generation by text digest; of these digests, known at log position `until`."""
+        asked: dict[str, object] = {"namespace": namespace, "encoder": encoder, "until": until}
+        if digests is not None and len(digests) <= MANY:
+            rows = self._connection.execute(statements.SOME_VECTORS, asked | {"digests": list(digests)})
+        else:
+            rows = self._connection.execute(statements.VECTORS, asked)
+        return {row.digest: from_blob(row.data) for row in rows}
+
+    def unencoded(self, encoder: str, limit: int) -> tuple[tuple[str, str], ...]:
+        """(namespace, text) of items without a vector under a generation."""
+        known = select(VECTOR.c.digest).where(
+            VECTOR.c.namespace == ITEM.c.namespace,
+            VECTOR.c.encoder == encoder,
+            VECTOR.c.purpose == "item",
+            VECTOR.c.digest == ITEM.c.digest,
+        )
+        query = select(ITEM.c.namespace, ITEM.c.text).where(~known.exists()).distinct().limit(limit)
+        return tuple((row.namespace, row.text) for row in self._connection.execute(query))

@@ -1,0 +1,81 @@
+"""Questions about items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, false, select, text
+
+from memory.entry import RECALLABLE
+from memory.errors import NotFound
+from memory.store import statements
+from memory.store.rows import ITEM, item_of, space_of
+from memory.store.session import Session
+from memory.types import Item, ItemKind, Status
+from memory.words import searchable
+
+
+class Items(Session):
+    """The newest version of every item."""
+
+    def find(self, namespace: str, item_id: str) -> Item | None:
+        """One item, or None."""
+        row = self._connection.execute(statements.ONE_ITEM, {"namespace": namespace, "id": item_id}).first()
+        return None if row is None else item_of(row)
+
+    def item(self, namespace: str, item_id: str) -> Item:
+        """One item. Raises NotFound, also for another namespace's id."""
+        found = self.find(namespace, item_id)
+        if found is None:
+            raise NotFound(f"there is no item {item_id!r} in this namespace")
+        return found
+
+    def items_by_id(self, namespace: str, ids: Sequence[str]) -> dict[str, Item]:
+        """Those of the ids that exist."""
+        rows = self._connection.execute(statements.SOME_ITEMS, {"namespace": namespace, "ids": list(ids)})
+        return {row.id: item_of(row) for row in rows}
+
+    def items(
+        self,
+        namespace: str,
+        *,
+        kind: ItemKind | None,
+        status: Status | None,
+        family: str | None,
+        words: str | None,
+        limit: int | None,
+        after: str | None,
+    ) -> tuple[Item, ...]:
+        """A page of items, oldest first; `words` must all occur in the text."""
+        query = select(ITEM).where(ITEM.c.namespace == namespace).order_by(ITEM.c.key).limit(limit)
+        for column, wanted in ((ITEM.c.kind, kind), (ITEM.c.status, status), (ITEM.c.family, family)):
+            if wanted is not None:
+                query = query.where(column == wanted)
+        if after is not None:
+            query = query.where(ITEM.c.key > self._key(ITEM, namespace, after))
+        if words is not None:
+            query = query.where(_mentions(namespace, words))
+        return tuple(item_of(row) for row in self._connection.execute(query))
+
+    def same(self, namespace: str, dedupe: str, at: float) -> Item | None:
+        """The oldest item that says the same and is neither retired nor over."""
+        asked = {"namespace": namespace, "dedupe": dedupe, "at": at}
+        row = self._connection.execute(statements.SAME, asked).first()
+        return None if row is None else item_of(row)
+
+    def principles(self, namespace: str) -> tuple[Item, ...]:
+        """All principles on trial or in force."""
+        query = select(ITEM).where(
+            ITEM.c.namespace == namespace, ITEM.c.kind == "principle", ITEM.c.status.in_(RECALLABLE)
+        )
+        return tuple(item_of(row) for row in self._connection.execute(query))
+
+
+def _mentions(namespace: str, words: str) -> ColumnElement[bool]:
+    """Holds for items with all the words; each is quoted and of our own alphabet, so none is malformed."""
+    wanted = " AND ".join(f'"{word}"' for word in searchable(words).split())
+    if not wanted:
+        return false()
+    found = text("SELECT rowid FROM item_fts WHERE item_fts MATCH :match").columns(ITEM.c.key)
+    match = f'space : "{space_of(namespace)}" AND words : ({wanted})'
+    return ITEM.c.key.in_(found.bindparams(match=match))
