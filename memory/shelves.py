@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
@@ -20,6 +21,8 @@ from memory.store.reader import Reader
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+TRIES = 4
+"""Times that writers may overtake a question to several namespaces before it holds them up."""
 
 
 @dataclass(slots=True)
@@ -76,6 +79,34 @@ class Shelves:
             seq = reader.head(namespace)
             self._catch_up(namespace, guarded, reader, seq)
             return use(guarded.shelf, reader, seq)
+
+    def look_at(self, namespaces: Sequence[str], use: Callable[[Mapping[str, Shelf], Reader, int], T]) -> T:
+        """Call `use(shelves, reader, seq)` with each shelf exactly at the reader's one moment.
+
+        `seq` is the newest log position of any of the namespaces.
+        """
+        # One order for everybody, or two questions could wait for each other.
+        ordered = sorted(set(namespaces))
+        for _ in range(TRIES):
+            with ExitStack() as held:
+                for namespace in ordered:
+                    held.enter_context(self._of(namespace).lock.reading())
+                reader = held.enter_context(self._store.read())
+                heads = {namespace: reader.head(namespace) for namespace in ordered}
+                if all(self._of(namespace).applied_seq == head for namespace, head in heads.items()):
+                    shelves = {namespace: self._of(namespace).shelf for namespace in ordered}
+                    return use(shelves, reader, max(heads.values()))
+            # Each is brought up by itself, so that filling one does not hold up those who read another.
+            for namespace in ordered:
+                self.look(namespace, lambda *_: None)
+        with ExitStack() as held:
+            for namespace in ordered:
+                held.enter_context(self._of(namespace).lock.writing())
+            reader = held.enter_context(self._store.read())
+            heads = {namespace: reader.head(namespace) for namespace in ordered}
+            for namespace, head in heads.items():
+                self._catch_up(namespace, self._of(namespace), reader, head)
+            return use({name: self._of(name).shelf for name in ordered}, reader, max(heads.values()))
 
     def save(self) -> None:
         """Write a snapshot when anything moved since the last; namespaces not in use are carried over."""
