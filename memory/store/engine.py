@@ -1,14 +1,10 @@
-"""The database file: one writer thread with group commit, a pool of readers, one process.
+"""The store: one writer thread with group commit, many readers, over whichever database was opened.
 
-Three measured facts shape it: a commit costs an fsync, so commits are grouped; a read-modify-write outside
-`BEGIN IMMEDIATE` loses updates; a checkpoint that races a commit on another connection can corrupt the log in
-SQLite 3.7.0 to 3.51.2, so one connection does both.
+A commit costs an fsync, so the operations that wait share one; each has a savepoint of its own.
 """
 
 from __future__ import annotations
 
-import logging
-import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -18,25 +14,19 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool, QueuePool
 
-from memory.errors import ApprenticeError, DiskFull, StoreError, StoreLocked
-from memory.store.lock import FileLock
+from memory.errors import StoreError
+from memory.store.backend import Backend, Undone
 from memory.store.reader import Reader
-from memory.store.schema import migrate
+from memory.store.sqlite import Sqlite
 from memory.store.writer import Writer
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
 
 GROUP = 256
 """Most operations that share one commit."""
-N_READERS = 8
-"""Connections kept open; more come and go with the threads that read."""
-SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL = 5, 6, 13
-FIRST_AFFECTED, FIRST_FIXED = (3, 7, 0), (3, 51, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,61 +37,40 @@ class Job(Generic[T]):
     done: Future[T]
 
 
-class _Aborted(Exception):
-    """SQLite itself rolled the whole transaction back; the cause says why."""
-
-
 class Store:
     """An open database. Thread-safe."""
 
-    def __init__(self, path: Path, lock: FileLock, max_pages: int | None) -> None:
-        self._path = path
-        self._lock = lock
-        self._readers = _engine(path, "BEGIN", QueuePool)
-        self._writers = _engine(path, "BEGIN IMMEDIATE", NullPool)
-        self._writer = self._writers.connect()
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
         self._jobs: SimpleQueue[Job[Any] | None] = SimpleQueue()
         self._closing = Lock()
         self._closed = False
-        with self._writer.begin():
-            migrate(self._writer)
-        if max_pages is not None:
-            self._raw().execute(f"PRAGMA max_page_count={max_pages:d}")
         self._thread = Thread(target=self._work, name="memory-writer", daemon=True)
         self._thread.start()
 
     @classmethod
-    def open(cls, path: Path, *, max_pages: int | None = None) -> Store:
-        """Open or create the file, bring its schema up to date, take its process lock.
+    def open(cls, where: Path | str, *, max_pages: int | None = None) -> Store:
+        """Open or create the SQLite file at a path, or the PostgreSQL database at a URL; mend its schema.
 
-        `max_pages` bounds the file, in pages of 4096 bytes. Raises StoreLocked when another process has it,
-        DiskFull without space, StoreError when it is not a database of ours.
+        `max_pages` bounds the file, in pages of 4096 bytes. Raises StoreLocked when another process has the
+        file, DiskFull without space, StoreError when it is not a database of ours or cannot be reached.
         """
-        _warn_of_affected_version()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"the folder of {str(path)!r} cannot be made: {error.strerror}") from error
-        lock = FileLock.take(path)
-        try:
-            return cls(path, lock, max_pages)
-        except (DBAPIError, sqlite3.Error) as error:
-            lock.release()
-            raise translated(error) from error
-        except BaseException:
-            lock.release()
-            raise
+        if isinstance(where, Path):
+            return cls(Sqlite.open(where, max_pages=max_pages))
+        # Its driver is an extra.
+        from memory.store.postgres import Postgres
+
+        return cls(Postgres.open(where))
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
         """A consistent view: everything read inside belongs to one moment."""
-        if self._closed:
-            raise StoreError(f"{str(self._path)!r} is closed")
+        self._check_open()
         try:
-            with self._readers.connect() as connection, connection.begin():
+            with self._backend.reading() as connection:
                 yield Reader(connection)
         except DBAPIError as error:
-            raise translated(error) from error
+            raise self._backend.translated(error) from error
 
     def write(self, run: Callable[[Writer], T]) -> T:
         """Run one operation in a transaction and return once it is on disk.
@@ -111,13 +80,12 @@ class Store:
         """
         job: Job[T] = Job(run, Future())
         with self._closing:
-            if self._closed:
-                raise StoreError(f"{str(self._path)!r} is closed")
+            self._check_open()
             self._jobs.put(job)
         return job.done.result()
 
     def check(self) -> tuple[str, ...]:
-        """What SQLite finds wrong with the file and its full-text rows; empty when all is well."""
+        """What is wrong with the database and its full-text rows; empty when all is well."""
 
         def run(writer: Writer) -> tuple[str, ...]:
             return writer.integrity()
@@ -125,25 +93,23 @@ class Store:
         return self.write(run)
 
     def backup(self, target: Path) -> None:
-        """Copy the live database by SQLite's own backup; any other way of reading it drops its locks."""
-        with self.read() as reader:
-            reader.backup(target)
+        """Copy the live database into a file. Raises StoreError on PostgreSQL, which has tools for that."""
+        self._check_open()
+        self._backend.backup(target)
 
     def close(self) -> None:
-        """Finish what is waiting, check-point, let the file go. Safe to call twice."""
+        """Finish what is waiting, let the database go. Safe to call twice."""
         with self._closing:
             if self._closed:
                 return
             self._closed = True
             self._jobs.put(None)
         self._thread.join()
-        self._readers.dispose()
-        try:
-            self._raw().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        finally:
-            self._writer.close()
-            self._writers.dispose()
-            self._lock.release()
+        self._backend.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError(f"{self._backend.name!r} is closed")
 
     def _work(self) -> None:
         while (first := self._jobs.get()) is not None:
@@ -166,11 +132,13 @@ class Store:
 
     def _commit(self, batch: list[Job[Any]]) -> None:
         try:
-            outcomes = self._transact(batch)
+            outcomes = self._backend.transact(
+                lambda connection: [self._attempt(connection, job) for job in batch]
+            )
         except Exception as error:  # noqa: BLE001 - told to those who wait, or they wait for ever
             if len(batch) == 1:
-                cause = error.__cause__ if isinstance(error, _Aborted) else error
-                batch[0].done.set_exception(translated(cause or error))
+                cause = error.__cause__ if isinstance(error, Undone) else error
+                batch[0].done.set_exception(self._backend.translated(cause or error))
                 return
             # One operation spoilt the transaction for all: each gets its own.
             for job in batch:
@@ -178,72 +146,19 @@ class Store:
             return
         for job, (result, failure) in zip(batch, outcomes, strict=True):
             if failure is not None:
-                job.done.set_exception(translated(failure))
+                job.done.set_exception(self._backend.translated(failure))
             else:
                 job.done.set_result(result)
 
-    def _transact(self, batch: list[Job[Any]]) -> list[tuple[Any, Exception | None]]:
-        with self._writer.begin():
-            return [self._attempt(job) for job in batch]
-
-    def _attempt(self, job: Job[Any]) -> tuple[Any, Exception | None]:
-        connection = self._writer
+    def _attempt(self, connection: Connection, job: Job[Any]) -> tuple[Any, Exception | None]:
         connection.exec_driver_sql("SAVEPOINT job")
         try:
             result = job.run(Writer(connection))
         except Exception as error:  # whatever it is belongs to the caller, who gets it from the future
-            if not self._raw().in_transaction:
-                raise _Aborted from error
+            if self._backend.is_undone(connection, error):
+                raise Undone from error
             connection.exec_driver_sql("ROLLBACK TO job")
             connection.exec_driver_sql("RELEASE job")
             return None, error
         connection.exec_driver_sql("RELEASE job")
         return result, None
-
-    def _raw(self) -> sqlite3.Connection:
-        raw = self._writer.connection.driver_connection
-        assert isinstance(raw, sqlite3.Connection)
-        return raw
-
-
-def translated(error: BaseException) -> BaseException:
-    """The error a caller meets for one of the database's."""
-    original = error.orig if isinstance(error, DBAPIError) else error
-    if not isinstance(original, sqlite3.Error):
-        return error if isinstance(error, ApprenticeError) or original is error else StoreError(str(error))
-    code = getattr(original, "sqlite_errorcode", 0) & 0xFF
-    if code == SQLITE_FULL:
-        return DiskFull("no space left for the database; nothing acknowledged was lost: free space and retry")
-    if code in {SQLITE_BUSY, SQLITE_LOCKED}:
-        return StoreLocked(f"the database is busy: {original}; retry")
-    return StoreError(f"the database failed: {original}")
-
-
-def _engine(path: Path, begin: str, pool: type[QueuePool] | type[NullPool]) -> Engine:
-    is_reader = pool is QueuePool
-    pragmas = ["journal_mode=WAL", "synchronous=FULL", f"query_only={is_reader:d}"]
-
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-        for pragma in pragmas:
-            connection.execute(f"PRAGMA {pragma}")
-        return connection
-
-    options = {"pool_size": N_READERS, "max_overflow": -1} if is_reader else {}
-    engine = create_engine("sqlite://", creator=connect, poolclass=pool, **options)
-
-    # The driver's own BEGIN is deferred and late; ours is where the transaction starts.
-    def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    event.listen(engine, "begin", start)
-    return engine
-
-
-def _warn_of_affected_version() -> None:
-    if FIRST_AFFECTED <= sqlite3.sqlite_version_info < FIRST_FIXED:
-        log.warning(
-            "SQLite %s can corrupt its write-ahead log when a checkpoint races a commit; this store does "
-            "both on one connection, which avoids it. Upgrade to SQLite 3.51.3 or later.",
-            sqlite3.sqlite_version,
-        )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import func, select
 
@@ -69,11 +67,3 @@ class Reader(Items, Feed, Episodes):
             self._connection.execute(select(func.max(table.c.seq))).scalar() for table in (ITEM, EPISODE)
         ]
         return expected if max(seq or 0 for seq in newest) >= expected else None
-
-    def backup(self, target: Path) -> None:
-        """Copy the database through SQLite's backup."""
-        raw = self._connection.connection.driver_connection
-        assert isinstance(raw, sqlite3.Connection)
-        with sqlite3.connect(target) as copy:
-            raw.backup(copy)
-        copy.close()
