@@ -7,7 +7,9 @@ from typing import Literal
 
 from memory.things import Item, ItemKind
 
-Fate = Literal["kept", "floor", "duplicate", "cap", "budget", "limit", "status", "held_out"]
+Fate = Literal["kept", "floor", "duplicate", "cap", "principal", "budget", "limit", "status", "held_out"]
+"""Shown, or why not: under the floor, said already, too many failures, too much of one principal, over the
+token budget, over k or not among the most similar, not valid or not to be shown, held out by the coin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,14 @@ class Score:
     """Reciprocal-rank fusion of the two."""
     utility: float = 0.0
     """Shrunken mean reward, 0..1."""
+    rerank: float | None = None
+    """What a cross-encoder makes of question and text, higher is better; None where none was asked."""
+    recency: float = 0.0
+    """1 when its content was written or confirmed just now, halved every half-life."""
+    diversity: float = 0.0
+    """Largest cosine with an item taken before it, 0 at least."""
     total: float = 0.0
+    """What decided; 0 for a candidate that did not reach the weighing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,7 @@ class Hit:
     score: Score
     fate: Fate
     tokens: int
+    """What it costs in the prompt; 0 where it was out before that mattered."""
     propensity: float = 1.0
 
     @property
@@ -93,6 +103,20 @@ class Recalled:
     propensity: float
     """Probability that a kept item was in fact shown, in (0, 1]."""
     shown: bool
+    tokens: int = 0
+    """What it cost, in the counter's tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A candidate as an approximate search proposed it: searching again might propose others."""
+
+    item: str
+    dense: float | None
+    lexical: float | None
+    coverage: float
+    shared: bool = False
+    """Was it found among the items of scope `global`?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +130,14 @@ class RecallRecord:
     items: tuple[Recalled, ...]
     constitution: tuple[str, ...] = ()
     """Ids of the principles shown, as `id@version`."""
+    tokens: int = 0
+    """Spent on the items shown, of `query.token_budget`."""
+    counter: str = ""
+    """Whose tokens: the model's name where its tokenizer counted."""
+    reranker: str | None = None
+    """The cross-encoder that was asked, if any."""
+    proposed: tuple[Proposed, ...] | None = None
+    """What an approximate search found; None after an exact one, which can be run again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +148,9 @@ class Recall:
     candidates: tuple[Hit, ...]
     log_seq: int
     encoder: str
+    counter: str = ""
+    reranker: str | None = None
+    proposed: tuple[Proposed, ...] | None = None
 
     @property
     def hits(self) -> tuple[Hit, ...]:
@@ -125,10 +160,19 @@ class Recall:
     def record(self, constitution: Constitution | None = None) -> RecallRecord:
         """What an episode keeps of it: the items shown and those held out by the coin."""
         items = tuple(
-            Recalled(hit.item.id, hit.item.version, hit.score.total, hit.propensity, shown=hit.kept)
+            Recalled(hit.item.id, hit.item.version, hit.score.total, hit.propensity, hit.kept, hit.tokens)
             for hit in self.candidates
             if hit.fate in {"kept", "held_out"}
         )
         principles = () if constitution is None else constitution.principles
-        shown = tuple(f"{item.id}@{item.version}" for item in principles)
-        return RecallRecord(self.query, self.log_seq, self.encoder, items, shown)
+        return RecallRecord(
+            self.query,
+            self.log_seq,
+            self.encoder,
+            items,
+            tuple(f"{item.id}@{item.version}" for item in principles),
+            tokens=sum(hit.tokens for hit in self.hits),
+            counter=self.counter,
+            reranker=self.reranker,
+            proposed=self.proposed,
+        )

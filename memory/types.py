@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from memory.messages import Evidence, Image, Json, Kind, Message, Role, Span, Text, ToolCall, Usage
-from memory.questions import Constitution, Fate, Hit, Query, Recall, Recalled, RecallRecord, Score
+from memory.questions import (
+    Constitution,
+    Fate,
+    Hit,
+    Proposed,
+    Query,
+    Recall,
+    Recalled,
+    RecallRecord,
+    Score,
+)
 from memory.things import (
     BODIES,
     GLOBAL,
@@ -62,6 +72,7 @@ __all__ = [
     "PolicyBody",
     "PrincipleBody",
     "ProcedureBody",
+    "Proposed",
     "Query",
     "Recall",
     "RecallRecord",
