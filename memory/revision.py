@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from memory import operations
+from memory import changes
 from memory.admission import as_draft, check_draft
+from memory.changes import Change
 from memory.housekeeping import Housekeeping
-from memory.operations import Change
 from memory.types import Body, Channel, Item, Lineage, Status
 
 
@@ -40,7 +40,7 @@ class Revision(Housekeeping):
             check_draft(as_draft(replace(item, text=text or item.text, body=body or item.body)))
         vector = self._encoder.items([text])[0] if text is not None else None
         return self._store.write(
-            lambda writer: operations.edit(
+            lambda writer: changes.edit(
                 writer, author, item_id, change, vector=vector, expect_version=expect_version
             )
         )
@@ -48,7 +48,7 @@ class Revision(Housekeeping):
     def forget(self, namespace: str, item_id: str, *, principal: str) -> Item:
         """Retire an item: recall never finds it again, history keeps it. Raises NotFound."""
         author = self._author(namespace, principal, "user")
-        return self._store.write(lambda writer: operations.retire(writer, author, item_id))
+        return self._store.write(lambda writer: changes.retire(writer, author, item_id))
 
     def undo(self, namespace: str, seq: int, *, principal: str) -> Item:
         """Take back one change of an item, as a new version; undoing an addition retires the item.
@@ -61,4 +61,4 @@ class Revision(Housekeeping):
         vector = None
         if page and isinstance(page[0].before, dict) and isinstance(text := page[0].before.get("text"), str):
             vector = self._encoder.items([text])[0]
-        return self._store.write(lambda writer: operations.undo(writer, author, seq, vector))
+        return self._store.write(lambda writer: changes.undo(writer, author, seq, vector))
