@@ -9,7 +9,8 @@ from memory.admission import TWIN_COSINE, check_name
 from memory.encoder import CachedEncoder
 from memory.entry import RECALLABLE, Found, Vector, digest_of, entry_of, reach_of
 from memory.errors import BadInput, EncoderError
-from memory.index import Ask, Shelf
+from memory.index.ask import Ask
+from memory.index.shelf import Shelf
 from memory.rank import RecallSettings, rank
 from memory.shelves import Shelves
 from memory.store.engine import Store
@@ -41,7 +42,7 @@ class Recaller:
         def use(
             shelf: Shelf, reader: Reader, seq: int
         ) -> tuple[list[Found], dict[str, Item], frozenset[str], int]:
-            found = shelf.search(ask)
+            found = list(shelf.search(ask).found)
             # The index only finds; what is shown is read from the truth at the same moment.
             items = reader.items_by_id(query.namespace, [one.id for one in found])
             items = {id_: item for id_, item in items.items() if item.status in RECALLABLE}
@@ -81,7 +82,7 @@ class Recaller:
         shelf.put(entry_of(item, vectors.get(digest_of(item.text))) for item in items.values())
         hits = rank(
             query,
-            shelf.search(self._ask(query, vector)),
+            shelf.search(self._ask(query, vector)).found,
             items,
             settings=self._settings,
             floor=self._floor(),

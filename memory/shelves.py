@@ -14,7 +14,7 @@ import numpy as np
 
 from memory import snapshots
 from memory.entry import Entry, Vector
-from memory.index import Shelf
+from memory.index.shelf import Shelf
 from memory.locks import ReadWriteLock
 from memory.store.engine import Store
 from memory.store.reader import Reader

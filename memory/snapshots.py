@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from memory.codec import canonical, from_json, to_json
 from memory.entry import Vector
 from memory.errors import BadInput, IndexCorrupt
-from memory.index import read_vectors, write_vectors
+from memory.index.shelf import read_vectors, write_vectors
 
 FORMAT = 1
 KEEP = 2

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory.encoder import HashEncoder
-from memory.entry import Entry, Found, cosines, digest_of
-from memory.index import Ask, Shelf, read_vectors, write_vectors
+from memory.entry import Entry, cosines, digest_of
+from memory.index.ask import Ask, Searched
+from memory.index.shelf import Shelf, read_vectors, write_vectors
 from memory.words import content_words
 
 DIM = 32
@@ -42,8 +43,8 @@ def shelf_of(rows: list[Entry]) -> Shelf:
     return shelf
 
 
-def plain(found: list[Found]) -> set[tuple[str, float | None, float | None, float]]:
-    return {(one.id, one.dense, one.lexical, one.coverage) for one in found}
+def plain(searched: Searched) -> set[tuple[str, float | None, float | None, float]]:
+    return {(one.id, one.dense, one.lexical, one.coverage) for one in searched.found}
 
 
 def by_hand(rows: list[Entry], question: Ask) -> set[tuple[str, float | None, float | None, float]]:
@@ -130,7 +131,7 @@ def test_many_equal_vectors_are_cut_by_id_alone() -> None:
     same = [Entry(f"{n:04d}", "case", "mug", None, "d", ENCODER.encode(["mug"])[0]) for n in range(500)]
     question = ask("mug", None, n=5)
     for rows in (same, same[::-1]):
-        assert {one.id for one in shelf_of(rows).search(question)} == {f"{n:04d}" for n in range(5)}
+        assert {one.id for one in shelf_of(rows).search(question).found} == {f"{n:04d}" for n in range(5)}
 
 
 def test_a_shelf_of_dead_rows_is_rebuilt() -> None:
@@ -140,14 +141,16 @@ def test_a_shelf_of_dead_rows_is_rebuilt() -> None:
     )
     shelf.drop(str(n) for n in range(2990))
     assert len(shelf) == 10
-    assert {one.id for one in shelf.search(ask("mug", None, n=50))} == {str(n) for n in range(2990, 3000)}
+    assert {one.id for one in shelf.search(ask("mug", None, n=50)).found} == {
+        str(n) for n in range(2990, 3000)
+    }
 
 
 def test_an_empty_shelf_answers_nothing() -> None:
     """No rows, and no row of the kind, are both fine."""
-    assert Shelf(DIM).search(ask("mug", None, n=5)) == []
+    assert Shelf(DIM).search(ask("mug", None, n=5)).found == ()
     lone = Entry("1", "principle", "mug", None, "d", ENCODER.encode(["mug"])[0])
-    assert shelf_of([lone]).search(ask("mug", None, n=5)) == []
+    assert shelf_of([lone]).search(ask("mug", None, n=5)).found == ()
 
 
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1))

@@ -11,7 +11,6 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory.entry import Entry, Found, Matrix, Vector, cosines
+from memory.index.ask import Ask, Searched
 from memory.types import ItemKind
 from memory.words import content_words
 
@@ -36,19 +36,6 @@ _COLUMNS = np.dtype([("alive", "?"), ("dense", "?"), ("kind", "i2"), ("reach", "
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One question to a shelf."""
-
-    vector: Vector
-    """(d,) float32, unit length."""
-    text: str
-    kinds: tuple[ItemKind, ...]
-    reaches: frozenset[str]
-    n: int
-    """Candidates wanted from each ranker."""
 
 
 class Shelf:
@@ -95,7 +82,7 @@ class Shelf:
             self._clear()
             self.put(living)
 
-    def search(self, ask: Ask) -> list[Found]:
+    def search(self, ask: Ask) -> Searched:
         """The best of each ranker, in no order."""
         mask = self._visible(ask.kinds, ask.reaches)
         lexical, coverage = self._bm25(content_words(ask.text), mask)
@@ -104,7 +91,7 @@ class Shelf:
         order = np.array(sorted(rows), dtype=np.int64)
         cosines = self._cosines(order, ask.vector)
         dense = self._columns["dense"][order]
-        return [
+        found = (
             Found(
                 id=self._entries[row].id,
                 dense=float(cosines[place]) if dense[place] else None,
@@ -113,7 +100,8 @@ class Shelf:
                 vector=self._matrix()[row].copy() if dense[place] else None,
             )
             for place, row in enumerate(order)
-        ]
+        )
+        return Searched(tuple(found), exact=True)
 
     def near(
         self, vector: Vector, kind: ItemKind, reaches: frozenset[str], *, least: float, n: int
