@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, LargeBinary, MetaData, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
+
+COUNTER = BigInteger().with_variant(Integer(), "sqlite")
+"""Row numbers and log positions; SQLite's integers are wide by themselves."""
 
 
 class Base(SQLModel):
@@ -23,7 +26,7 @@ class ItemRow(Base, table=True):
         Index("ix_item_twin", "namespace", "twin"),
     )
 
-    key: int | None = Field(default=None, primary_key=True)
+    key: int | None = Field(default=None, sa_column=Column(COUNTER, primary_key=True))
     """Row id of the full-text row too."""
     id: str
     namespace: str
@@ -50,7 +53,7 @@ class ItemRow(Base, table=True):
     pinned: bool
     lineage: str = Field(sa_column=Column(Text, nullable=False))
     utility: str = Field(sa_column=Column(Text, nullable=False))
-    seq: int
+    seq: int = Field(sa_column=Column(COUNTER, nullable=False))
     """Log position of the last change."""
     audience: str | None = None
     twin: str | None = None
@@ -69,7 +72,7 @@ class VectorRow(Base, table=True):
     digest: str = Field(primary_key=True)
     data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     """Little-endian float32."""
-    seq: int
+    seq: int = Field(sa_column=Column(COUNTER, nullable=False))
 
 
 class EpisodeRow(Base, table=True):
@@ -82,14 +85,14 @@ class EpisodeRow(Base, table=True):
         Index("ix_episode_family", "namespace", "family"),
     )
 
-    key: int | None = Field(default=None, primary_key=True)
+    key: int | None = Field(default=None, sa_column=Column(COUNTER, primary_key=True))
     id: str
     namespace: str
     task_id: str
     family: str
     outcome: str
     data: str = Field(sa_column=Column(Text, nullable=False))
-    seq: int
+    seq: int = Field(sa_column=Column(COUNTER, nullable=False))
     """Log position at which it was recorded; later feedback leaves it."""
 
 
@@ -102,7 +105,7 @@ class LogRow(Base, table=True):
         Index("ix_log_item", "namespace", "item", "seq"),
     )
 
-    seq: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    seq: int = Field(sa_column=Column(COUNTER, primary_key=True, autoincrement=False))
     at: float
     namespace: str
     principal: str
@@ -142,7 +145,7 @@ class IdempotencyRow(Base, table=True):
     request: str
     """SHA-256 of what was asked."""
     items: str = Field(sa_column=Column(Text, nullable=False))
-    seq: int
+    seq: int = Field(sa_column=Column(COUNTER, nullable=False))
 
 
 class LinkRow(Base, table=True):

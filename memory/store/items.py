@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, false, select, text
+from sqlalchemy import select
 
 from memory.entry import RECALLABLE
 from memory.errors import NotFound
 from memory.store import statements
-from memory.store.rows import ITEM, item_of, space_of
+from memory.store.fulltext import mentions
+from memory.store.rows import ITEM, item_of
 from memory.store.session import Session
 from memory.types import Item, ItemKind, Status
-from memory.words import searchable
 
 
 class Items(Session):
@@ -54,7 +54,7 @@ class Items(Session):
         if after is not None:
             query = query.where(ITEM.c.key > self._key(ITEM, namespace, after))
         if words is not None:
-            query = query.where(_mentions(namespace, words))
+            query = query.where(mentions(self._connection, namespace, words))
         return tuple(item_of(row) for row in self._connection.execute(query))
 
     def same(self, namespace: str, dedupe: str, at: float) -> Item | None:
@@ -69,13 +69,3 @@ class Items(Session):
             ITEM.c.namespace == namespace, ITEM.c.kind == "principle", ITEM.c.status.in_(RECALLABLE)
         )
         return tuple(item_of(row) for row in self._connection.execute(query))
-
-
-def _mentions(namespace: str, words: str) -> ColumnElement[bool]:
-    """Holds for items with all the words; each is quoted and of our own alphabet, so none is malformed."""
-    wanted = " AND ".join(f'"{word}"' for word in searchable(words).split())
-    if not wanted:
-        return false()
-    found = text("SELECT rowid FROM item_fts WHERE item_fts MATCH :match").columns(ITEM.c.key)
-    match = f'space : "{space_of(namespace)}" AND words : ({wanted})'
-    return ITEM.c.key.in_(found.bindparams(match=match))

@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping
 
 from sqlalchemy import delete, func, insert, select, text, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects import postgresql, sqlite
 
 from memory.author import Author
 from memory.codec import canonical, dumps, to_json
 from memory.entry import Vector, digest_of, to_blob
 from memory.errors import StoreError
+from memory.store.fulltext import add_words, drop_words
 from memory.store.reader import Credit, Reader
 from memory.store.rows import (
     CREDIT,
@@ -23,16 +24,16 @@ from memory.store.rows import (
     chained,
     item_of,
     item_values,
-    space_of,
 )
 from memory.types import Episode, Item, Json, Utility
-from memory.words import searchable
 
 # Run by every write; building a statement costs more than running it.
 _LAST = select(LOG.c.seq, LOG.c.hash).order_by(LOG.c.seq.desc()).limit(1)
 _ADD_LOG, _ADD_ITEM = insert(LOG), insert(ITEM)
-_ADD_VECTOR = upsert(VECTOR).on_conflict_do_nothing()
-_ADD_WORDS = text("INSERT INTO item_fts (rowid, space, words) VALUES (:key, :space, :words)")
+_ADD_VECTOR = {
+    "sqlite": sqlite.insert(VECTOR).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(VECTOR).on_conflict_do_nothing(),
+}
 
 
 class Writer(Reader):
@@ -72,8 +73,9 @@ class Writer(Reader):
         """A new item with its full-text row, vector and log row."""
         seq = self._log_item(item, None, author, op)
         added = self._connection.execute(_ADD_ITEM, item_values(item, seq))
-        key = added.inserted_primary_key[0] if added.inserted_primary_key else None
-        self._index_words(key, item)
+        if not added.inserted_primary_key:
+            raise StoreError("the database gave a new item no key")
+        add_words(self._connection, added.inserted_primary_key[0], item.namespace, item.text)
         if vector is not None:
             self.add_vectors(item.namespace, author.encoder, {item.text: vector}, seq)
 
@@ -84,8 +86,8 @@ class Writer(Reader):
         self._connection.execute(update(ITEM).where(same), item_values(after, seq))
         if after.text != before.text:
             key = self._connection.execute(select(ITEM.c.key).where(same)).scalar_one()
-            self._connection.execute(text("DELETE FROM item_fts WHERE rowid = :key"), {"key": key})
-            self._index_words(key, after)
+            drop_words(self._connection, key)
+            add_words(self._connection, key, after.namespace, after.text)
         if vector is not None:
             self.add_vectors(after.namespace, author.encoder, {after.text: vector}, seq)
 
@@ -134,11 +136,14 @@ class Writer(Reader):
             "place": credit.place,
             "reward": credit.reward,
         }
-        statement = upsert(CREDIT).values(values)
         changed = {name: values[name] for name in ("shown", "place", "reward")}
-        self._connection.execute(
-            statement.on_conflict_do_update(index_elements=["namespace", "episode", "item"], set_=changed)
-        )
+        same = ["namespace", "episode", "item"]
+        if self._connection.dialect.name == "sqlite":
+            added = sqlite.insert(CREDIT).values(values)
+            self._connection.execute(added.on_conflict_do_update(index_elements=same, set_=changed))
+        else:
+            put = postgresql.insert(CREDIT).values(values)
+            self._connection.execute(put.on_conflict_do_update(index_elements=same, set_=changed))
 
     def drop_credit(self, namespace: str, episode: str, item: str) -> None:
         """Forget it again."""
@@ -172,12 +177,14 @@ class Writer(Reader):
             for of, vector in vectors.items()
         ]
         if rows:
-            self._connection.execute(_ADD_VECTOR, rows)
+            self._connection.execute(_ADD_VECTOR[self._connection.dialect.name], rows)
 
     def integrity(self) -> tuple[str, ...]:
         """What is wrong with the file, its full text, its log; empty when all is well."""
-        found = self._connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
-        problems = [str(line) for line in found if line != "ok"]
+        problems: list[str] = []
+        if self._connection.dialect.name == "sqlite":
+            found = self._connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+            problems = [str(line) for line in found if line != "ok"]
         words = self._connection.execute(text("SELECT count(*) FROM item_fts")).scalar_one()
         items = self._connection.execute(select(func.count()).select_from(ITEM)).scalar_one()
         if words != items:
@@ -206,14 +213,6 @@ class Writer(Reader):
             version=item.version,
             before=None if before is None else to_json(before),
             after=to_json(item),
-        )
-
-    def _index_words(self, key: int | None, item: Item) -> None:
-        if key is None:
-            raise StoreError("the database gave a new item no key")
-        self._connection.execute(
-            _ADD_WORDS,
-            {"key": key, "space": space_of(item.namespace), "words": searchable(item.text)},
         )
 
 

@@ -6,18 +6,32 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+# Row numbers and log positions; SQLite's integers are wide by themselves.
+COUNTER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     """Create everything."""
     _items()
     _history()
-    op.execute("CREATE VIRTUAL TABLE item_fts USING fts5(space, words, tokenize = 'ascii')")
+    _words()
+
+
+def _words() -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute("CREATE VIRTUAL TABLE item_fts USING fts5(space, words, tokenize = 'ascii')")
+        return
+    op.execute(
+        "CREATE TABLE item_fts "
+        "(key bigint PRIMARY KEY REFERENCES item ON DELETE CASCADE, words tsvector NOT NULL)"
+    )
+    op.execute("CREATE INDEX ix_item_fts ON item_fts USING gin (words)")
 
 
 def _items() -> None:
     op.create_table(
         "item",
-        sa.Column("key", sa.Integer(), primary_key=True),
+        sa.Column("key", COUNTER, primary_key=True),
         *(sa.Column(name, sa.String(), nullable=False) for name in ("id", "namespace", "kind", "scope")),
         sa.Column("family", sa.String()),
         sa.Column("text", sa.Text(), nullable=False),
@@ -36,7 +50,7 @@ def _items() -> None:
         sa.Column("pinned", sa.Boolean(), nullable=False),
         sa.Column("lineage", sa.Text(), nullable=False),
         sa.Column("utility", sa.Text(), nullable=False),
-        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("seq", COUNTER, nullable=False),
         sa.UniqueConstraint("namespace", "id", name="uq_item_namespace_id"),
     )
     op.create_index("ix_item_dedupe", "item", ["namespace", "dedupe"])
@@ -46,27 +60,27 @@ def _items() -> None:
         *(sa.Column(name, sa.String(), primary_key=True) for name in ("namespace", "encoder", "purpose")),
         sa.Column("digest", sa.String(), primary_key=True),
         sa.Column("data", sa.LargeBinary(), nullable=False),
-        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("seq", COUNTER, nullable=False),
     )
 
 
 def _history() -> None:
     op.create_table(
         "episode",
-        sa.Column("key", sa.Integer(), primary_key=True),
+        sa.Column("key", COUNTER, primary_key=True),
         *(
             sa.Column(name, sa.String(), nullable=False)
             for name in ("id", "namespace", "task_id", "family", "outcome")
         ),
         sa.Column("data", sa.Text(), nullable=False),
-        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("seq", COUNTER, nullable=False),
         sa.UniqueConstraint("namespace", "id", name="uq_episode_namespace_id"),
     )
     op.create_index("ix_episode_task", "episode", ["namespace", "task_id"])
     op.create_index("ix_episode_family", "episode", ["namespace", "family"])
     op.create_table(
         "log",
-        sa.Column("seq", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("seq", COUNTER, primary_key=True, autoincrement=False),
         sa.Column("at", sa.Float(), nullable=False),
         *(sa.Column(name, sa.String(), nullable=False) for name in ("namespace", "principal", "op")),
         sa.Column("item", sa.String()),
@@ -89,5 +103,5 @@ def _history() -> None:
         *(sa.Column(name, sa.String(), primary_key=True) for name in ("namespace", "key")),
         sa.Column("request", sa.String(), nullable=False),
         sa.Column("items", sa.Text(), nullable=False),
-        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("seq", COUNTER, nullable=False),
     )
