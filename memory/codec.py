@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable
-from functools import lru_cache
+from dataclasses import fields, is_dataclass
+from functools import cache, lru_cache
 from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -48,8 +49,14 @@ def from_json(type_: type[T], data: Json) -> T:
 
 
 def dumps(value: object) -> str:
-    """Canonical JSON text of a value: sorted keys, no spaces, no NaN. Raises BadInput on infinity or NaN."""
-    return canonical(to_json(value))
+    """Canonical JSON text of a value: sorted keys, no spaces, no NaN. Raises BadInput on infinity or NaN.
+
+    The text of `to_json`'s data, by a shorter way: a dataclass is written as its fields.
+    """
+    try:
+        return _CANONICAL.encode(value)
+    except ValueError as error:
+        raise BadInput(f"infinity and NaN cannot be stored: {error}") from error
 
 
 def loads(type_: type[T], text: str) -> T:
@@ -66,10 +73,25 @@ def canonical(data: Json) -> str:
     >>> canonical({"b": 1, "a": [True, None]})
     '{"a":[true,null],"b":1}'
     """
-    try:
-        return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    except ValueError as error:
-        raise BadInput(f"infinity and NaN cannot be stored: {error}") from error
+    return dumps(data)
+
+
+def _spelt(value: object) -> object:
+    """What the encoder writes for a value it does not know."""
+    type_ = type(value)
+    if not is_dataclass(type_):
+        raise BadInput(f"a {type_.__name__} cannot be stored as JSON")
+    return {name: getattr(value, name) for name in _names(type_)}
+
+
+@cache
+def _names(type_: type[Any]) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(type_))
+
+
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_spelt
+)
 
 
 def _name(type_: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -130,6 +131,13 @@ def test_a_value_comes_back_equal(value: object) -> None:
 def test_equal_values_have_one_text(value: object) -> None:
     """Hashes are taken over the text, so it must not depend on how a value was built."""
     assert dumps(loads(type(value), dumps(value))) == dumps(value)
+
+
+@given(values)
+def test_the_short_way_to_text_ends_where_the_long_one_does(value: object) -> None:
+    """Texts are hashed and compared with those of earlier releases, which took the long one."""
+    data = to_json(value)
+    assert dumps(value) == json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf])
