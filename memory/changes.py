@@ -128,8 +128,10 @@ def undo(writer: Writer, author: Author, seq: int, vector: Vector | None) -> Ite
 
 
 def put(writer: Writer, author: Author, before: Item, after: Item, vector: Vector | None, op: str) -> Item:
-    """Append a version of an item."""
-    after = replace(after, version=before.version + 1, updated_at=author.at, author=author.principal)
+    """Append a version of an item; its author changes only with what it says."""
+    is_rewritten = op == "edit" and (after.text, after.body) != (before.text, before.body)
+    name = author.principal if is_rewritten else after.author
+    after = replace(after, version=before.version + 1, updated_at=author.at, author=name)
     writer.change_item(before, after, vector, author, op)
     return after
 

@@ -187,7 +187,7 @@ class Item:
     channel: Channel
     trust: int
     author: str
-    """Principal that wrote this version."""
+    """Principal that wrote its text and body; who pinned, merged or retired it is in the log."""
     created_at: float
     updated_at: float
     valid_from: float

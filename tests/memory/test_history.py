@@ -84,12 +84,12 @@ def test_a_principle_is_reworded_only_with_new_evidence(say: Saying) -> None:
 
 
 def test_an_edit_can_be_undone(say: Saying) -> None:
-    """The old words come back as a new version, and are found again."""
+    """The old words come back as a new version, with whose they were, and are found again."""
     (item,) = say.remember(say.case("the mug is in cabinet 3"))
     say.memory.edit("home", item.id, text="the kettle is hot", principal="ada", channel="user")
     seq = say.memory.log("home")[-1].seq
     undone = say.memory.undo("home", seq, principal="bob")
-    assert undone == replace(item, version=3, author="bob")
+    assert undone == replace(item, version=3)
     assert [hit.item for hit in say.recall("where is the mug").hits] == [undone]
 
 
