@@ -36,7 +36,14 @@ def test_every_schema_of_ours_says_what_it_is() -> None:
         for name, schema in DOCUMENT["components"]["schemas"].items()
         if not schema.get("description") and "enum" not in schema
     }
-    assert silent <= {"Json", "Json-Input", "Json-Output", "JsonValue", "HTTPValidationError", "ValidationError"}
+    assert silent <= {
+        "Json",
+        "Json-Input",
+        "Json-Output",
+        "JsonValue",
+        "HTTPValidationError",
+        "ValidationError",
+    }
 
 
 def test_every_setting_says_what_it_means() -> None:
