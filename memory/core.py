@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from uuid import uuid4
+from weakref import finalize
 
 import numpy as np
 
@@ -50,19 +53,23 @@ class Memory(Revision):
     @classmethod
     def open(
         cls,
-        path: Path,
+        where: Path | str,
         *,
         encoder: Encoder,
         clock: Callable[[], float] = time.time,
         settings: RecallSettings | None = None,
         max_pages: int | None = None,
+        index: Path | None = None,
     ) -> Memory:
-        """Open or create the database file; the index lives in `index/` beside it.
+        """Open or create the SQLite file at a path, or the PostgreSQL database at a URL, shared by processes.
 
-        `max_pages` bounds the file, in pages of 4096 bytes. Raises StoreLocked, DiskFull, StoreError.
+        The index lives in the folder `index`: beside the file where none is given, with a URL in a temporary
+        one. `max_pages` bounds the file, in pages of 4096 bytes. Raises StoreLocked, DiskFull, StoreError,
+        BadInput on a URL of another database.
         """
-        store = Store.open(path, max_pages=max_pages)
-        shelves = Shelves(store, encoder.generation, encoder.dim, path.parent / "index" / path.name)
+        store = Store.open(where, max_pages=max_pages)
+        folder = index or _index_folder(store, where)
+        shelves = Shelves(store, encoder.generation, encoder.dim, folder)
         return cls(store, shelves, encoder, settings or RecallSettings(), clock)
 
     # Writing
@@ -154,3 +161,11 @@ class Memory(Revision):
         Holds for equal `RecallSettings` and token counter. Raises EncoderError, BadInput.
         """
         return self._recaller.replay(record, count_tokens=count_tokens)
+
+
+def _index_folder(store: Store, where: Path | str) -> Path:
+    if isinstance(where, Path):
+        return where.parent / "index" / where.name
+    folder = Path(mkdtemp(prefix="apprentice-index-"))
+    finalize(store, rmtree, folder, ignore_errors=True)
+    return folder
