@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check format serve bench docs pretrain clean
+.PHONY: help install demo test test-slow check format serve bench bench-memory docs pretrain clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,14 @@ serve: install ## serve on 127.0.0.1:8080
 
 bench: install ## recall, durable writes and start-up beside FAISS and SQLite
 	$(BIN)/python notebooks/bench.py
+
+data/bench-venv/.installed: notebooks/bench_memory/peers.txt
+	@test -x data/bench-venv/bin/python || $(PYTHON) -m venv data/bench-venv
+	data/bench-venv/bin/python -m pip install --quiet --requirement notebooks/bench_memory/peers.txt
+	@touch $@
+
+bench-memory: install data/bench-venv/.installed ## memory beside its peers, into docs/bench; takes an hour or more
+	$(BIN)/python notebooks/bench_memory
 
 docs: install ## check that README and docs run
 	$(BIN)/pytest -q tests/test_docs.py

@@ -1,5 +1,7 @@
 """Side-by-side benchmarks in one run: `make bench`; `python notebooks/bench.py --quick` takes few repeats.
 
+Peers, large memories and many threads: `make bench-memory`.
+
 Every contender is timed in every repeat, in rotating order, so that whatever else the machine does hits all
 of them alike. What counts are ratios within a repeat and their spread; absolute numbers are for orientation.
 
@@ -20,12 +22,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import faiss
@@ -81,7 +81,7 @@ class Amount:
     questions: int
     """Recalls in a round."""
     writes: int
-    """Writes in a round of one thread; more threads make eight times as many."""
+    """Writes in a round."""
     starts: int
     """Processes of each kind."""
 
@@ -109,8 +109,7 @@ def main() -> None:
         for size in SIZES:
             rows += recall_rows(folder / str(size), size, amount)
         rows += start_rows(folder / str(SIZES[-1]), SIZES[-1], amount)
-        for n_threads in (1, 32):
-            rows += write_rows(folder / f"writes-{n_threads}", n_threads, amount)
+        rows += write_rows(folder / "writes", amount)
     show(rows)
 
 
@@ -175,38 +174,28 @@ def start_rows(folder: Path, size: int, amount: Amount) -> list[Row]:
     ]
 
 
-def write_rows(folder: Path, n_threads: int, amount: Amount) -> list[Row]:
-    """One `remember` of one case at a time against one insert and one commit at a time."""
+def write_rows(folder: Path, amount: Amount) -> list[Row]:
+    """One `remember` of one case at a time against one insert and one commit; threads: `bench_memory`."""
     folder.mkdir()
-    n = amount.writes if n_threads == 1 else 8 * amount.writes
     supply = (case for case, _ in _tasks())
     bare = _bare(folder / "bare.db")
     bare.execute("CREATE TABLE item (id INTEGER PRIMARY KEY, namespace TEXT, text TEXT, body TEXT)")
-    # One connection behind a lock: 32 connections would spend their time asleep on each other's locks.
-    turn = Lock()
-    with (
-        Memory.open(folder / "memory.db", encoder=HashEncoder()) as memory,
-        ThreadPoolExecutor(n_threads) as pool,
-    ):
+    with Memory.open(folder / "memory.db", encoder=HashEncoder()) as memory:
         remember = partial(memory.remember, NAMESPACE, principal="bench", channel="operator")
         remember(list(islice(supply, SIZES[0])))
 
         def insert(case: Draft) -> None:
-            with turn, bare:
+            with bare:
                 row = (NAMESPACE, case.text, dumps(case.body))
                 bare.execute("INSERT INTO item (namespace, text, body) VALUES (?, ?, ?)", row)
 
         def timed(write: Callable[[Draft], object]) -> float:
-            cases = list(islice(supply, n))
-            begun = time.perf_counter()
-            list(pool.map(write, cases))
-            return (time.perf_counter() - begun) / n
+            return _each(write, islice(supply, amount.writes))
 
         contenders = [lambda: timed(lambda case: remember([case])), lambda: timed(insert)]
         times = interleaved(contenders, amount.repeats)
     bare.close()
-    what = f"durable writes, {n_threads} thread{'s' if n_threads > 1 else ''}"
-    return [_row(what, "bare SQLite", times[:, 0], times[:, 1], _per_second)]
+    return [_row("durable writes, 1 thread", "bare SQLite", times[:, 0], times[:, 1], _per_second)]
 
 
 def interleaved(contenders: Sequence[Contender], n_repeats: int) -> NDArray[np.float64]:

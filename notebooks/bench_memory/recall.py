@@ -1,0 +1,85 @@
+"""Recall with the vector given: how fast, alone and with 16 readers and a writer, and how right."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import numpy as np
+from field import Field, Notes
+from material import Material
+from plan import BULK, RAW, Plan
+
+MODES = ((1, False), (1, True), (16, True))
+"""Readers, and is a writer running?"""
+
+
+def measure(plan: Plan) -> None:
+    notes = Notes(plan.notes / "recall.jsonl")
+    reopened = Notes(plan.notes / "reopen.jsonl")
+    for n, n_spaces in plan.cells:
+        material = plan.material(n)
+        seats = plan.seats(("ours", *plan.peers, *RAW), "recall", material, n_spaces)
+        with Field(seats, notes, n=n, spaces=n_spaces) as field:
+            field.load(BULK, plan.load_limit_s)
+            _right(field, Material(material, n_spaces).exact)
+            for mode in MODES:
+                _fast(field, plan, *mode)
+            field.close()
+            left = [seat for seat in seats if seat.name in field.children]
+        if n == max(size for size, _ in plan.cells) and n_spaces == 1:
+            _reopen(plan, left, reopened, n)
+        shutil.rmtree(seats[0].folder.parent, ignore_errors=True)
+
+
+def _right(field: Field, exact: Any) -> None:
+    """Recall@10 of exact search, and by the way a first round that does not count."""
+    for name, answer in field.each("answers", k=exact.shape[1], served=False):
+        shared = [
+            len(set(found) & set(true.tolist())) for found, true in zip(answer["rows"], exact, strict=True)
+        ]
+        field.note("right", name=name, recall=sum(shared) / exact.size)
+
+
+def _fast(field: Field, plan: Plan, threads: int, writing: bool) -> None:
+    for repeat in range(plan.repeats):
+        order: dict[str, Any] = {"count": plan.questions * threads, "first": repeat * plan.questions}
+        order |= {"threads": threads, "writing": writing, "seconds": plan.seconds}
+        for name, answer in field.each("ask", turn=repeat, **order):
+            times = np.array(answer["times"])
+            field.note(
+                "asked",
+                name=name,
+                threads=threads,
+                writing=writing,
+                repeat=repeat,
+                n_asked=len(times),
+                p50=float(np.quantile(times, 0.5)),
+                p95=float(np.quantile(times, 0.95)),
+                cpu=answer["cpu"] / len(times),
+            )
+
+
+def _reopen(plan: Plan, seats: list[Any], notes: Notes, n: int) -> None:
+    """From a new process to the first answer, and what it then holds; the page cache is warm."""
+    for repeat in range(plan.starts):
+        turn = repeat % max(len(seats), 1)
+        for seat in seats[turn:] + seats[:turn]:
+            with Field([seat], notes, n=n) as field:
+                opened = dict(field.each("open"))
+                first = dict(field.each("ask", count=1, first=repeat, threads=1, writing=False, seconds=0.0))
+                after = dict(field.each("memory"))
+                warm = dict(field.each("ask", count=100, first=0, threads=1, writing=False, seconds=5.0))
+                later = dict(field.each("memory"))
+                if seat.name in field.children and opened and first and warm:
+                    field.note(
+                        "reopened",
+                        name=seat.name,
+                        repeat=repeat,
+                        **opened[seat.name],
+                        first_s=first[seat.name]["times"][0],
+                        rss_first=after[seat.name]["rss"],
+                        rss=later[seat.name]["rss"],
+                        anonymous=later[seat.name]["anonymous"],
+                    )
+                    field.close()
