@@ -10,7 +10,7 @@ from memory.author import Author
 from memory.codec import from_json
 from memory.entry import Vector, reach_of
 from memory.errors import BadInput, Conflict, Denied, NotFound
-from memory.merging import pooled
+from memory.merging import item_of_draft, pooled
 from memory.store.writer import Writer
 from memory.types import Body, Channel, Draft, Item, Lineage, LogEntry, PrincipleBody, Status
 
@@ -92,19 +92,23 @@ def merge(writer: Writer, author: Author, merger: Merger) -> Item:
     Raises NotFound, Conflict when a part is retired, at another version, or something else says the same
     already; BadInput when kinds or reaches differ.
     """
-    versions: Sequence[int | None] = merger.versions or (None,) * len(merger.parts)
-    pairs = zip(merger.parts, versions, strict=True)
-    parts = [at_version(writer, author.namespace, id_, version) for id_, version in pairs]
-    draft = merger.draft
-    _check_parts(parts, draft)
-    same = writer.same(author.namespace, dedupe_key(draft), author.at)
-    if same is not None and same.id not in merger.parts:
-        raise Conflict(f"item {same.id!r} says that already: merge it too")
-    others = sources_of(writer, author.namespace, draft.lineage)
-    item = pooled(parts, draft, author, merger.id, trust_of(author.channel, [*parts, *others]))
+    parts = _parts(writer, author, merger)
+    _check_parts(parts, merger.draft)
+    _check_unsaid(writer, author, merger, allowed=merger.parts)
+    others = sources_of(writer, author.namespace, merger.draft.lineage)
+    item = pooled(parts, merger.draft, author, merger.id, trust_of(author.channel, [*parts, *others]))
     writer.add_item(item, merger.vector, author, "merge")
     for part in parts:
         put(writer, author, part, replace(part, status="retired", superseded_by=item.id), None, "supersede")
+    return item
+
+
+def induce(writer: Writer, author: Author, merger: Merger) -> Item:
+    """A new item drawn from several, which stay as they are. Raises as `merge` does."""
+    parts = _parts(writer, author, merger)
+    _check_unsaid(writer, author, merger, allowed=())
+    item = item_of_draft(merger.draft, author, merger.id, trust_of(author.channel, parts))
+    writer.add_item(item, merger.vector, author, "add")
     return item
 
 
@@ -161,6 +165,18 @@ def _op(before: Item, after: Item, channel: Channel) -> str:
             raise Denied(f"item {before.id!r} is quarantined: only an operator or a user may release it")
         return "release"
     return {"retired": "retire", "quarantined": "quarantine"}.get(after.status, "edit")
+
+
+def _parts(writer: Writer, author: Author, merger: Merger) -> list[Item]:
+    versions: Sequence[int | None] = merger.versions or (None,) * len(merger.parts)
+    pairs = zip(merger.parts, versions, strict=True)
+    return [at_version(writer, author.namespace, id_, version) for id_, version in pairs]
+
+
+def _check_unsaid(writer: Writer, author: Author, merger: Merger, *, allowed: Sequence[str]) -> None:
+    same = writer.same(author.namespace, dedupe_key(merger.draft), author.at)
+    if same is not None and same.id not in allowed:
+        raise Conflict(f"item {same.id!r} says that already: merge it too")
 
 
 def _check_parts(parts: Sequence[Item], draft: Draft) -> None:

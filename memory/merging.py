@@ -43,6 +43,9 @@ def pooled(parts: Sequence[Item], draft: Draft, author: Author, item_id: str, tr
         tuple(dict.fromkeys([*(part.id for part in parts), *draft.lineage.items])),
         draft.lineage.source or (sources.pop() if len(sources) == 1 else None),
     )
+    authors = {part.author for part in parts}
+    if len(authors) == 1:
+        author = replace(author, principal=authors.pop())
     item = item_of_draft(replace(draft, lineage=lineage), author, item_id, trust)
     utility = added_up([part.utility for part in parts])
     return replace(item, pinned=any(part.pinned for part in parts), utility=utility)
