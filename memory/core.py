@@ -15,13 +15,16 @@ import numpy as np
 from memory import credit, operations
 from memory.admission import check_draft, check_name, request_hash
 from memory.codec import dumps
-from memory.encoder import Encoder
+from memory.encoder import CachedEncoder, Encoder
 from memory.errors import BadInput
+from memory.generations import Generation, Generations
 from memory.operations import Candidate
 from memory.rank import RecallSettings
-from memory.recaller import CountTokens, Recaller
+from memory.recaller import Costs, CountTokens, Recaller
+from memory.rerank import Reranker
 from memory.revision import Revision
 from memory.shelves import Shelves
+from memory.shown import shown_text
 from memory.store.engine import Store
 from memory.types import (
     Channel,
@@ -42,13 +45,13 @@ class Memory(Revision):
     def __init__(
         self,
         store: Store,
-        shelves: Shelves,
-        encoder: Encoder,
+        generations: Generations,
         settings: RecallSettings,
         clock: Callable[[], float],
+        reranker: Reranker | None = None,
     ) -> None:
-        super().__init__(store, shelves, encoder, clock)
-        self._recaller = Recaller(store, shelves, self._encoder, settings)
+        super().__init__(store, generations, clock)
+        self._recaller = Recaller(store, generations, settings, reranker)
 
     @classmethod
     def open(
@@ -56,6 +59,8 @@ class Memory(Revision):
         where: Path | str,
         *,
         encoder: Encoder,
+        previous: Encoder | None = None,
+        reranker: Reranker | None = None,
         clock: Callable[[], float] = time.time,
         settings: RecallSettings | None = None,
         max_pages: int | None = None,
@@ -63,14 +68,22 @@ class Memory(Revision):
     ) -> Memory:
         """Open or create the SQLite file at a path, or the PostgreSQL database at a URL, shared by processes.
 
+        With a `previous` encoder a namespace is searched by its vectors until `reencode` has made those of
+        the new one; without it items that have no new vector are found by their words alone.
+
         The index lives in the folder `index`: beside the file where none is given, with a URL in a temporary
         one. `max_pages` bounds the file, in pages of 4096 bytes. Raises StoreLocked, DiskFull, StoreError,
         BadInput on a URL of another database.
         """
         store = Store.open(where, max_pages=max_pages)
         folder = index or _index_folder(store, where)
-        shelves = Shelves(store, encoder.generation, encoder.dim, folder)
-        return cls(store, shelves, encoder, settings or RecallSettings(), clock)
+
+        def generation(of: Encoder) -> Generation:
+            return Generation(CachedEncoder(of), Shelves(store, of.generation, of.dim, folder))
+
+        before = None if previous is None else generation(previous)
+        generations = Generations(store, generation(encoder), before)
+        return cls(store, generations, settings or RecallSettings(), clock, reranker)
 
     # Writing
 
@@ -100,8 +113,10 @@ class Memory(Revision):
             for draft, vector, ids in zip(drafts, vectors, near, strict=True)
         ]
         request = request_hash(channel, drafts)
-        return self._store.write(
-            lambda writer: operations.admit(writer, author, candidates, idempotency_key, request)
+        return self._write(
+            namespace,
+            [draft.text for draft in drafts],
+            lambda writer: operations.admit(writer, author, candidates, idempotency_key, request),
         )
 
     # Episodes and value
@@ -148,19 +163,36 @@ class Memory(Revision):
 
     # Reading
 
-    def recall(self, query: Query, *, count_tokens: CountTokens) -> Recall:
+    def recall(
+        self,
+        query: Query,
+        *,
+        count_tokens: CountTokens,
+        counter: str = "",
+        show: Callable[[Item], str] = shown_text,
+    ) -> Recall:
         """Every candidate with its score parts and fate; `hits` are those to show, often none.
 
-        Raises BadInput, EncoderError.
+        Items of scope `global` are found from every namespace. `show` is an item as it will stand in the
+        prompt, which `count_tokens` counts; `counter` says in the record whose tokens they are. Raises
+        BadInput, EncoderError.
         """
-        return self._recaller.recall(query, now=self._clock(), count_tokens=count_tokens)
+        costs = Costs(count_tokens, counter, show)
+        return self._recaller.recall(query, now=self._clock(), costs=costs)
 
-    def replay(self, record: RecallRecord, *, count_tokens: CountTokens) -> Recall:
+    def replay(
+        self,
+        record: RecallRecord,
+        *,
+        count_tokens: CountTokens,
+        show: Callable[[Item], str] = shown_text,
+    ) -> Recall:
         """An earlier recall again, bit for bit, whatever has been edited, forgotten or reinforced since.
 
-        Holds for equal `RecallSettings` and token counter. Raises EncoderError, BadInput.
+        Holds for equal `RecallSettings`, token counter and `show`. Raises NotFound when something that was
+        there then has been erased, EncoderError, BadInput.
         """
-        return self._recaller.replay(record, count_tokens=count_tokens)
+        return self._recaller.replay(record, costs=Costs(count_tokens, record.counter, show))
 
 
 def _index_folder(store: Store, where: Path | str) -> Path:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from memory import transfer
 from memory.admission import check_name
 from memory.author import Author
-from memory.encoder import CachedEncoder, Encoder
+from memory.errors import Denied
+from memory.generations import Generations
 from memory.library import Library
-from memory.shelves import Shelves
 from memory.snapshots import Origin
 from memory.store.engine import Store
-from memory.types import Channel
+from memory.store.writer import Writer
+from memory.types import GLOBAL, Channel
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,11 @@ class MemoryStats:
 class Housekeeping(Library):
     """The housekeeping part of `Memory`."""
 
-    def __init__(self, store: Store, shelves: Shelves, encoder: Encoder, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Store, generations: Generations, clock: Callable[[], float]) -> None:
         super().__init__(store, clock)
-        self._shelves = shelves
-        self._encoder = CachedEncoder(encoder)
+        self._generations = generations
+        self._shelves = generations.present.shelves
+        self._encoder = generations.present.encoder
 
     def __enter__(self) -> Self:
         return self
@@ -57,6 +60,7 @@ class Housekeeping(Library):
 
     def close(self) -> None:
         """Save the index, finish writing, let the file go."""
+        self._generations.stop()
         try:
             self.snapshot()
         except OSError as error:
@@ -81,12 +85,17 @@ class Housekeeping(Library):
 
     # Keeping house
 
-    def reencode(self, *, principal: str = "memory") -> int:
+    def reencode(self, *, principal: str = "memory", stop: Callable[[], bool] = lambda: False) -> int:
         """Give every item a vector of the present encoder; returns how many texts were encoded.
 
-        Until then items of another generation are found by their words alone.
+        `stop` is asked between batches; another call goes on from there. Namespaces that were searched by the
+        previous encoder turn to the present one as they are done.
         """
-        return transfer.reencode(self._store, self._encoder, principal=principal, clock=self._clock)
+        return self._generations.reencode(principal=principal, clock=self._clock, stop=stop)
+
+    def reencode_in_background(self, *, principal: str = "memory") -> None:
+        """The same in a thread that `close` ends; the next start goes on."""
+        self._generations.start(principal=principal, clock=self._clock)
 
     def snapshot(self) -> None:
         """Save the index, so that the next start reads it instead of building it."""
@@ -120,7 +129,14 @@ class Housekeeping(Library):
         with self._store.read() as reader:
             return reader.first_broken()
 
+    def _write(self, namespace: str, texts: Sequence[str], run: Callable[[Writer], T]) -> T:
+        """A transaction that brings texts: they get the previous encoder's vectors too, if there is one."""
+        also = self._generations.also(texts)
+        return self._store.write(lambda writer: also(writer, namespace, run(writer)))
+
     def _author(self, namespace: str, principal: str, channel: Channel) -> Author:
         check_name("namespace", namespace)
+        if namespace == GLOBAL and channel != "operator":
+            raise Denied(f"the namespace {GLOBAL!r} is for all: written by operators, not by {channel!r}")
         check_name("principal", principal)
         return Author(namespace, principal, channel, self._clock(), self._encoder.inner.generation)

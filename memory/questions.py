@@ -136,6 +136,8 @@ class RecallRecord:
     """Whose tokens: the model's name where its tokenizer counted."""
     reranker: str | None = None
     """The cross-encoder that was asked, if any."""
+    floor: float | None = None
+    """The least cosine then; None in records of the first release."""
     proposed: tuple[Proposed, ...] | None = None
     """What an approximate search found; None after an exact one, which can be run again."""
 
@@ -150,6 +152,7 @@ class Recall:
     encoder: str
     counter: str = ""
     reranker: str | None = None
+    floor: float = 0.0
     proposed: tuple[Proposed, ...] | None = None
 
     @property
@@ -174,5 +177,6 @@ class Recall:
             tokens=sum(hit.tokens for hit in self.hits),
             counter=self.counter,
             reranker=self.reranker,
+            floor=self.floor,
             proposed=self.proposed,
         )

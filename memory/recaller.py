@@ -2,69 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from memory.admission import TWIN_COSINE, check_name
-from memory.encoder import CachedEncoder
 from memory.entry import RECALLABLE, Found, Vector, digest_of, entry_of, reach_of
-from memory.errors import BadInput, EncoderError
-from memory.index.ask import Ask
+from memory.errors import BadInput, EncoderError, NotFound
+from memory.generations import Generations
+from memory.index.ask import Ask, Searchable
 from memory.index.shelf import Shelf
+from memory.pool import Pool
 from memory.rank import RecallSettings, rank
-from memory.shelves import Shelves
+from memory.rerank import Reranker
+from memory.shown import shown_text
 from memory.store.engine import Store
 from memory.store.reader import Reader
-from memory.types import Draft, Item, Query, Recall, RecallRecord
+from memory.types import GLOBAL, Draft, Item, Query, Recall, RecallRecord
 
 CountTokens = Callable[[str], int]
 N_TWINS = 8
 """Nearest items looked at for a duplicate in meaning."""
+N_NAMED = 5
+"""Erased items that an error names."""
+AT_ONCE = 1000
+"""Vectors asked for in one statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """How the tokens of an item are counted."""
+
+    count_tokens: CountTokens
+    counter: str = ""
+    """Whose tokens."""
+    show: Callable[[Item], str] = shown_text
+    """An item as it will stand in the prompt."""
 
 
 class Recaller:
     """Search, ranking and replay over one store. Thread-safe."""
 
     def __init__(
-        self, store: Store, shelves: Shelves, encoder: CachedEncoder, settings: RecallSettings
+        self,
+        store: Store,
+        generations: Generations,
+        settings: RecallSettings,
+        reranker: Reranker | None = None,
     ) -> None:
         self._store = store
-        self._shelves = shelves
-        self._encoder = encoder
+        self._generations = generations
         self._settings = settings
+        self._reranker = reranker
 
-    def recall(self, query: Query, *, now: float, count_tokens: CountTokens) -> Recall:
+    def recall(self, query: Query, *, now: float, costs: Costs) -> Recall:
         """Everything considered for a query. Raises BadInput, EncoderError."""
         _check(query)
         query = query if query.at is not None else replace(query, at=now)
-        ask = self._ask(query, self._encoder.query(query.text))
+        spaces = _spaces(query.namespace)
+        generation = self._generations.of(spaces)
+        ask = self._ask(query, generation.encoder.query(query.text))
 
         def use(
-            shelf: Shelf, reader: Reader, seq: int
-        ) -> tuple[list[Found], dict[str, Item], frozenset[str], int]:
-            found = list(shelf.search(ask).found)
-            # The index only finds; what is shown is read from the truth at the same moment.
-            items = reader.items_by_id(query.namespace, [one.id for one in found])
-            items = {id_: item for id_, item in items.items() if item.status in RECALLABLE}
-            return found, items, _attempts(reader, query, seq), seq
+            shelves: Mapping[str, Searchable], reader: Reader, seq: int
+        ) -> tuple[Pool, frozenset[str], int]:
+            pool = Pool()
+            for namespace in spaces:
+                searched = shelves[namespace].search(ask)
+                # The index only finds; what is shown is read from the truth at the same moment.
+                items = reader.items_by_id(namespace, [one.id for one in searched.found])
+                pool.add(namespace, searched.found, items, is_exact=searched.exact)
+            return pool, _attempts(reader, query, seq), seq
 
-        found, items, attempts, seq = self._shelves.look(query.namespace, use)
-        hits = rank(
-            query,
-            found,
-            items,
-            settings=self._settings,
-            floor=self._floor(),
-            attempts=attempts,
-            count_tokens=count_tokens,
-        )
-        return Recall(query, hits, seq, self._encoder.inner.generation)
+        pool, attempts, seq = generation.shelves.look_at(spaces, use)
+        own = self._settings.dense_floor
+        floor = generation.encoder.inner.floor if own is None else own
+        reranker, proposed = self._reranks_by, pool.proposed()
+        blank = Recall(query, (), seq, generation.name, costs.counter, reranker, floor, proposed)
+        return self._ranked(blank, pool, attempts, costs)
 
-    def replay(self, record: RecallRecord, *, count_tokens: CountTokens) -> Recall:
+    def replay(self, record: RecallRecord, *, costs: Costs) -> Recall:
         """The recall of a record again: items, statistics and corpus as they stood at its log position.
 
-        Exact for equal `RecallSettings`. Raises EncoderError when the question was asked with another encoder
-        and its vector was never recorded with an episode; BadInput on a record without a time.
+        What an approximate search proposed is ranked again; an exact search is made again. Raises NotFound
+        when an item of then was erased since; EncoderError when the question was asked with another encoder
+        and its vector never recorded with an episode, or with another reranker; BadInput on a record without
+        a time.
         """
         query = record.query
         _check(query)
@@ -72,30 +94,30 @@ class Recaller:
             raise BadInput(
                 "the record's query has no time: record what `recall` returned, not what it was asked"
             )
+        if record.reranker != self._reranks_by:
+            raise EncoderError(
+                f"the recall was made with reranker {record.reranker!r}: open the memory with it to replay it"
+            )
         with self._store.read() as reader:
-            vector = self._past_vector(reader, record)
-            items = reader.items_as_of(query.namespace, record.log_seq)
-            items = {id_: item for id_, item in items.items() if item.status in RECALLABLE}
-            vectors = reader.vectors(query.namespace, record.encoder, until=record.log_seq)
+            again = self._searched_again if record.proposed is None else _proposed_again
+            pool = again(reader, record)
             attempts = _attempts(reader, query, record.log_seq)
-        shelf = Shelf(len(vector))
-        shelf.put(entry_of(item, vectors.get(digest_of(item.text))) for item in items.values())
-        hits = rank(
+        blank = Recall(
             query,
-            shelf.search(self._ask(query, vector)).found,
-            items,
-            settings=self._settings,
-            floor=self._floor(),
-            attempts=attempts,
-            count_tokens=count_tokens,
+            (),
+            record.log_seq,
+            record.encoder,
+            record.counter,
+            record.reranker,
+            self._floor_of(record),
+            record.proposed,
         )
-        return Recall(query, hits, record.log_seq, record.encoder)
+        return self._ranked(blank, pool, attempts, costs)
 
     def question_vector(self, record: RecallRecord) -> Vector | None:
         """The vector a recall was asked with, to be kept with its episode; None under another encoder."""
-        if record.encoder != self._encoder.inner.generation:
-            return None
-        return self._encoder.query(record.query.text)
+        generation = self._generations.named(record.encoder)
+        return None if generation is None else generation.encoder.query(record.query.text)
 
     def near(
         self, namespace: str, drafts: Sequence[Draft], vectors: Sequence[Vector]
@@ -108,26 +130,109 @@ class Recaller:
                 for draft, vector in zip(drafts, vectors, strict=True)
             ]
 
-        return self._shelves.look(namespace, use)
+        return self._generations.present.shelves.look(namespace, use)
+
+    @property
+    def _reranks_by(self) -> str | None:
+        return self._reranker.name if self._reranker else None
+
+    def _ranked(self, blank: Recall, pool: Pool, attempts: frozenset[str], costs: Costs) -> Recall:
+        query, reranker = blank.query, self._reranker
+        hits = rank(
+            query,
+            pool.found,
+            pool.items,
+            settings=self._settings,
+            floor=blank.floor,
+            attempts=attempts,
+            count_tokens=costs.count_tokens,
+            show=costs.show,
+            rerank=None if reranker is None else lambda texts: reranker.scores(query.text, texts).tolist(),
+        )
+        return replace(blank, candidates=hits)
 
     def _ask(self, query: Query, vector: Vector) -> Ask:
         return Ask(vector, query.text, query.kinds, query.reaches, self._settings.pool)
 
-    def _floor(self) -> float:
+    def _floor_of(self, record: RecallRecord) -> float:
+        if record.floor is not None:
+            return record.floor
         own = self._settings.dense_floor
-        return self._encoder.inner.floor if own is None else own
+        return self._generations.present.encoder.inner.floor if own is None else own
+
+    def _searched_again(self, reader: Reader, record: RecallRecord) -> Pool:
+        ask = self._ask(record.query, self._past_vector(reader, record))
+        pool = Pool()
+        for namespace in _spaces(record.query.namespace):
+            items = _items_then(reader, namespace, record, None)
+            vectors = _vectors_then(reader, namespace, record, items.values())
+            shelf = Shelf(len(ask.vector))
+            shelf.put(
+                entry_of(item, vectors.get(digest_of(item.text)))
+                for item in items.values()
+                if item.status in RECALLABLE
+            )
+            pool.add(namespace, shelf.search(ask).found, items)
+        return pool
 
     def _past_vector(self, reader: Reader, record: RecallRecord) -> Vector:
         query = record.query
         kept = reader.vector(query.namespace, record.encoder, "query", digest_of(query.text))
         if kept is not None:
             return kept
-        if record.encoder != self._encoder.inner.generation:
+        vector = self.question_vector(record)
+        if vector is None:
             raise EncoderError(
                 f"the recall was made with encoder {record.encoder!r} and its question was not kept; open "
                 "the memory with that encoder to replay it"
             )
-        return self._encoder.query(query.text)
+        return vector
+
+
+def _proposed_again(reader: Reader, record: RecallRecord) -> Pool:
+    pool = Pool()
+    for namespace in _spaces(record.query.namespace):
+        is_shared = namespace == GLOBAL != record.query.namespace
+        proposed = [one for one in record.proposed or () if one.shared == is_shared]
+        items = _items_then(reader, namespace, record, [one.item for one in proposed])
+        vectors = _vectors_then(reader, namespace, record, items.values())
+        found = [
+            Found(
+                one.item, one.dense, one.lexical, one.coverage, vectors.get(digest_of(items[one.item].text))
+            )
+            for one in proposed
+        ]
+        pool.add(namespace, found, items)
+    return pool
+
+
+def _items_then(
+    reader: Reader, namespace: str, record: RecallRecord, ids: Sequence[str] | None
+) -> dict[str, Item]:
+    past = reader.past(namespace, record.log_seq, ids)
+    if past.erased:
+        named = ", ".join(sorted(past.erased)[:N_NAMED])
+        raise NotFound(
+            f"{len(past.erased)} items that stood at log position {record.log_seq} were erased since ({named}"
+            f"{', …' if len(past.erased) > N_NAMED else ''}): what was recalled then cannot be shown again"
+        )
+    return past.items
+
+
+def _vectors_then(
+    reader: Reader, namespace: str, record: RecallRecord, items: Iterable[Item]
+) -> dict[str, Vector]:
+    digests = sorted({digest_of(item.text) for item in items})
+    vectors: dict[str, Vector] = {}
+    for start in range(0, len(digests), AT_ONCE):
+        asked = digests[start : start + AT_ONCE]
+        vectors |= reader.vectors(namespace, record.encoder, digests=asked, until=record.log_seq)
+    return vectors
+
+
+def _spaces(namespace: str) -> tuple[str, ...]:
+    """What a question is put to: its namespace first, then what holds for all."""
+    return (namespace,) if namespace == GLOBAL else (namespace, GLOBAL)
 
 
 def _check(query: Query) -> None:

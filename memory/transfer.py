@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +12,7 @@ from memory.author import Author
 from memory.encoder import CachedEncoder
 from memory.entry import Vector
 from memory.store.engine import Store
-from memory.store.writer import Writer
-from memory.types import TRUST, Item, Json
-
-ENCODE_AT_ONCE = 256
+from memory.types import TRUST, Item
 
 
 def export(store: Store, encoder: CachedEncoder, namespace: str, folder: Path, *, at: float) -> Path:
@@ -41,34 +38,6 @@ def take_in(store: Store, encoder: CachedEncoder, author: Author, folder: Path) 
     pairs = list(zip(items, _vectors(encoder, found), strict=True))
     episodes = [replace(episode, namespace=author.namespace) for episode in found.episodes]
     return store.write(lambda writer: operations.take_in(writer, author, pairs, episodes))
-
-
-def reencode(store: Store, encoder: CachedEncoder, *, principal: str, clock: Callable[[], float]) -> int:
-    """Give every item a vector of the present encoder; returns how many texts were encoded."""
-    generation, n_done = encoder.inner.generation, 0
-    while True:
-        with store.read() as reader:
-            batch = reader.unencoded(generation, ENCODE_AT_ONCE)
-        if not batch:
-            return n_done
-        vectors = encoder.inner.encode([text for _, text in batch])
-        by_namespace: dict[str, dict[str, Vector]] = {}
-        for (namespace, text), vector in zip(batch, vectors, strict=True):
-            by_namespace.setdefault(namespace, {})[text] = vector
-        store.write(_added(generation, by_namespace, principal, clock()))
-        n_done += len(batch)
-
-
-def _added(
-    generation: str, by_namespace: dict[str, dict[str, Vector]], principal: str, at: float
-) -> Callable[[Writer], None]:
-    def run(writer: Writer) -> None:
-        for namespace, vectors in by_namespace.items():
-            after: Json = {"encoder": generation, "texts": len(vectors)}
-            seq = writer.append(namespace, principal, "reencode", at=at, after=after)
-            writer.add_vectors(namespace, generation, vectors, seq)
-
-    return run
 
 
 def _vectors(encoder: CachedEncoder, found: bundle.Bundle) -> Iterable[Vector]:

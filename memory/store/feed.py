@@ -123,13 +123,21 @@ class Feed(Session):
             rows = self._connection.execute(statements.VECTORS, asked)
         return {row.digest: from_blob(row.data) for row in rows}
 
-    def unencoded(self, encoder: str, limit: int) -> tuple[tuple[str, str], ...]:
-        """(namespace, text) of items without a vector under a generation."""
+    def unencoded(self, namespace: str, encoder: str, *, after: int, limit: int) -> list[tuple[int, str]]:
+        """A page of (key, text) of items without a vector under a generation, by rising key."""
         known = select(VECTOR.c.digest).where(
             VECTOR.c.namespace == ITEM.c.namespace,
             VECTOR.c.encoder == encoder,
             VECTOR.c.purpose == "item",
             VECTOR.c.digest == ITEM.c.digest,
         )
-        query = select(ITEM.c.namespace, ITEM.c.text).where(~known.exists()).distinct().limit(limit)
-        return tuple((row.namespace, row.text) for row in self._connection.execute(query))
+        query = select(ITEM.c.key, ITEM.c.text).where(
+            ITEM.c.namespace == namespace, ITEM.c.key > after, ~known.exists()
+        )
+        rows = self._connection.execute(query.order_by(ITEM.c.key).limit(limit))
+        return [(row.key, row.text) for row in rows]
+
+    def namespaces(self) -> tuple[str, ...]:
+        """All that have items, in order."""
+        query = select(ITEM.c.namespace).distinct().order_by(ITEM.c.namespace)
+        return tuple(self._connection.execute(query).scalars())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -11,7 +12,7 @@ from memory.store.episodes import Credit as Credit
 from memory.store.episodes import Episodes
 from memory.store.feed import Feed
 from memory.store.items import Items
-from memory.store.past import items_as_of
+from memory.store.past import Past, past
 from memory.store.rows import EPISODE, ITEM, LOG, chained, log_of
 from memory.types import Item, LogEntry
 
@@ -44,8 +45,12 @@ class Reader(Items, Feed, Episodes):
         return rows
 
     def items_as_of(self, namespace: str, seq: int) -> dict[str, Item]:
-        """Every item as it stood at a log position, utility included, folded from the log."""
-        return items_as_of(self._connection, namespace, seq)
+        """Every item as it stood at a log position, utility included; those erased since are left out."""
+        return self.past(namespace, seq).items
+
+    def past(self, namespace: str, seq: int, ids: Sequence[str] | None = None) -> Past:
+        """The items, or those of the ids, as they stood at a log position, folded from the log."""
+        return past(self._connection, namespace, seq, ids)
 
     def counts(self) -> Counts:
         """Sizes, over all namespaces."""
