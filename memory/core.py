@@ -14,6 +14,7 @@ import numpy as np
 
 from memory import credit, operations
 from memory.admission import check_draft, check_name, request_hash
+from memory.author import check_scope
 from memory.codec import dumps
 from memory.encoder import CachedEncoder, Encoder
 from memory.errors import BadInput
@@ -104,6 +105,7 @@ class Memory(Revision):
         author = self._author(namespace, principal, channel)
         for draft in drafts:
             check_draft(draft)
+            check_scope(namespace, draft.scope)
         if idempotency_key is not None:
             check_name("the idempotency key", idempotency_key)
         vectors = self._encoder.items([draft.text for draft in drafts])

@@ -11,14 +11,13 @@ from typing import Self, TypeVar
 
 from memory import transfer
 from memory.admission import check_name
-from memory.author import Author
-from memory.errors import Denied
+from memory.author import Author, check_right
 from memory.generations import Generations
 from memory.library import Library
 from memory.snapshots import Origin
 from memory.store.engine import Store
 from memory.store.writer import Writer
-from memory.types import GLOBAL, Channel
+from memory.types import Channel
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -136,7 +135,6 @@ class Housekeeping(Library):
 
     def _author(self, namespace: str, principal: str, channel: Channel) -> Author:
         check_name("namespace", namespace)
-        if namespace == GLOBAL and channel != "operator":
-            raise Denied(f"the namespace {GLOBAL!r} is for all: written by operators, not by {channel!r}")
         check_name("principal", principal)
+        check_right(namespace, channel)
         return Author(namespace, principal, channel, self._clock(), self._encoder.inner.generation)

@@ -8,7 +8,7 @@ from memory import constitution
 from memory.admission import check_name
 from memory.errors import BadInput
 from memory.store.engine import Store
-from memory.types import Constitution, Episode, Item, ItemKind, LogEntry, Status
+from memory.types import GLOBAL, Constitution, Episode, Item, ItemKind, LogEntry, Status
 
 
 class Library:
@@ -19,9 +19,10 @@ class Library:
         self._clock = clock
 
     def get(self, namespace: str, item_id: str) -> Item:
-        """One item. Raises NotFound, also for another namespace's id."""
+        """One item, the namespace's own or of scope `global`. Raises NotFound, also for another's id."""
         with self._store.read() as reader:
-            return reader.item(namespace, item_id)
+            found = reader.find(namespace, item_id)
+            return found or reader.find(GLOBAL, item_id) or reader.item(namespace, item_id)
 
     def items(
         self,
@@ -83,10 +84,14 @@ class Library:
         count_tokens: Callable[[str], int],
         every_family: bool = False,
     ) -> Constitution:
-        """The principles in force (active and on trial) for a family, or for all, within a budget."""
+        """The principles in force (active and on trial) for a family, or for all, within a budget.
+
+        Those of scope `global` hold in every namespace.
+        """
         check_name("namespace", namespace)
         with self._store.read() as reader:
-            principles = reader.principles(namespace)
+            spaces = {namespace, GLOBAL}
+            principles = [item for space in sorted(spaces) for item in reader.principles(space)]
         return constitution.select(
             principles,
             namespace=namespace,

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from memory import changes, restoring
 from memory.admission import as_draft, check_draft
+from memory.author import check_scope
 from memory.changes import ITEM_OPS, Change, Merger
 from memory.codec import from_json
 from memory.errors import NotFound
@@ -47,10 +48,12 @@ class Revision(Housekeeping):
             draft = as_draft(replace(item, text=text or item.text, body=body or item.body))
             check_draft(replace(draft, valid_from=item.valid_from, valid_to=valid_to))
         vector = self._encoder.items([text])[0] if text is not None else None
-        return self._store.write(
+        return self._write(
+            namespace,
+            [text] if text is not None else [],
             lambda writer: changes.edit(
                 writer, author, item_id, change, vector=vector, expect_version=expect_version
-            )
+            ),
         )
 
     def merge(
@@ -71,29 +74,31 @@ class Revision(Housekeeping):
         """
         author = self._author(namespace, principal, channel)
         check_draft(draft)
+        check_scope(namespace, draft.scope)
         vector = self._encoder.items([draft.text])[0]
         versions = None if expect_versions is None else tuple(expect_versions)
         merger = Merger(draft, vector, uuid4().hex, tuple(ids), versions)
-        return self._store.write(lambda writer: changes.merge(writer, author, merger))
+        return self._write(namespace, [draft.text], lambda writer: changes.merge(writer, author, merger))
 
-    def forget(self, namespace: str, item_id: str, *, principal: str) -> Item:
-        """Retire an item: recall never finds it again, history keeps it. Raises NotFound."""
-        author = self._author(namespace, principal, "user")
+    def forget(self, namespace: str, item_id: str, *, principal: str, channel: Channel = "user") -> Item:
+        """Retire an item: recall never finds it again, history keeps it. Raises NotFound, Denied."""
+        author = self._author(namespace, principal, channel)
         return self._store.write(lambda writer: changes.retire(writer, author, item_id))
 
-    def undo(self, namespace: str, seq: int, *, principal: str) -> Item:
+    def undo(self, namespace: str, seq: int, *, principal: str, channel: Channel = "user") -> Item:
         """Take back one change of an item, as a new version; undoing an addition retires the item.
 
         Undoing a merge, or what it did to one part, brings every part back. Raises NotFound, BadInput when
         the log entry changed no item, Conflict when a later change stands.
         """
-        author = self._author(namespace, principal, "user")
+        author = self._author(namespace, principal, channel)
         with self._store.read() as reader:
             page = reader.log(namespace, after=seq - 1, limit=1)
-        vector = None
+        texts = []
         if page and isinstance(page[0].before, dict) and isinstance(text := page[0].before.get("text"), str):
-            vector = self._encoder.items([text])[0]
-        return self._store.write(lambda writer: changes.undo(writer, author, seq, vector))
+            texts = [text]
+        vector = self._encoder.items(texts)[0] if texts else None
+        return self._write(namespace, texts, lambda writer: changes.undo(writer, author, seq, vector))
 
     def restore(self, namespace: str, seq: int, *, principal: str) -> Restored:
         """Every item as it stood at a log position, in one transaction; what was added since is retired.
@@ -109,7 +114,7 @@ class Revision(Housekeeping):
             pairs = restoring.stale(reader, namespace, seq)
         texts = list(dict.fromkeys(wanted.text for item, wanted in pairs if item.text != wanted.text))
         vectors = dict(zip(texts, self._encoder.items(texts), strict=True))
-        return self._store.write(lambda writer: restoring.restore(writer, author, seq, vectors))
+        return self._write(namespace, texts, lambda writer: restoring.restore(writer, author, seq, vectors))
 
     def diff(
         self, namespace: str, item_id: str, from_version: int, to_version: int

@@ -21,7 +21,7 @@ from typing import Literal, get_args
 
 from memory.codec import from_json
 from memory.errors import BadInput, DiskFull, NotFound, StoreError
-from memory.types import Channel
+from memory.types import GLOBAL, Channel
 
 AccessRole = Literal["operator", "user", "read-only"]
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -74,7 +74,9 @@ class Keys:
         self, namespace: str, role: AccessRole, *, label: str = "", ttl_s: float | None = None
     ) -> tuple[ApiKey, str]:
         """A new key and its secret, which is shown this once. Raises BadInput, DiskFull."""
-        if not _NAMESPACE.fullmatch(namespace) or namespace == "system":
+        if namespace == GLOBAL and role != "operator":
+            raise BadInput(f"a key for {GLOBAL!r}, which every namespace reads, needs the role operator")
+        if namespace != GLOBAL and (not _NAMESPACE.fullmatch(namespace) or namespace == "system"):
             raise BadInput(
                 f"namespace {namespace!r} must be 1 to 64 letters, digits, '.', '_' or '-', not 'system'"
             )

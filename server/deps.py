@@ -8,6 +8,7 @@ from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from memory.errors import Denied
+from memory.types import GLOBAL
 from server.auth import Identity
 from server.errors import Unauthenticated
 from server.services import Core, Services
@@ -50,6 +51,16 @@ def get_writer(caller: Reader) -> Identity:
 
 
 Writer = Annotated[Identity, Depends(get_writer)]
+
+
+def get_worker(caller: Writer) -> Identity:
+    """A caller whose agents may work: not one of the namespace that all read. Raises Denied."""
+    if caller.namespace == GLOBAL:
+        raise Denied(f"keys of {GLOBAL!r} write what every namespace reads; agents work with another key")
+    return caller
+
+
+Worker = Annotated[Identity, Depends(get_worker)]
 
 
 def get_operator(caller: Reader) -> Identity:

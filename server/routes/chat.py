@@ -16,7 +16,7 @@ from agent.types import Delta, Reply
 from memory.errors import ApprenticeError, BadInput
 from memory.types import Usage
 from server.chat import Chat, Turn
-from server.deps import CoreDep, Reader, ServicesDep, Writer
+from server.deps import CoreDep, Reader, ServicesDep, Worker
 from server.errors import error_body, shape_of
 from server.schemas.chat import ChatRequest
 from server.schemas.completion import (
@@ -51,7 +51,7 @@ async def complete(
     body: ChatRequest,
     core: CoreDep,
     services: ServicesDep,
-    caller: Writer,
+    caller: Worker,
     response: Response,
     x_apprentice_memory: MemoryHeader = "on",
     x_apprentice_family: FamilyHeader = None,

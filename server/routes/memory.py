@@ -120,7 +120,9 @@ async def edit_item(item_id: str, body: EditRequest, core: CoreDep, caller: Writ
 @router.delete("/{item_id}", summary="Forget an item")
 async def forget_item(item_id: str, core: CoreDep, caller: Writer) -> Item:
     """It is recalled no more; its history stays."""
-    return await asyncio.to_thread(core.memory.forget, caller.namespace, item_id, principal=caller.principal)
+    return await asyncio.to_thread(
+        core.memory.forget, caller.namespace, item_id, principal=caller.principal, channel=caller.channel
+    )
 
 
 @router.get("/{item_id}/history", summary="Every change of an item")

@@ -15,7 +15,7 @@ from memory.codec import from_json
 from memory.errors import Conflict, NotFound
 from memory.types import Episode, Json
 from server.auth import Identity
-from server.deps import After, CoreDep, Limit, Reader, ServicesDep, Writer
+from server.deps import After, CoreDep, Limit, Reader, ServicesDep, Worker, Writer
 from server.errors import Busy
 from server.feedback import give_feedback
 from server.jobs import Job, JobAddress
@@ -43,7 +43,7 @@ async def submit(
     response: Response,
     core: CoreDep,
     services: ServicesDep,
-    caller: Writer,
+    caller: Worker,
     idempotency_key: IdempotencyKey = None,
 ) -> TaskOut:
     """Durable from the moment it is answered: a crash of the server resumes the task where it was.

@@ -33,6 +33,15 @@ def keys(tmp_path: Path, clock: Clock) -> Keys:
     return Keys(tmp_path / "keys.json", clock=clock)
 
 
+def test_a_key_for_all_is_an_operators(keys: Keys) -> None:
+    """What every namespace reads is written by nobody else."""
+    for role in ("user", "read-only"):
+        with pytest.raises(BadInput, match=r"'\*'.* needs the role operator"):
+            keys.create("*", role)  # type: ignore[arg-type]
+    _, secret = keys.create("*", "operator")
+    assert keys.identify(secret) is not None
+
+
 def test_a_key_opens_its_namespace_in_its_role(keys: Keys) -> None:
     """Identity and trust channel come from the key alone."""
     key, secret = keys.create("house", "user")
