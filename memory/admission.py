@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from memory.codec import canonical, dumps, to_json
 from memory.errors import BadInput, TooLarge
@@ -19,6 +19,7 @@ from memory.types import (
     Channel,
     Draft,
     Item,
+    Json,
     Lineage,
     PrincipleBody,
 )
@@ -32,6 +33,11 @@ MAX_NAME = 256
 """Characters of a namespace, principal, family or key."""
 TWIN_COSINE = 0.97
 """Similarity from which two texts of the same numbers may be the same text."""
+
+TWIN_DIGITS = 32
+"""Hexadecimal digits of a twin key."""
+LATER = frozenset({"audience", "valid_from"})
+"""Fields of a draft that the first release did not have."""
 
 SECRET_PLUGINS = (
     *("artifactory", "aws", "azure_storage_key", "basic_auth", "discord", "github_token", "gitlab_token"),
@@ -113,12 +119,40 @@ def as_draft(item: Item) -> Draft:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What duplicates are found by; see `dedupe_key` and `twin_key`."""
+
+    dedupe: str
+    twin: str
+
+
 def dedupe_key(thing: Draft | Item) -> str:
     """Equal for things that say the same; evidence, support and statistics are not compared."""
-    said = [thing.kind, thing.scope, thing.family, normalised(thing.text), *_said(thing)]
+    return keys_of(thing, dumps(thing.body)).dedupe
+
+
+def twin_key(thing: Draft | Item) -> str:
+    """Equal for exactly the things that `are_twins` holds for: one, if their vectors are near."""
+    return keys_of(thing, dumps(thing.body)).twin
+
+
+def keys_of(thing: Draft | Item, body: str) -> Keys:
+    """Both keys; `body` is the thing's body as canonical JSON."""
+    said = _said(thing, body)
+    same: list[Json] = [thing.kind, thing.scope, thing.family, normalised(thing.text), *said]
     if thing.audience is not None:
-        said.append(thing.audience)
-    return sha256(canonical(list(said)).encode()).hexdigest()
+        same.append(thing.audience)
+    near: list[Json] = [
+        *(thing.kind, thing.scope, thing.family, thing.audience),
+        list[Json](sorted(numbers(thing.text))),
+        *said,
+    ]
+    return Keys(_hash(same), _hash(near)[:TWIN_DIGITS])
+
+
+def _hash(said: list[Json]) -> str:
+    return sha256(canonical(said).encode()).hexdigest()
 
 
 def are_twins(one: Draft | Item, other: Draft | Item) -> bool:
@@ -133,7 +167,7 @@ def are_twins(one: Draft | Item, other: Draft | Item) -> bool:
         and one.family == other.family
         and one.audience == other.audience
         and numbers(one.text) == numbers(other.text)
-        and _said(one) == _said(other)
+        and _said(one, dumps(one.body)) == _said(other, dumps(other.body))
     )
 
 
@@ -161,17 +195,22 @@ def trust_of(channel: Channel, sources: Iterable[Item]) -> int:
 
 
 def request_hash(channel: Channel, drafts: Iterable[Draft]) -> str:
-    """What an idempotency key stands for."""
-    return sha256(canonical([channel, *(to_json(draft) for draft in drafts)]).encode()).hexdigest()
+    """What an idempotency key stands for. What is not given leaves no trace: keys outlive new fields."""
+    asked: list[Json] = [channel]
+    for draft in drafts:
+        data = cast(dict[str, Json], to_json(draft))
+        given = {name: value for name, value in data.items() if name not in LATER or value is not None}
+        asked.append(given)
+    return _hash(asked)
 
 
-def _said(thing: Draft | Item) -> list[str]:
+def _said(thing: Draft | Item, dumped: str) -> list[str]:
     body = thing.body
     if isinstance(body, PrincipleBody):
         return [body.tier]
     if isinstance(body, CaseBody):
         return [str(thing.outcome), normalised(body.lesson), normalised(body.cause or "")]
-    return [dumps(body)]
+    return [dumped]
 
 
 @cache

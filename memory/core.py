@@ -12,14 +12,14 @@ from weakref import finalize
 
 import numpy as np
 
-from memory import credit, operations
+from memory import credit
 from memory.admission import check_draft, check_name, request_hash
+from memory.admitting import admit, candidate
 from memory.author import check_scope
 from memory.codec import dumps
 from memory.encoder import CachedEncoder, Encoder
 from memory.errors import BadInput
 from memory.generations import Generation, Generations
-from memory.operations import Candidate
 from memory.rank import RecallSettings
 from memory.recaller import Costs, CountTokens, Recaller
 from memory.rerank import Reranker
@@ -109,16 +109,14 @@ class Memory(Revision):
         if idempotency_key is not None:
             check_name("the idempotency key", idempotency_key)
         vectors = self._encoder.items([draft.text for draft in drafts])
-        near = self._recaller.near(namespace, drafts, vectors)
         candidates = [
-            Candidate(draft, vector, uuid4().hex, ids)
-            for draft, vector, ids in zip(drafts, vectors, near, strict=True)
+            candidate(draft, vector, uuid4().hex) for draft, vector in zip(drafts, vectors, strict=True)
         ]
-        request = request_hash(channel, drafts)
+        request = "" if idempotency_key is None else request_hash(channel, drafts)
         return self._write(
             namespace,
             [draft.text for draft in drafts],
-            lambda writer: operations.admit(writer, author, candidates, idempotency_key, request),
+            lambda writer: admit(writer, author, candidates, idempotency_key, request),
         )
 
     # Episodes and value

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from memory.admission import TWIN_COSINE, check_name
-from memory.entry import RECALLABLE, Found, Vector, digest_of, entry_of, reach_of
+from memory.admission import check_name
+from memory.entry import RECALLABLE, Found, Vector, digest_of, entry_of
 from memory.errors import BadInput, EncoderError, NotFound
 from memory.generations import Generations
 from memory.index.ask import Ask, Searchable
@@ -17,11 +17,9 @@ from memory.rerank import Reranker
 from memory.shown import shown_text
 from memory.store.engine import Store
 from memory.store.reader import Reader
-from memory.types import GLOBAL, Draft, Item, Query, Recall, RecallRecord
+from memory.types import GLOBAL, Item, Query, Recall, RecallRecord
 
 CountTokens = Callable[[str], int]
-N_TWINS = 8
-"""Nearest items looked at for a duplicate in meaning."""
 N_NAMED = 5
 """Erased items that an error names."""
 AT_ONCE = 1000
@@ -118,19 +116,6 @@ class Recaller:
         """The vector a recall was asked with, to be kept with its episode; None under another encoder."""
         generation = self._generations.named(record.encoder)
         return None if generation is None else generation.encoder.query(record.query.text)
-
-    def near(
-        self, namespace: str, drafts: Sequence[Draft], vectors: Sequence[Vector]
-    ) -> list[tuple[str, ...]]:
-        """For each draft the ids of items whose vectors are so near that they may say the same."""
-
-        def use(shelf: Shelf, _reader: Reader, _seq: int) -> list[tuple[str, ...]]:
-            return [
-                tuple(shelf.near(vector, draft.kind, _reaches(draft), least=TWIN_COSINE, n=N_TWINS))
-                for draft, vector in zip(drafts, vectors, strict=True)
-            ]
-
-        return self._generations.present.shelves.look(namespace, use)
 
     @property
     def _reranks_by(self) -> str | None:
@@ -249,8 +234,3 @@ def _attempts(reader: Reader, query: Query, until: int) -> frozenset[str]:
     if query.exclude_task is None:
         return frozenset()
     return reader.attempts(query.namespace, query.exclude_task, until)
-
-
-def _reaches(draft: Draft) -> frozenset[str]:
-    reach = reach_of(draft.scope, draft.family, draft.audience)
-    return frozenset() if reach is None else frozenset({reach})

@@ -24,6 +24,7 @@ class ItemRow(Base, table=True):
         Index("ix_item_dedupe", "namespace", "dedupe"),
         Index("ix_item_kind", "namespace", "kind", "status"),
         Index("ix_item_twin", "namespace", "twin"),
+        Index("ix_item_page", "namespace", "key"),
     )
 
     key: int | None = Field(default=None, sa_column=Column(COUNTER, primary_key=True))

@@ -14,7 +14,6 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from memory.errors import StoreError
@@ -61,6 +60,11 @@ class Store:
         from memory.store.postgres import Postgres
 
         return cls(Postgres.open(where))
+
+    @property
+    def backend(self) -> Backend:
+        """The database itself."""
+        return self._backend
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
@@ -132,9 +136,7 @@ class Store:
 
     def _commit(self, batch: list[Job[Any]]) -> None:
         try:
-            outcomes = self._backend.transact(
-                lambda connection: [self._attempt(connection, job) for job in batch]
-            )
+            outcomes = self._backend.transact(lambda connection: self._attempts(Writer(connection), batch))
         except Exception as error:  # noqa: BLE001 - told to those who wait, or they wait for ever
             if len(batch) == 1:
                 cause = error.__cause__ if isinstance(error, Undone) else error
@@ -150,15 +152,17 @@ class Store:
             else:
                 job.done.set_result(result)
 
-    def _attempt(self, connection: Connection, job: Job[Any]) -> tuple[Any, Exception | None]:
-        connection.exec_driver_sql("SAVEPOINT job")
+    def _attempts(self, writer: Writer, batch: list[Job[Any]]) -> list[tuple[Any, Exception | None]]:
+        return [self._attempt(writer, job) for job in batch]
+
+    def _attempt(self, writer: Writer, job: Job[Any]) -> tuple[Any, Exception | None]:
+        writer.savepoint()
         try:
-            result = job.run(Writer(connection))
+            result = job.run(writer)
         except Exception as error:  # whatever it is belongs to the caller, who gets it from the future
-            if self._backend.is_undone(connection, error):
+            if self._backend.is_undone(writer.connection, error):
                 raise Undone from error
-            connection.exec_driver_sql("ROLLBACK TO job")
-            connection.exec_driver_sql("RELEASE job")
+            writer.rewind()
             return None, error
-        connection.exec_driver_sql("RELEASE job")
+        writer.release()
         return result, None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from memory.errors import NotFound
+from memory.store import statements
 from memory.store.rows import CREDIT, EPISODE, IDEMPOTENCY, episode_of
 from memory.store.session import Session
 from memory.types import Episode
@@ -35,9 +36,8 @@ class Episodes(Session):
 
     def find_episode(self, namespace: str, episode_id: str) -> Episode | None:
         """One episode, or None."""
-        query = select(EPISODE.c.data).where(EPISODE.c.namespace == namespace, EPISODE.c.id == episode_id)
-        row = self._connection.execute(query).first()
-        return None if row is None else episode_of(row)
+        row = self._row(statements.ONE_EPISODE, {"namespace": namespace, "id": episode_id})
+        return None if row is None else episode_of(row[0])
 
     def episodes(
         self,
@@ -58,14 +58,12 @@ class Episodes(Session):
         if after is not None:
             key = self._key(EPISODE, namespace, after)
             query = query.where(EPISODE.c.key < key if newest else EPISODE.c.key > key)
-        return tuple(episode_of(row) for row in self._connection.execute(query))
+        return tuple(episode_of(row.data) for row in self._connection.execute(query))
 
     def attempts(self, namespace: str, task_id: str, until: int) -> frozenset[str]:
         """Ids of the episodes of one task recorded up to a log position."""
-        query = select(EPISODE.c.id).where(
-            EPISODE.c.namespace == namespace, EPISODE.c.task_id == task_id, EPISODE.c.seq <= until
-        )
-        return frozenset(self._connection.execute(query).scalars())
+        asked = {"namespace": namespace, "task": task_id, "until": until}
+        return frozenset(id_ for (id_,) in self._rows(statements.ATTEMPTS, asked))
 
     def credits(self, namespace: str, episode_id: str) -> dict[str, Credit]:
         """What an episode has added so far, by item."""

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from memory.entry import Entry, Vector, from_blob, reach_of
 from memory.store import statements
 from memory.store.rows import ITEM, VECTOR
-from memory.store.session import Session
+from memory.store.session import Session, batches
 
 FOREVER = 2**62
 """Later than any log position."""
@@ -46,7 +46,7 @@ class Feed(Session):
         is the last. Keys never change, so pages may be read in different transactions.
         """
         asked = {"namespace": namespace, "encoder": encoder, "after": after, "limit": limit}
-        rows = self._connection.execute(statements.ENTRIES, asked)
+        rows = self._rows(statements.ENTRIES, asked)
         return [
             (
                 key,
@@ -65,35 +65,37 @@ class Feed(Session):
     def changes(self, namespace: str, after: int, *, limit: int = PAGE) -> Changes:
         """What the log rows after position `after` changed, at most `limit` of them."""
         asked = {"namespace": namespace, "after": after, "limit": limit}
-        rows = self._connection.execute(statements.CHANGES, asked).all()
+        rows = self._rows(statements.CHANGES, asked)
         is_last = len(rows) < limit
         return Changes(
-            frozenset(row.item for row in rows if row.item),
-            any(row.op == "reencode" for row in rows),
-            max(after, self.head(namespace)) if is_last else rows[-1].seq,
+            frozenset(item for _, item, _ in rows if item),
+            any(op == "reencode" for _, _, op in rows),
+            max(after, self.head(namespace)) if is_last else rows[-1][0],
             is_last,
         )
 
     def head(self, namespace: str) -> int:
         """Position of the namespace's newest log row; 0 when it has none."""
-        return self._connection.execute(statements.HEAD, {"namespace": namespace}).scalar() or 0
+        row = self._row(statements.HEAD, {"namespace": namespace})
+        return row[0] or 0 if row else 0
 
     def changed(self, namespace: str, after: int) -> tuple[frozenset[str], bool]:
         """Ids of items whose entry may have changed since, and whether vectors were made anew."""
-        rows = self._connection.execute(statements.CHANGED, {"namespace": namespace, "after": after}).all()
-        return frozenset(row.item for row in rows if row.item), any(row.op == "reencode" for row in rows)
+        changes = self.changes(namespace, after, limit=FOREVER)
+        return changes.ids, changes.is_reencoded
 
     def outlines(self, namespace: str, ids: Iterable[str] | None = None) -> list[Entry]:
         """Items that recall may find, without their vectors; all, or those of the ids."""
         if ids is None:
-            rows = self._connection.execute(statements.OUTLINES, {"namespace": namespace})
+            rows = self._rows(statements.OUTLINES, {"namespace": namespace})
         else:
-            rows = self._connection.execute(
-                statements.SOME_OUTLINES, {"namespace": namespace, "ids": list(ids)}
-            )
+            rows = []
+            for names in batches(ids):
+                asked = {"namespace": namespace, **statements.padded(names)}
+                rows += self._rows(statements.some_outlines(len(asked) - 1), asked)
         return [
-            Entry(row.id, row.kind, row.text, reach_of(row.scope, row.family, row.audience), row.digest, None)
-            for row in rows
+            Entry(id_, kind, text, reach_of(scope, family, audience), digest, None)
+            for id_, kind, text, scope, family, audience, digest in rows
         ]
 
     def vector(self, namespace: str, encoder: str, purpose: str, digest: str) -> Vector | None:
@@ -117,11 +119,14 @@ class Feed(Session):
     ) -> dict[str, Vector]:
         """Item vectors of a generation by text digest; of these digests, known at log position `until`."""
         asked: dict[str, object] = {"namespace": namespace, "encoder": encoder, "until": until}
-        if digests is not None and len(digests) <= MANY:
-            rows = self._connection.execute(statements.SOME_VECTORS, asked | {"digests": list(digests)})
-        else:
-            rows = self._connection.execute(statements.VECTORS, asked)
-        return {row.digest: from_blob(row.data) for row in rows}
+        if digests is None or len(digests) > MANY:
+            return {digest: from_blob(data) for digest, data in self._rows(statements.VECTORS, asked)}
+        found: dict[str, Vector] = {}
+        for names in batches(digests):
+            values = {**asked, **statements.padded(names)}
+            rows = self._rows(statements.some_vectors(len(values) - len(asked)), values)
+            found.update((digest, from_blob(data)) for digest, data in rows)
+        return found
 
     def unencoded(self, namespace: str, encoder: str, *, after: int, limit: int) -> list[tuple[int, str]]:
         """A page of (key, text) of items without a vector under a generation, by rising key."""

@@ -9,6 +9,7 @@ from hashlib import sha256
 
 from sqlalchemy import ColumnElement, Connection, column, false, select, table, text
 
+from memory.store.prepared import Prepared
 from memory.store.rows import ITEM, space_of
 from memory.words import searchable
 
@@ -17,29 +18,32 @@ MAX_WORD = 255
 
 _FTS = table("item_fts", column("key"), column("words"))
 _ADD = {
-    "sqlite": text("INSERT INTO item_fts (rowid, space, words) VALUES (:key, :space, :words)"),
-    "postgresql": text(
-        "INSERT INTO item_fts (key, words) VALUES (:key, array_to_tsvector(string_to_array(:words, ' ')))"
+    "sqlite": Prepared(text("INSERT INTO item_fts (rowid, space, words) VALUES (:key, :space, :words)")),
+    "postgresql": Prepared(
+        text(
+            "INSERT INTO item_fts (key, words) VALUES (:key, array_to_tsvector(string_to_array(:words, ' ')))"
+        )
     ),
 }
 _DROP = {
-    "sqlite": text("DELETE FROM item_fts WHERE rowid = :key"),
-    "postgresql": text("DELETE FROM item_fts WHERE key = :key"),
+    "sqlite": Prepared(text("DELETE FROM item_fts WHERE rowid = :key")),
+    "postgresql": Prepared(text("DELETE FROM item_fts WHERE key = :key")),
 }
 
 
-def add_words(connection: Connection, key: int, namespace: str, of: str) -> None:
-    """Make the text of the item with that key findable."""
-    name, space, words = connection.dialect.name, space_of(namespace), searchable(of)
-    if name == "sqlite":
-        connection.execute(_ADD[name], {"key": key, "space": space, "words": words})
-    else:
-        connection.execute(_ADD[name], {"key": key, "words": " ".join(_lexemes(space, words))})
+class Words:
+    """How a database is told the words of items."""
 
+    def __init__(self, dialect: str) -> None:
+        self._dialect = dialect
+        self.add, self.drop = _ADD[dialect], _DROP[dialect]
 
-def drop_words(connection: Connection, key: int) -> None:
-    """The other way."""
-    connection.execute(_DROP[connection.dialect.name], {"key": key})
+    def row(self, key: int, namespace: str, of: str) -> dict[str, object]:
+        """What `add` takes for the text of the item with that key; `drop` takes the key alone."""
+        space, words = space_of(namespace), searchable(of)
+        if self._dialect == "sqlite":
+            return {"key": key, "space": space, "words": words}
+        return {"key": key, "words": " ".join(_lexemes(space, words))}
 
 
 def mentions(connection: Connection, namespace: str, words: str) -> ColumnElement[bool]:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from memory.entry import RECALLABLE
+from memory.entry import RECALLABLE, Vector, from_blob
 from memory.errors import NotFound
 from memory.store import statements
 from memory.store.fulltext import mentions
 from memory.store.rows import ITEM, item_of
-from memory.store.session import Session
+from memory.store.session import Session, batches
 from memory.types import Item, ItemKind, Status
 
 
@@ -20,7 +20,7 @@ class Items(Session):
 
     def find(self, namespace: str, item_id: str) -> Item | None:
         """One item, or None."""
-        row = self._connection.execute(statements.ONE_ITEM, {"namespace": namespace, "id": item_id}).first()
+        row = self._row(statements.ONE_ITEM, {"namespace": namespace, "id": item_id})
         return None if row is None else item_of(row)
 
     def item(self, namespace: str, item_id: str) -> Item:
@@ -32,8 +32,12 @@ class Items(Session):
 
     def items_by_id(self, namespace: str, ids: Sequence[str]) -> dict[str, Item]:
         """Those of the ids that exist."""
-        rows = self._connection.execute(statements.SOME_ITEMS, {"namespace": namespace, "ids": list(ids)})
-        return {row.id: item_of(row) for row in rows}
+        found: dict[str, Item] = {}
+        for names in batches(ids):
+            asked = {"namespace": namespace, **statements.padded(names)}
+            items = map(item_of, self._rows(statements.some_items(len(asked) - 1), asked))
+            found.update((item.id, item) for item in items)
+        return found
 
     def items(
         self,
@@ -59,9 +63,15 @@ class Items(Session):
 
     def same(self, namespace: str, dedupe: str, at: float) -> Item | None:
         """The oldest item that says the same and is neither retired nor over."""
-        asked = {"namespace": namespace, "dedupe": dedupe, "at": at}
-        row = self._connection.execute(statements.SAME, asked).first()
+        row = self._row(statements.SAME, {"namespace": namespace, "dedupe": dedupe, "at": at})
         return None if row is None else item_of(row)
+
+    def twins(
+        self, namespace: str, encoder: str, twin: str, at: float, limit: int
+    ) -> list[tuple[str, Vector]]:
+        """(id, vector) of items with that twin key, neither retired nor over: the newest, newest first."""
+        asked = {"namespace": namespace, "encoder": encoder, "twin": twin, "at": at, "limit": limit}
+        return [(id_, from_blob(data)) for id_, data in self._rows(statements.TWINS, asked)]
 
     def principles(self, namespace: str) -> tuple[Item, ...]:
         """All principles on trial or in force."""

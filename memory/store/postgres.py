@@ -63,8 +63,10 @@ class Postgres:
 
     def __init__(self, url: URL) -> None:
         self.name = url.render_as_string(hide_password=True)
-        self._readers = _engine(url, is_reader=True)
-        self._writers = _engine(url, is_reader=False)
+        # libpq reads the URL itself, with whatever options it knows.
+        self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._readers = _engine(url, self._address, is_reader=True)
+        self._writers = _engine(url, self._address, is_reader=False)
         self._writer: Connection | None = None
 
     @classmethod
@@ -141,6 +143,15 @@ class Postgres:
             )
         return StoreError(f"the database failed: {_first_line(original)}")
 
+    @contextmanager
+    def apart(self) -> Iterator[psycopg.Connection]:
+        """A connection of its own that commits each statement, for work that goes on beside all else."""
+        try:
+            with psycopg.connect(self._address, autocommit=True, application_name="apprentice") as connection:
+                yield connection
+        except psycopg.Error as error:
+            raise StoreError(f"the database failed: {_first_line(error)}") from error
+
     def backup(self, target: Path) -> None:  # noqa: ARG002 - where to does not matter
         """Refused. Raises StoreError that names the tool."""
         raise StoreError(
@@ -203,10 +214,7 @@ class Postgres:
         )
 
 
-def _engine(url: URL, *, is_reader: bool) -> Engine:
-    # libpq reads the URL itself, with whatever options it knows.
-    address = url.set(drivername="postgresql").render_as_string(hide_password=False)
-
+def _engine(url: URL, address: str, *, is_reader: bool) -> Engine:
     def connect() -> psycopg.Connection:
         connection = psycopg.connect(address, autocommit=is_reader, application_name="apprentice")
         if not is_reader:

@@ -51,7 +51,8 @@ class Prepared:
 
     def _compiled(self, dialect: Dialect) -> tuple[str, Callable[[Values], Parameters]]:
         compiled = self._make(dialect.name).compile(
-            dialect=dialect, column_keys=None if self._columns is None else list(self._columns)
+            dialect=dialect,
+            column_keys=None if self._columns is None else list(self._columns),
         )
         constants = {name: value for name, value in compiled.params.items() if value is not None}
         order = compiled.positiontup  # type: ignore[attr-defined]

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 
 from memory.errors import NotFound
+from memory.store import statements
+from memory.store.chain import first_broken
 from memory.store.episodes import Credit as Credit
 from memory.store.episodes import Episodes
 from memory.store.feed import Feed
 from memory.store.items import Items
 from memory.store.past import Past, past
-from memory.store.rows import EPISODE, ITEM, LOG, chained, log_of
+from memory.store.rows import EPISODE, ITEM, LOG, TALLY, log_of
 from memory.types import Item, LogEntry
 
 
@@ -25,6 +27,16 @@ class Counts:
     episodes: int
     log_seq: int
     last_write_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How much a namespace holds."""
+
+    items: int
+    living: int
+    """Items that recall may find."""
+    episodes: int
 
 
 class Reader(Items, Feed, Episodes):
@@ -60,15 +72,16 @@ class Reader(Items, Feed, Episodes):
         seq, at = (newest.seq, newest.at) if newest else (0, None)
         return Counts(items, episodes, seq, at)
 
+    def tally(self, namespace: str) -> Tally:
+        """How much a namespace holds, from the counts its transactions keep."""
+        row = self._row(statements.TALLIED, {"namespace": namespace})
+        return Tally(*row) if row else Tally(0, 0, 0)
+
+    def tallies(self) -> dict[str, Tally]:
+        """All of them, by namespace."""
+        rows = self._connection.execute(select(TALLY))
+        return {row.namespace: Tally(row.items, row.living, row.episodes) for row in rows}
+
     def first_broken(self) -> int | None:
         """Log position of the first row that does not follow from the one before it; None when all do."""
-        previous, expected = "", 1
-        for row in self._connection.execute(select(LOG).order_by(LOG.c.seq)):
-            values = dict(row._mapping)
-            if row.seq != expected or row.hash != chained(previous, values):
-                return expected
-            previous, expected = row.hash, expected + 1
-        newest = [
-            self._connection.execute(select(func.max(table.c.seq))).scalar() for table in (ITEM, EPISODE)
-        ]
-        return expected if max(seq or 0 for seq in newest) >= expected else None
+        return first_broken(self._connection)

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cache
 from hashlib import sha256
-from operator import attrgetter
 from typing import Any, cast
 
-from sqlalchemy import Row
-
-from memory.admission import dedupe_key
+from memory.admission import Keys, keys_of
 from memory.codec import dumps, loads
 from memory.entry import digest_of
 from memory.tables import Base
 from memory.types import (
     BODIES,
     Body,
-    CaseBody,
+    Draft,
     Episode,
+    Evidence,
     Item,
     ItemKind,
     Lineage,
     LogEntry,
-    PrincipleBody,
-    ProcedureBody,
     Utility,
 )
 
@@ -34,31 +32,11 @@ EPISODE = Base.metadata.tables["episode"]
 LOG = Base.metadata.tables["log"]
 CREDIT = Base.metadata.tables["credit"]
 IDEMPOTENCY = Base.metadata.tables["idempotency"]
+LINK = Base.metadata.tables["link"]
+TALLY = Base.metadata.tables["tally"]
+NO_LINEAGE = '{"evidence":[],"items":[],"source":null}'
 
-AnyRow = Row[Any]
-_PLAIN = (
-    "id",
-    "namespace",
-    "kind",
-    "scope",
-    "family",
-    "text",
-    "outcome",
-    "status",
-    "version",
-    "channel",
-    "trust",
-    "author",
-    "created_at",
-    "updated_at",
-    "valid_from",
-    "valid_to",
-    "superseded_by",
-    "pinned",
-    "audience",
-)
-
-_plain = attrgetter(*_PLAIN)
+AnyRow = Sequence[Any]
 
 
 def space_of(namespace: str) -> str:
@@ -66,45 +44,127 @@ def space_of(namespace: str) -> str:
     return "n" + sha256(namespace.encode()).hexdigest()[:24]
 
 
-def item_values(item: Item, seq: int) -> dict[str, object]:
-    """Column values of an item."""
-    plain: dict[str, object] = {name: getattr(item, name) for name in _PLAIN}
-    return plain | {
-        "digest": digest_of(item.text),
-        "dedupe": dedupe_key(item),
-        "body": dumps(item.body),
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is worked out from what a thing says: its place among vectors, duplicates and near ones."""
+
+    body: str
+    digest: str
+    keys: Keys
+
+
+def said_of(thing: Draft | Item) -> Said:
+    """The same for a draft and for the item it becomes."""
+    body = dumps(thing.body)
+    return Said(body, digest_of(thing.text), keys_of(thing, body))
+
+
+def item_values(item: Item, said: Said, seq: int) -> dict[str, object]:
+    """Column values of an item, all but its key."""
+    return {
+        "id": item.id,
+        "namespace": item.namespace,
+        "kind": item.kind,
+        "scope": item.scope,
+        "family": item.family,
+        "text": item.text,
+        "digest": said.digest,
+        "dedupe": said.keys.dedupe,
+        "body": said.body,
+        "outcome": item.outcome,
+        "status": item.status,
+        "version": item.version,
+        "channel": item.channel,
+        "trust": item.trust,
+        "author": item.author,
+        "created_at": item.created_at,
+        "updated_at": item.updated_at,
+        "valid_from": item.valid_from,
+        "valid_to": item.valid_to,
+        "superseded_by": item.superseded_by,
+        "pinned": item.pinned,
         "lineage": dumps(item.lineage),
         "utility": dumps(item.utility),
         "seq": seq,
+        "audience": item.audience,
+        "twin": said.keys.twin,
     }
 
 
 def item_of(row: AnyRow) -> Item:
-    """The item of an ITEM row."""
+    """The item of an ITEM row, its columns in the table's order."""
+    _, id_, namespace, kind, scope, family, text, _, _, body, *rest = row
+    outcome, status, version, channel, trust, author, created_at, updated_at, *rest = rest
+    valid_from, valid_to, superseded_by, pinned, lineage, utility, _, audience, _ = rest
     return Item(
-        **dict(zip(_PLAIN, _plain(row), strict=True)),
-        body=body_of(row.kind, row.body),
-        lineage=loads(Lineage, row.lineage),
-        utility=loads(Utility, row.utility),
+        id_,
+        namespace,
+        kind,
+        scope,
+        family,
+        text,
+        body_of(kind, body),
+        outcome,
+        status,
+        version,
+        channel,
+        trust,
+        author,
+        created_at,
+        updated_at,
+        valid_from,
+        valid_to,
+        superseded_by,
+        bool(pinned),
+        lineage_of(lineage),
+        utility_of(utility),
+        audience,
     )
 
 
 def body_of(kind: ItemKind, text: str) -> Body:
     """The body of an item of that kind; the first release kept notes for kinds that have their own now."""
-    body = BODIES[kind]
-    return loads(body, text) if body in {CaseBody, PrincipleBody, ProcedureBody} else _any_body(text)
+    type_: Any = BODIES[kind]
+    data = json.loads(text)
+    for name in _tuples(type_):
+        if name in data:
+            data[name] = tuple(data[name])
+    try:
+        return cast(Body, type_(**data))
+    except TypeError:
+        return _any_body(text)
+
+
+def lineage_of(text: str) -> Lineage:
+    """The lineage behind its canonical JSON."""
+    if text == NO_LINEAGE:
+        return Lineage()
+    data = json.loads(text)
+    evidence = tuple(Evidence(one["episode"], one["message"]) for one in data["evidence"])
+    return Lineage(evidence, tuple(data["items"]), data["source"])
+
+
+def utility_of(text: str) -> Utility:
+    """The statistics behind their canonical JSON."""
+    return Utility(**json.loads(text))
+
+
+@cache
+def _tuples(type_: Any) -> tuple[str, ...]:
+    """Fields that JSON turned into lists."""
+    return tuple(one.name for one in fields(type_) if str(one.type).startswith("tuple"))
 
 
 def _any_body(text: str) -> Body:
     return cast(Body, loads(cast(type[object], Body), text))
 
 
-def episode_of(row: AnyRow) -> Episode:
-    """The episode of an EPISODE row."""
-    return loads(Episode, row.data)
+def episode_of(data: str) -> Episode:
+    """The episode behind its canonical JSON."""
+    return loads(Episode, data)
 
 
-def log_of(row: AnyRow) -> LogEntry:
+def log_of(row: Any) -> LogEntry:
     """The entry of a LOG row."""
     return LogEntry(
         seq=row.seq,
@@ -120,8 +180,14 @@ def log_of(row: AnyRow) -> LogEntry:
     )
 
 
-def chained(previous: str, values: Mapping[str, object]) -> str:
-    """Hash of a log row: over its columns and the hash of the row before it."""
-    columns = ("seq", "at", "namespace", "principal", "op", "item", "version", "before", "after")
-    text = json.dumps([previous, *(values[name] for name in columns)], ensure_ascii=False)
-    return sha256(text.encode()).hexdigest()
+def links_of(item: Item) -> list[dict[str, object]]:
+    """LINK rows of an item: what it was made from, once each."""
+    lineage = item.lineage
+    parents = [("episode", piece.episode) for piece in lineage.evidence]
+    parents += [("item", parent) for parent in lineage.items]
+    if lineage.source is not None:
+        parents.append(("source", lineage.source))
+    return [
+        {"namespace": item.namespace, "kind": kind, "parent": parent, "item": item.id}
+        for kind, parent in dict.fromkeys(parents)
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from sqlalchemy import Connection, Table, select
@@ -11,7 +11,21 @@ from sqlalchemy.exc import DBAPIError
 from memory.errors import NotFound
 from memory.store.prepared import Parameters, Prepared, Values
 
+MOST = 1000
+"""Names in one statement."""
+
 AnyRow = tuple[Any, ...]
+
+
+def batches(names: Iterable[str]) -> Iterator[list[str]]:
+    """Names in lists that a statement can take, each once.
+
+    >>> [len(names) for names in batches(str(n) for n in range(1500))]
+    [1000, 500]
+    """
+    every = list(dict.fromkeys(names))
+    for start in range(0, len(every), MOST):
+        yield every[start : start + MOST]
 
 
 class Session:
@@ -24,6 +38,11 @@ class Session:
         self._direct: Any = (
             connection.connection.driver_connection if connection.dialect.name == "sqlite" else None
         )
+
+    @property
+    def connection(self) -> Connection:
+        """What it runs on."""
+        return self._connection
 
     def _rows(self, statement: Prepared, values: Values) -> list[AnyRow]:
         """Run a query; its rows as plain tuples."""

@@ -1,69 +1,163 @@
-"""Statements that every recall or write runs: building one costs more than running it."""
+"""Statements that every recall or write runs."""
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, func, select
+from collections.abc import Iterable
+from functools import cache
+
+from sqlalchemy import ColumnClause, Table, bindparam, func, insert, literal_column, select, update
 
 from memory.entry import RECALLABLE
-from memory.store.rows import ITEM, LOG, VECTOR
+from memory.store.prepared import Prepared
+from memory.store.rows import EPISODE, ITEM, LINK, LOG, TALLY, VECTOR
 
-ONE_ITEM = select(ITEM).where(ITEM.c.namespace == bindparam("namespace"), ITEM.c.id == bindparam("id"))
-SOME_ITEMS = select(ITEM).where(
-    ITEM.c.namespace == bindparam("namespace"), ITEM.c.id.in_(bindparam("ids", expanding=True))
+_IN = ITEM.c.namespace == bindparam("namespace")
+_VALID = ITEM.c.valid_to.is_(None) | (ITEM.c.valid_to > bindparam("at"))
+_OUTLINE = (
+    *(ITEM.c.id, ITEM.c.kind, ITEM.c.text, ITEM.c.scope, ITEM.c.family),
+    *(ITEM.c.audience, ITEM.c.digest),
 )
-SAME = (
+_ITEM_VECTOR = (
+    (VECTOR.c.namespace == ITEM.c.namespace)
+    & (VECTOR.c.encoder == bindparam("encoder"))
+    & (VECTOR.c.purpose == "item")
+    & (VECTOR.c.digest == ITEM.c.digest)
+)
+
+SIZES = (1, 8, 64, 256, 1000)
+"""Lists of names are padded to one of these lengths, so that there are few statements to compile."""
+
+
+def _columns(table: Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.columns)
+
+
+def _spelt(words: Iterable[str]) -> list[ColumnClause[str]]:
+    """Words of our own as part of a statement: lists of values are filled in later than we compile."""
+    return [literal_column(f"'{word}'") for word in sorted(words)]
+
+
+def padded(names: list[str]) -> dict[str, object]:
+    """The values of a `some_…` statement: the last name repeated up to the next size.
+
+    >>> padded(["a", "b"])["name_7"]
+    'b'
+    """
+    size = next(size for size in SIZES if size >= len(names))
+    return {f"name_{place}": names[min(place, len(names) - 1)] for place in range(size)}
+
+
+# Items
+
+ONE_ITEM = Prepared(select(ITEM).where(_IN, ITEM.c.id == bindparam("id")))
+KEY = Prepared(select(ITEM.c.key).where(_IN, ITEM.c.id == bindparam("id")))
+SAME = Prepared(
     select(ITEM)
-    .where(ITEM.c.namespace == bindparam("namespace"), ITEM.c.dedupe == bindparam("dedupe"))
-    .where(ITEM.c.status != "retired", ITEM.c.valid_to.is_(None) | (ITEM.c.valid_to > bindparam("at")))
+    .where(_IN, ITEM.c.dedupe == bindparam("dedupe"), ITEM.c.status != "retired", _VALID)
     .order_by(ITEM.c.key)
     .limit(1)
 )
-CHANGED = (
-    select(LOG.c.item, LOG.c.op)
-    .where(LOG.c.namespace == bindparam("namespace"), LOG.c.seq > bindparam("after"))
-    .where(LOG.c.op.not_in(("reinforce", "episode", "feedback")))
+TWINS = Prepared(
+    select(ITEM.c.id, VECTOR.c.data)
+    .select_from(ITEM.join(VECTOR, _ITEM_VECTOR))
+    .where(_IN, ITEM.c.twin == bindparam("twin"), ITEM.c.status != "retired", _VALID)
+    .order_by(ITEM.c.key.desc())
+    .limit(bindparam("limit"))
 )
-CHANGES = (
+
+
+@cache
+def some_items(size: int) -> Prepared:
+    """Items by id, `size` of them at most."""
+    return Prepared(select(ITEM).where(_IN, ITEM.c.id.in_(_names(size))))
+
+
+# What the index is made from
+
+HEAD = Prepared(select(func.max(LOG.c.seq)).where(LOG.c.namespace == bindparam("namespace")))
+CHANGES = Prepared(
     select(LOG.c.seq, LOG.c.item, LOG.c.op)
     .where(LOG.c.namespace == bindparam("namespace"), LOG.c.seq > bindparam("after"))
-    .where(LOG.c.op.not_in(("reinforce", "episode", "feedback")))
+    .where(LOG.c.op.not_in(_spelt(("reinforce", "episode", "feedback"))))
     .order_by(LOG.c.seq)
     .limit(bindparam("limit"))
 )
-ENTRIES = (
-    select(
-        ITEM.c.key,
-        ITEM.c.id,
-        ITEM.c.kind,
-        ITEM.c.text,
-        ITEM.c.scope,
-        ITEM.c.family,
-        ITEM.c.audience,
-        ITEM.c.digest,
-        VECTOR.c.data,
-    )
-    .select_from(
-        ITEM.outerjoin(
-            VECTOR,
-            (VECTOR.c.namespace == ITEM.c.namespace)
-            & (VECTOR.c.encoder == bindparam("encoder"))
-            & (VECTOR.c.purpose == "item")
-            & (VECTOR.c.digest == ITEM.c.digest),
-        )
-    )
-    .where(ITEM.c.namespace == bindparam("namespace"), ITEM.c.key > bindparam("after"))
-    .where(ITEM.c.status.in_(sorted(RECALLABLE)))
+ENTRIES = Prepared(
+    select(ITEM.c.key, *_OUTLINE, VECTOR.c.data)
+    .select_from(ITEM.outerjoin(VECTOR, _ITEM_VECTOR))
+    .where(_IN, ITEM.c.key > bindparam("after"), ITEM.c.status.in_(_spelt(RECALLABLE)))
     .order_by(ITEM.c.key)
     .limit(bindparam("limit"))
 )
-OUTLINES = select(
-    ITEM.c.id, ITEM.c.kind, ITEM.c.text, ITEM.c.scope, ITEM.c.family, ITEM.c.audience, ITEM.c.digest
-).where(ITEM.c.namespace == bindparam("namespace"), ITEM.c.status.in_(sorted(RECALLABLE)))
-SOME_OUTLINES = OUTLINES.where(ITEM.c.id.in_(bindparam("ids", expanding=True)))
-VECTORS = (
+_LIVING = select(*_OUTLINE).where(_IN, ITEM.c.status.in_(_spelt(RECALLABLE)))
+OUTLINES = Prepared(_LIVING)
+_VECTORS = (
     select(VECTOR.c.digest, VECTOR.c.data)
     .where(VECTOR.c.namespace == bindparam("namespace"), VECTOR.c.encoder == bindparam("encoder"))
     .where(VECTOR.c.purpose == "item", VECTOR.c.seq <= bindparam("until"))
 )
-SOME_VECTORS = VECTORS.where(VECTOR.c.digest.in_(bindparam("digests", expanding=True)))
-HEAD = select(func.max(LOG.c.seq)).where(LOG.c.namespace == bindparam("namespace"))
+VECTORS = Prepared(_VECTORS)
+
+
+@cache
+def some_outlines(size: int) -> Prepared:
+    """Outlines by id, `size` of them at most."""
+    return Prepared(_LIVING.where(ITEM.c.id.in_(_names(size))))
+
+
+@cache
+def some_vectors(size: int) -> Prepared:
+    """Vectors by digest, `size` of them at most."""
+    return Prepared(_VECTORS.where(VECTOR.c.digest.in_(_names(size))))
+
+
+def _names(size: int) -> list[object]:
+    return [bindparam(f"name_{place}") for place in range(size)]
+
+
+# Episodes
+
+ATTEMPTS = Prepared(
+    select(EPISODE.c.id)
+    .where(EPISODE.c.namespace == bindparam("namespace"), EPISODE.c.task_id == bindparam("task"))
+    .where(EPISODE.c.seq <= bindparam("until"))
+)
+ONE_EPISODE = Prepared(
+    select(EPISODE.c.data).where(
+        EPISODE.c.namespace == bindparam("namespace"), EPISODE.c.id == bindparam("id")
+    )
+)
+
+# Writing
+
+LAST = Prepared(select(LOG.c.seq, LOG.c.hash).order_by(LOG.c.seq.desc()).limit(1))
+LAST_KEY = Prepared(select(func.max(ITEM.c.key)))
+ADD_LOG = Prepared(insert(LOG), _columns(LOG))
+ADD_ITEM = Prepared(insert(ITEM), _columns(ITEM))
+ADD_EPISODE = Prepared(insert(EPISODE), tuple(name for name in _columns(EPISODE) if name != "key"))
+ADD_VECTOR = Prepared.adding(VECTOR, _columns(VECTOR), lambda row: row.on_conflict_do_nothing())
+ADD_LINK = Prepared.adding(LINK, _columns(LINK), lambda row: row.on_conflict_do_nothing())
+DROP_LINKS = Prepared(
+    LINK.delete().where(LINK.c.namespace == bindparam("namespace"), LINK.c.item == bindparam("item"))
+)
+CHANGE_ITEM = Prepared(
+    update(ITEM).where(ITEM.c.namespace == bindparam("of_namespace"), ITEM.c.id == bindparam("of_id")),
+    tuple(name for name in _columns(ITEM) if name not in {"key", "id", "namespace"}),
+)
+CHANGE_UTILITY = Prepared(
+    update(ITEM).where(ITEM.c.namespace == bindparam("of_namespace"), ITEM.c.id == bindparam("of_id")),
+    ("utility", "seq"),
+)
+COUNT = Prepared.adding(
+    TALLY,
+    _columns(TALLY),
+    lambda row: row.on_conflict_do_update(
+        index_elements=["namespace"],
+        set_={name: TALLY.c[name] + row.excluded[name] for name in ("items", "living", "episodes")},
+    ),
+)
+TALLIED = Prepared(
+    select(TALLY.c["items"], TALLY.c.living, TALLY.c.episodes).where(
+        TALLY.c.namespace == bindparam("namespace")
+    )
+)

@@ -3,41 +3,81 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import delete, func, insert, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, delete, insert, update
 
 from memory.author import Author
-from memory.codec import canonical, dumps, to_json
-from memory.entry import Vector, digest_of, to_blob
-from memory.errors import StoreError
-from memory.store.fulltext import add_words, drop_words
+from memory.codec import canonical, dumps
+from memory.entry import RECALLABLE, Vector, digest_of, to_blob
+from memory.errors import NotFound
+from memory.store import statements
+from memory.store.chain import NOTHING, chained, digest_in_log
+from memory.store.fulltext import Words
+from memory.store.health import problems
+from memory.store.prepared import Prepared
 from memory.store.reader import Credit, Reader
 from memory.store.rows import (
     CREDIT,
     EPISODE,
     IDEMPOTENCY,
-    ITEM,
-    LOG,
-    VECTOR,
-    chained,
-    item_of,
+    Said,
     item_values,
+    links_of,
+    said_of,
 )
 from memory.types import Episode, Item, Json, Utility
 
-# Run by every write; building a statement costs more than running it.
-_LAST = select(LOG.c.seq, LOG.c.hash).order_by(LOG.c.seq.desc()).limit(1)
-_ADD_LOG, _ADD_ITEM = insert(LOG), insert(ITEM)
-_ADD_VECTOR = {
-    "sqlite": sqlite.insert(VECTOR).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(VECTOR).on_conflict_do_nothing(),
-}
+_PUT_CREDIT = Prepared.adding(
+    CREDIT,
+    ("namespace", "episode", "item", "shown", "place", "reward"),
+    lambda row: row.on_conflict_do_update(
+        index_elements=["namespace", "episode", "item"],
+        set_={name: row.excluded[name] for name in ("shown", "place", "reward")},
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """An item on its way into the tables, with what was worked out from what it says."""
+
+    item: Item
+    said: Said
+    vector: Vector | None
+
+
+@dataclass(slots=True)
+class Tail:
+    """Where the log ends, and the largest key of an item: nobody else can move them in this transaction."""
+
+    seq: int
+    hash: str
+    key: int
 
 
 class Writer(Reader):
-    """A reader that may also write; handed to operations by `Store.write`."""
+    """A reader that may also write; handed to operations by `Store.write`, one for a whole transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._tail: Tail | None = None
+        self._words = Words(self._dialect.name)
+
+    def savepoint(self) -> None:
+        """Begin what can be taken back alone."""
+        self._call("execute", "SAVEPOINT job", ())
+
+    def release(self) -> None:
+        """Keep it."""
+        self._call("execute", "RELEASE job", ())
+
+    def rewind(self) -> None:
+        """Take it back."""
+        self._tail = None
+        self._call("execute", "ROLLBACK TO job", ())
+        self.release()
 
     def append(
         self,
@@ -52,77 +92,93 @@ class Writer(Reader):
         after: Json = None,
     ) -> int:
         """Add a row to the log; its seq is one more than the last, which only this transaction can see."""
-        last = self._connection.execute(_LAST).first()
-        seq = last.seq + 1 if last else 1
-        values: dict[str, object] = {
-            "seq": seq,
-            "at": at,
-            "namespace": namespace,
-            "principal": principal,
-            "op": op,
-            "item": item,
-            "version": version,
-            "before": canonical(before),
-            "after": canonical(after),
-        }
-        values["hash"] = chained(last.hash if last else "", values)
-        self._connection.execute(_ADD_LOG, values)
-        return int(seq)
+        row = self._log_row(
+            namespace, principal, op, at, item, version, before=canonical(before), after=canonical(after)
+        )
+        self._run(statements.ADD_LOG, [row])
+        return self._end().seq
 
     def add_item(self, item: Item, vector: Vector | None, author: Author, op: str) -> None:
-        """A new item with its full-text row, vector and log row."""
-        seq = self._log_item(item, None, author, op)
-        added = self._connection.execute(_ADD_ITEM, item_values(item, seq))
-        if not added.inserted_primary_key:
-            raise StoreError("the database gave a new item no key")
-        add_words(self._connection, added.inserted_primary_key[0], item.namespace, item.text)
-        if vector is not None:
-            self.add_vectors(item.namespace, author.encoder, {item.text: vector}, seq)
+        """A new item with its full-text row, vector, links and log row."""
+        self.add_items([Newcomer(item, said_of(item), vector)], author, op)
+
+    def add_items(self, newcomers: Sequence[Newcomer], author: Author, op: str) -> None:
+        """New items of one namespace, each kind of row in one go."""
+        logged, rows, words, vectors, links = [], [], [], [], []
+        end = self._end()
+        for one in newcomers:
+            item = one.item
+            logged.append(self._item_row(item, None, author, op))
+            end.key += 1
+            rows.append(item_values(item, one.said, end.seq) | {"key": end.key})
+            words.append(self._words.row(end.key, item.namespace, item.text))
+            if one.vector is not None:
+                vectors.append(
+                    _vector_row(item.namespace, author.encoder, one.said.digest, one.vector, end.seq)
+                )
+            links.extend(links_of(item))
+        self._run(statements.ADD_LOG, logged)
+        self._run(statements.ADD_ITEM, rows)
+        self._run(statements.ADD_VECTOR, vectors)
+        self._run(statements.ADD_LINK, links)
+        self._run(self._words.add, words)
+        if newcomers:
+            living = sum(one.item.status in RECALLABLE for one in newcomers)
+            self._count(newcomers[0].item.namespace, items=len(newcomers), living=living)
 
     def change_item(self, before: Item, after: Item, vector: Vector | None, author: Author, op: str) -> None:
         """A new version of an item; the one before stays in the log."""
-        seq = self._log_item(after, before, author, op)
-        same = (ITEM.c.namespace == after.namespace) & (ITEM.c.id == after.id)
-        self._connection.execute(update(ITEM).where(same), item_values(after, seq))
+        self._run(statements.ADD_LOG, [self._item_row(after, before, author, op)])
+        seq, said = self._end().seq, said_of(after)
+        self._run(statements.CHANGE_ITEM, [_named(after) | item_values(after, said, seq)])
         if after.text != before.text:
-            key = self._connection.execute(select(ITEM.c.key).where(same)).scalar_one()
-            drop_words(self._connection, key)
-            add_words(self._connection, key, after.namespace, after.text)
+            key = self._row(statements.KEY, {"namespace": after.namespace, "id": after.id})
+            if key is None:
+                raise NotFound(f"there is no item {after.id!r} in this namespace")
+            self._run(self._words.drop, [{"key": key[0]}])
+            self._run(self._words.add, [self._words.row(key[0], after.namespace, after.text)])
+        if after.lineage != before.lineage:
+            self._run(statements.DROP_LINKS, [{"namespace": after.namespace, "item": after.id}])
+            self._run(statements.ADD_LINK, links_of(after))
         if vector is not None:
-            self.add_vectors(after.namespace, author.encoder, {after.text: vector}, seq)
+            row = _vector_row(after.namespace, author.encoder, said.digest, vector, seq)
+            self._run(statements.ADD_VECTOR, [row])
+        if living := (after.status in RECALLABLE) - (before.status in RECALLABLE):
+            self._count(after.namespace, living=living)
 
     def set_utility(self, item: Item, utility: Utility, principal: str, at: float) -> None:
         """New statistics of an item; its version stays, for nothing it says has changed."""
-        seq = self.append(
-            item.namespace,
-            principal,
-            "reinforce",
-            at=at,
-            item=item.id,
-            version=item.version,
-            before={"utility": to_json(item.utility)},
-            after={"utility": to_json(utility)},
+        was, now = dumps(item.utility), dumps(utility)
+        row = self._log_row(
+            *(item.namespace, principal, "reinforce", at, item.id, item.version),
+            before=f'{{"utility":{was}}}',
+            after=f'{{"utility":{now}}}',
         )
-        same = (ITEM.c.namespace == item.namespace) & (ITEM.c.id == item.id)
-        values = {"utility": dumps(utility), "seq": seq}
-        self._connection.execute(update(ITEM).where(same), values)
+        self._run(statements.ADD_LOG, [row])
+        self._run(statements.CHANGE_UTILITY, [_named(item) | {"utility": now, "seq": self._end().seq}])
 
     def add_episode(self, episode: Episode, query_vector: Vector | None, principal: str, at: float) -> None:
         """A new episode, with the vector its recall was asked with."""
-        after: Json = {"episode": episode.id, "sha256": digest_of(dumps(episode)), "outcome": episode.outcome}
+        values = _episode_values(episode)
+        after: Json = {
+            "episode": episode.id,
+            "sha256": digest_of(str(values["data"])),
+            "outcome": episode.outcome,
+        }
         seq = self.append(episode.namespace, principal, "episode", at=at, after=after)
-        self._connection.execute(insert(EPISODE), _episode_values(episode) | {"seq": seq})
+        self._run(statements.ADD_EPISODE, [values | {"seq": seq}])
+        self._count(episode.namespace, episodes=1)
         if query_vector is not None and episode.recall is not None:
             recall = episode.recall
             self.add_vectors(
                 episode.namespace, recall.encoder, {recall.query.text: query_vector}, seq, "query"
             )
 
-    def change_episode(self, before: Episode, after: Episode, principal: str, at: float) -> None:
-        """An episode with later feedback; what it was before stays in the log."""
-        self.append(
-            after.namespace, principal, "feedback", at=at, before=_verdict(before), after=_verdict(after)
-        )
+    def change_episode(
+        self, before: Episode, after: Episode, principal: str, at: float, op: str = "feedback"
+    ) -> None:
+        """An episode with later feedback, or forgotten; what it was before stays in the log."""
+        self.append(after.namespace, principal, op, at=at, before=_verdict(before), after=_verdict(after))
         same = (EPISODE.c.namespace == after.namespace) & (EPISODE.c.id == after.id)
         self._connection.execute(update(EPISODE).where(same), _episode_values(after))
 
@@ -136,14 +192,7 @@ class Writer(Reader):
             "place": credit.place,
             "reward": credit.reward,
         }
-        changed = {name: values[name] for name in ("shown", "place", "reward")}
-        same = ["namespace", "episode", "item"]
-        if self._connection.dialect.name == "sqlite":
-            added = sqlite.insert(CREDIT).values(values)
-            self._connection.execute(added.on_conflict_do_update(index_elements=same, set_=changed))
-        else:
-            put = postgresql.insert(CREDIT).values(values)
-            self._connection.execute(put.on_conflict_do_update(index_elements=same, set_=changed))
+        self._run(_PUT_CREDIT, [values])
 
     def drop_credit(self, namespace: str, episode: str, item: str) -> None:
         """Forget it again."""
@@ -166,54 +215,81 @@ class Writer(Reader):
     ) -> None:
         """Vectors by text; one that is there already stays as it is."""
         rows = [
-            {
-                "namespace": namespace,
-                "encoder": encoder,
-                "purpose": purpose,
-                "digest": digest_of(of),
-                "data": to_blob(vector),
-                "seq": seq,
-            }
+            _vector_row(namespace, encoder, digest_of(of), vector, seq, purpose)
             for of, vector in vectors.items()
         ]
-        if rows:
-            self._connection.execute(_ADD_VECTOR[self._connection.dialect.name], rows)
+        self._run(statements.ADD_VECTOR, rows)
 
     def integrity(self) -> tuple[str, ...]:
-        """What is wrong with the file, its full text, its log; empty when all is well."""
-        problems: list[str] = []
-        if self._connection.dialect.name == "sqlite":
-            found = self._connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
-            problems = [str(line) for line in found if line != "ok"]
-        words = self._connection.execute(text("SELECT count(*) FROM item_fts")).scalar_one()
-        items = self._connection.execute(select(func.count()).select_from(ITEM)).scalar_one()
-        if words != items:
-            problems.append(f"{items} items have {words} full-text rows")
-        broken = self.first_broken()
-        if broken is not None:
-            problems.append(f"the log was changed at or before seq {broken}")
-            return tuple(problems)
-        for namespace in self._connection.execute(select(ITEM.c.namespace).distinct()).scalars().all():
-            problems.extend(f"item {id_!r} is not what the log says" for id_ in self._strayed(namespace))
-        return tuple(problems)
+        """What is wrong with the database, its full text, its counts, its log; empty when all is well."""
+        return problems(self, self._connection)
 
-    def _strayed(self, namespace: str) -> list[str]:
-        logged = self.items_as_of(namespace, self.head(namespace))
-        rows = self._connection.execute(select(ITEM).where(ITEM.c.namespace == namespace))
-        found = {row.id: item_of(row) for row in rows}
-        return sorted(id_ for id_ in logged.keys() | found.keys() if logged.get(id_) != found.get(id_))
+    def _end(self) -> Tail:
+        if self._tail is None:
+            last = self._row(statements.LAST, {})
+            key = self._row(statements.LAST_KEY, {})
+            seq, hash_ = (last[0], last[1]) if last else (0, "")
+            self._tail = Tail(seq, hash_, key[0] or 0 if key else 0)
+        return self._tail
 
-    def _log_item(self, item: Item, before: Item | None, author: Author, op: str) -> int:
-        return self.append(
-            item.namespace,
-            author.principal,
-            op,
-            at=author.at,
-            item=item.id,
-            version=item.version,
-            before=None if before is None else to_json(before),
-            after=to_json(item),
+    def _count(self, namespace: str, *, items: int = 0, living: int = 0, episodes: int = 0) -> None:
+        row = {"namespace": namespace, "items": items, "living": living, "episodes": episodes}
+        self._run(statements.COUNT, [row])
+
+    def _item_row(self, item: Item, before: Item | None, author: Author, op: str) -> dict[str, object]:
+        return self._log_row(
+            *(item.namespace, author.principal, op, author.at, item.id, item.version),
+            before=NOTHING if before is None else dumps(before),
+            after=dumps(item),
         )
+
+    def _log_row(
+        self,
+        namespace: str,
+        principal: str,
+        op: str,
+        at: float,
+        item: str | None,
+        version: int | None,
+        *,
+        before: str,
+        after: str,
+    ) -> dict[str, object]:
+        """The row after the last, which it becomes."""
+        end = self._end()
+        end.seq += 1
+        values: dict[str, object] = {
+            "seq": end.seq,
+            "at": at,
+            "namespace": namespace,
+            "principal": principal,
+            "op": op,
+            "item": item,
+            "version": version,
+            "before": before,
+            "after": after,
+            "before_digest": digest_in_log(before),
+            "after_digest": digest_in_log(after),
+        }
+        values["hash"] = end.hash = chained(end.hash, values)
+        return values
+
+
+def _vector_row(
+    namespace: str, encoder: str, digest: str, vector: Vector, seq: int, purpose: str = "item"
+) -> dict[str, object]:
+    return {
+        "namespace": namespace,
+        "encoder": encoder,
+        "purpose": purpose,
+        "digest": digest,
+        "data": to_blob(vector),
+        "seq": seq,
+    }
+
+
+def _named(item: Item) -> dict[str, object]:
+    return {"of_namespace": item.namespace, "of_id": item.id}
 
 
 def _episode_values(episode: Episode) -> dict[str, object]:
@@ -228,9 +304,10 @@ def _episode_values(episode: Episode) -> dict[str, object]:
 
 
 def _verdict(episode: Episode) -> Json:
-    return {
+    verdict: dict[str, Json] = {
         "episode": episode.id,
         "outcome": episode.outcome,
         "reward": episode.reward,
         "feedback": episode.feedback,
     }
+    return verdict if episode.forgotten is None else verdict | {"forgotten": episode.forgotten}

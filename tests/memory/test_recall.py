@@ -172,7 +172,7 @@ def test_near_duplicates_are_shown_once(open_memory: Any, say_to: Any) -> None:
     say = say_to(open_memory())
     (first,) = say.remember(say.case("mug in the cabinet 3", lesson="look there"))
     change = {"principal": "ada", "channel": "operator"}
-    say.memory.edit("home", first.id, status="quarantined", **change)
+    say.memory.edit("home", first.id, status="retired", **change)
     say.remember(say.case("a mug is in cabinet 3", lesson="look there"))
     say.memory.edit("home", first.id, status="active", **change)
     assert sorted(fates(say.recall("mug cabinet 3")).values()) == ["duplicate", "kept"]

@@ -1,0 +1,132 @@
+"""How drafts come in, inside one transaction: as new items, or as evidence for those that say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from memory.admission import TWIN_COSINE, merged, trust_of
+from memory.author import Author
+from memory.changes import put, sources_of
+from memory.entry import Vector, cosines
+from memory.errors import Conflict
+from memory.merging import item_of_draft
+from memory.store.rows import Said, said_of
+from memory.store.writer import Newcomer, Writer
+from memory.types import TRUST, Draft, Item
+
+N_TWINS = 256
+"""Most items of one twin key that a draft is compared with: the newest."""
+SLACK = 1e-3
+"""More than single precision can be wrong by: what is this far under the threshold is under it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A draft on its way in: its vector, the id it would get, what was worked out from what it says."""
+
+    draft: Draft
+    vector: Vector
+    id: str
+    said: Said
+
+
+def candidate(draft: Draft, vector: Vector, item_id: str) -> Candidate:
+    """All that can be known before the transaction."""
+    return Candidate(draft, vector, item_id, said_of(draft))
+
+
+def admit(
+    writer: Writer, author: Author, candidates: Sequence[Candidate], key: str | None, request: str
+) -> tuple[Item, ...]:
+    """Every draft as an item: a new one, or the one that says the same with the evidence added."""
+    if key is not None and (answered := writer.answered(author.namespace, key)) is not None:
+        if answered[0] != request:
+            raise Conflict(f"the idempotency key {key!r} was used for another request: use a fresh one")
+        found = writer.items_by_id(author.namespace, answered[1])
+        return tuple(found[id_] for id_ in answered[1])
+    batch = _Batch(writer, author)
+    items = tuple(batch.take(one) for one in candidates)
+    batch.flush()
+    if key is not None:
+        writer.answer(author.namespace, key, request, items)
+    return items
+
+
+class _Batch:
+    """Drafts of one call: new items wait, so that their rows are written together."""
+
+    def __init__(self, writer: Writer, author: Author) -> None:
+        self._writer = writer
+        self._author = author
+        self._waiting: dict[str, Newcomer] = {}
+        """By id."""
+        self._said: dict[str, Item] = {}
+        """Waiting items by dedupe key."""
+        self._twins: dict[str, list[tuple[str, Vector]]] = {}
+        """Ids and vectors by twin key, oldest first."""
+
+    def take(self, one: Candidate) -> Item:
+        """The draft as an item."""
+        writer, author, draft = self._writer, self._author, one.draft
+        sources = sources_of(writer, author.namespace, draft.lineage)
+        existing = self._same(one) or self._twin(one)
+        if existing is None:
+            item = item_of_draft(draft, author, one.id, trust_of(author.channel, sources))
+            self._wait(Newcomer(item, one.said, one.vector))
+            return item
+        # What comes from outside may not add weight to what is known.
+        merge = None if TRUST[author.channel] == 0 else merged(existing, draft)
+        if merge is None:
+            return existing
+        self.flush()
+        trust = min(existing.trust, trust_of("operator", sources))
+        return put(writer, author, existing, replace(merge, trust=trust), None, "merge")
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._waiting:
+            self._writer.add_items(list(self._waiting.values()), self._author, "add")
+            self._waiting.clear()
+            self._said.clear()
+
+    def _wait(self, one: Newcomer) -> None:
+        self._waiting[one.item.id] = one
+        is_over = one.item.valid_to is not None and one.item.valid_to <= self._author.at
+        if one.item.status != "retired" and not is_over and one.vector is not None:
+            self._said[one.said.keys.dedupe] = one.item
+            self._twins[one.said.keys.twin].append((one.item.id, one.vector))
+
+    def _same(self, one: Candidate) -> Item | None:
+        dedupe = one.said.keys.dedupe
+        waiting = self._said.get(dedupe)
+        return waiting or self._writer.same(self._author.namespace, dedupe, self._author.at)
+
+    def _twin(self, one: Candidate) -> Item | None:
+        """The nearest item of the same twin key, if it is near enough to say the same."""
+        namespace, key = self._author.namespace, one.said.keys.twin
+        known = self._twins.get(key)
+        if known is None:
+            stored = self._writer.twins(namespace, self._author.encoder, key, self._author.at, N_TWINS)
+            known = self._twins[key] = stored[::-1]
+        nearest = _nearest([vector for _, vector in known[-N_TWINS:]], one.vector)
+        if nearest is None:
+            return None
+        id_ = known[-N_TWINS:][nearest][0]
+        return self._waiting[id_].item if id_ in self._waiting else self._writer.item(namespace, id_)
+
+
+def _nearest(vectors: Sequence[Vector], vector: Vector) -> int | None:
+    """Place of the vector nearest to one, from a cosine of TWIN_COSINE; None when there is none."""
+    if not vectors:
+        return None
+    matrix = np.stack(vectors)
+    # Single precision is a fifth of the work, and rules out nearly all.
+    maybe = np.flatnonzero(matrix @ vector >= TWIN_COSINE - SLACK)
+    if not len(maybe):
+        return None
+    exact = cosines(matrix[maybe], vector)
+    best = int(np.argmax(exact))
+    return int(maybe[best]) if exact[best] >= TWIN_COSINE else None
