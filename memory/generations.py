@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from memory.encoder import CachedEncoder
 from memory.entry import Vector
@@ -14,6 +14,9 @@ from memory.shelves import Shelves
 from memory.store.engine import Store
 from memory.store.writer import Writer
 from memory.types import Json
+
+if TYPE_CHECKING:  # its driver is an extra
+    from memory.shared import SharedShelves
 
 T = TypeVar("T")
 ENCODE_AT_ONCE = 256
@@ -24,7 +27,7 @@ class Generation:
     """An encoder and the shelves of its vectors."""
 
     encoder: CachedEncoder
-    shelves: Shelves
+    shelves: Shelves | SharedShelves
 
     @property
     def name(self) -> str:
