@@ -34,11 +34,12 @@ def measure(plan: Plan) -> None:
         if shutil.which("strace"):
             _count_syncs(replace(seat, folder=seat.folder / "traced"), notes)
         shutil.rmtree(seat.folder, ignore_errors=True)
-    with Field(plan.seats(unlocked, "durable", material, 1), notes, n=BASE) as field:
+    with Field(plan.seats(unlocked, "unlocked", material, 1), notes, n=BASE) as field:
         field.load(BULK, plan.load_limit_s)
         for name, answer in field.each("write", within_s=30.0, threads=64, seconds=plan.seconds):
             field.note("wrote", name=name, **answer)
-    shutil.rmtree(plan.folder / "durable", ignore_errors=True)
+    for phase in ("durable", "unlocked"):
+        shutil.rmtree(plan.folder / phase, ignore_errors=True)
 
 
 def _kill(seat: Seat, notes: Notes, after_s: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,5 +62,7 @@ class Plan:
         return synthetic(self.folder / "material", n, spare)
 
     def seats(self, names: tuple[str, ...], phase: str, material: Path, n_spaces: int) -> list[Seat]:
+        """Who takes part, on empty folders."""
         home = self.folder / phase / f"{material.name}-{n_spaces}"
+        shutil.rmtree(home, ignore_errors=True)
         return [Seat(name, home / name, material, n_spaces) for name in names]

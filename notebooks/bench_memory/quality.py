@@ -50,6 +50,7 @@ def measure(plan: Plan) -> None:
         _note(notes, corpus, "dense", _dense(material))
         _note(notes, corpus, "bm25", _bm25(corpus))
         home = plan.folder / "quality" / corpus.name
+        shutil.rmtree(home, ignore_errors=True)
         seats = [Seat(name, home / name, material.folder, 0) for name in ("ours", *plan.peers)]
         with Field(seats, notes, corpus=corpus.name) as field:
             field.load(1_000, plan.load_limit_s)
