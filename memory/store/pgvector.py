@@ -65,8 +65,7 @@ class SharedIndex(SharedTables):
 
     def near(self, reader: Reader, scope: Scope, vector: Vector, n: int, *, by_graph: bool) -> list[str]:
         """Ids of the `n` nearest by inner product, nearest first; nearly so by the graph."""
-        space, typed = scope.values["space"], f"vector({self._dim})"
-        distance = f"embedding <#> CAST(:vector AS {typed})"
+        space, distance = scope.values["space"], f"embedding <#> CAST(:vector AS {self._type})"
         if by_graph:
             distance = self._half("embedding") + f" <#> CAST(:vector AS halfvec({self._dim}))"
             for setting in (f"hnsw.ef_search = {max(EF_SEARCH, n)}", "hnsw.iterative_scan = strict_order"):

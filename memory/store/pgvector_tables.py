@@ -10,12 +10,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from struct import pack
 from typing import Any
 
-from pgvector.psycopg import register_vector
+import numpy as np
+from psycopg.abc import Buffer
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
 from sqlalchemy import Connection, text
 
-from memory.entry import Entry
+from memory.entry import Entry, Vector
 from memory.store.reader import Reader
 from memory.store.rows import space_of
 from memory.store.writer import Writer
@@ -29,6 +33,9 @@ PAGE = 5_000
 """Entries filled in by one transaction; others write between two."""
 PLAIN_DIM = 1_500
 """Vectors up to this many dimensions fit into their row."""
+_WHERE = """SELECT quote_ident(n.nspname), t.oid FROM pg_extension AS e
+    JOIN pg_namespace AS n ON n.oid = e.extnamespace
+    JOIN pg_type AS t ON t.typnamespace = n.oid AND t.typname = 'vector' WHERE e.extname = 'vector'"""
 
 
 class SharedTables:
@@ -38,15 +45,20 @@ class SharedTables:
         self._encoder = encoder
         self._dim = dim
         self._name = "shelf_" + sha256(f"{encoder}/{dim}".encode()).hexdigest()[:16]
+        self._type = ""
+        self._dumper: type[Dumper] | None = None
 
     def create(self, connection: Connection) -> None:
         """Make what is missing; inside the transaction of a writer."""
         name, dim = self._name, self._dim
-        connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS vector")
+        connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
+        schema, oid = connection.exec_driver_sql(_WHERE).one()
+        # Qualified: our table of vectors is a type `vector` too.
+        self._type, self._dumper = f"{schema}.vector({dim})", _dumping(oid)
         connection.exec_driver_sql(
             f"CREATE UNLOGGED TABLE IF NOT EXISTS {name} (space text, id text, kind text NOT NULL, "
             f"reach text NOT NULL, digest text NOT NULL, length int NOT NULL, words text[] NOT NULL, "
-            f"embedding vector({dim}), PRIMARY KEY (space, id))"
+            f"embedding {self._type}, PRIMARY KEY (space, id))"
         )
         if dim <= PLAIN_DIM:
             connection.exec_driver_sql(f"ALTER TABLE {name} ALTER embedding SET STORAGE PLAIN")
@@ -122,7 +134,7 @@ class SharedTables:
         space = space_of(namespace)
         said = [[kept(word) for word in content_words(entry.text)] for entry in entries]
         raw: Any = writer.connection.connection.driver_connection
-        register_vector(raw)
+        raw.adapters.register_dumper(np.ndarray, self._dumper)
         raw.cursor().executemany(
             f"INSERT INTO {self._name} VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
             [
@@ -171,3 +183,16 @@ def kept(word: str) -> str:
 
 def _reach(entry: Entry) -> str:
     return ANYWHERE if entry.reach is None else entry.reach
+
+
+def _dumping(type_oid: int) -> type[Dumper]:
+    """What sends vectors to pgvector in its binary form: dimensions, two spare bytes, big-endian float32."""
+
+    class VectorDumper(Dumper):
+        format = Format.BINARY
+        oid = type_oid
+
+        def dump(self, obj: Vector) -> Buffer:
+            return pack(">HH", len(obj), 0) + obj.astype(">f4").tobytes()
+
+    return VectorDumper

@@ -39,6 +39,13 @@ STALL_S = 60
 PAUSES_S = (0.0, 0.1, 0.5, 1.0, 2.0, 4.0)
 """Waits before a transaction that the server undid is run again."""
 
+SCHEMA = "apprentice"
+"""Where our tables are: pgvector's type and our table of vectors, both `vector`, cannot share one."""
+
+# Ours first, then whatever else, pgvector wherever it was put.
+_PATH = f"""SELECT set_config('search_path', concat_ws(', ', '{SCHEMA}', 'public', (
+    SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace AS n ON n.oid = extnamespace
+    WHERE extname = 'vector')), false)"""
 _SETTINGS = (
     f"SET lock_timeout = '{LOCK_WAIT_S}s'",
     f"SET idle_in_transaction_session_timeout = '{STALL_S}s'",
@@ -81,7 +88,7 @@ class Postgres:
         backend = cls(parsed.set(drivername="postgresql+psycopg"))
         try:
             # Without a server there is nothing to wait for: only `transact` is patient.
-            backend._writing()
+            backend._make_schema()
             backend.transact(migrate)
         except BaseException as error:
             backend.close()
@@ -165,6 +172,13 @@ class Postgres:
         self._writers.dispose()
         self._readers.dispose()
 
+    def _make_schema(self) -> None:
+        with self.apart() as connection:
+            connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 2))", (LOCK_NAME,))
+            # Asked first: IF NOT EXISTS wants the right to make one even where there is one.
+            if connection.execute("SELECT to_regnamespace(%s)", (SCHEMA,)).fetchone() == (None,):
+                connection.execute(f"CREATE SCHEMA {SCHEMA}".encode())
+
     def _moment(self) -> Connection:
         connection = self._readers.connect()
         try:
@@ -217,10 +231,9 @@ class Postgres:
 def _engine(url: URL, address: str, *, is_reader: bool) -> Engine:
     def connect() -> psycopg.Connection:
         connection = psycopg.connect(address, autocommit=is_reader, application_name="apprentice")
-        if not is_reader:
-            with connection.transaction():
-                for setting in _SETTINGS:
-                    connection.execute(setting)
+        with connection.transaction():
+            for setting in (_PATH,) if is_reader else (_PATH, *_SETTINGS):
+                connection.execute(setting.encode())
         return connection
 
     if is_reader:

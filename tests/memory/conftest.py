@@ -59,8 +59,10 @@ class Postgres:
 
     def give_back(self, url: str) -> None:
         """Empty it for the next test."""
-        named = "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public'"
-        tables = [name for (name,) in self._run(url, named) if name != "alembic_version"]
+        named = (
+            "SELECT 'apprentice.' || quote_ident(tablename) FROM pg_tables WHERE schemaname = 'apprentice'"
+        )
+        tables = [name for (name,) in self._run(url, named) if not name.endswith("alembic_version")]
         if tables:
             self._run(url, f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE")
         self._free.append(url)
