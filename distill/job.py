@@ -130,8 +130,8 @@ def _remembered(job: Job) -> Memory:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     memory = Memory.open(folder / "memory.db", encoder=_encoder(job))
-    # As an operator, because a restore leaves trust as it was.
-    memory.import_(job.form.namespace, job.form.bundle, principal="gate", channel="operator")
+    # Vouched for by an operator, because a restore leaves trust as it was.
+    memory.import_(job.form.namespace, job.form.bundle, principal="gate", channel="operator", vouched=True)
     return memory
 
 

@@ -1,36 +1,45 @@
-"""A namespace as a folder: what it remembers, its episodes, its vectors, and hashes of all of it.
+"""A namespace as a folder: what it remembers, its episodes, its vectors, and hashes of all of it, signed.
 
 items.jsonl     one item a line, in order of creation
-episodes.jsonl  one episode a line
-vectors.npy     (n items, dim) float32 in the order of items.jsonl; a row of zeros where there is none
-manifest.json   namespace, encoder, counts, SHA-256 of each file and of itself
+episodes.jsonl  one episode a line, in order
+credits.jsonl   one line for each item that an episode gave credit to
+vectors.npy     (n items, dim) float32 in the order of items.jsonl, zeros where there is none; may be left out
+manifest.json   namespace, encoder, counts, SHA-256 of each file and of itself, public key and signature
+
+Format 2; format 1, which had no credits and no signature, is read as well. The log stays at home: its
+positions and its chain of hashes belong to one database, which `Memory.backup` copies whole. So the history
+of an item starts anew with the operation `import`, at the version it had.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memory.codec import canonical, dumps, from_json, loads, to_json
-from memory.entry import Vector, digest_of
-from memory.errors import BadInput, Conflict
-from memory.types import Episode, Item
+from memory.codec import canonical, from_json, loads
+from memory.errors import BadInput
+from memory.signing import check_signature
+from memory.types import Episode, Item, Json
 
-FORMAT = 1
-FILES = ("items.jsonl", "episodes.jsonl", "vectors.npy")
+FORMAT = 2
+READABLE = (1, FORMAT)
+ITEMS, EPISODES, CREDITS, VECTORS = "items.jsonl", "episodes.jsonl", "credits.jsonl", "vectors.npy"
+FILES = (ITEMS, EPISODES, CREDITS, VECTORS)
+OPTIONAL = frozenset({CREDITS, VECTORS})
+"""Files that a bundle may lack; it then has none of what they hold."""
+MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a bundle holds and how to tell that nobody changed it."""
+    """What a bundle holds, who made it, and how to tell that nobody changed it."""
 
     format: int
     namespace: str
@@ -43,12 +52,27 @@ class Manifest:
     files: dict[str, str]
     """SHA-256 by file name."""
     hash: str = ""
-    """SHA-256 of the rest of the manifest."""
+    """SHA-256 of the rest of the manifest, all but the signature."""
+    signer: str = ""
+    """Ed25519 public key in base64; empty in a bundle that nobody signed."""
+    signature: str = ""
+    """Of the manifest's canonical text without this field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What an episode added to an item's utility."""
+
+    episode: str
+    item: str
+    shown: bool
+    place: int
+    reward: float
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle in memory; `vectors` is (n items, dim) float32."""
+    """A bundle in memory; `vectors` is (n items, dim) float32, zeros when they were left out."""
 
     manifest: Manifest
     items: tuple[Item, ...]
@@ -56,76 +80,93 @@ class Bundle:
     vectors: NDArray[np.float32]
 
 
-def write(
-    folder: Path,
-    manifest: Manifest,
-    items: Sequence[Item],
-    episodes: Sequence[Episode],
-    vectors: Mapping[str, Vector],
-) -> Path:
-    """Write a bundle; the folder appears whole or not at all. Counts, files and hash are filled in here.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A bundle on disk whose hashes and signature are right."""
 
-    `vectors` are by text digest. Raises Conflict when the folder exists and is not empty.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise Conflict(f"{str(folder)!r} exists and is not empty: export into a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    building = folder.with_name(f".{folder.name}-{os.getpid()}")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir()
-    _write_lines(building / "items.jsonl", items)
-    _write_lines(building / "episodes.jsonl", episodes)
-    matrix = np.zeros((len(items), manifest.dim), dtype=np.float32)
-    for row, item in zip(matrix, items, strict=True):
-        row[:] = vectors.get(digest_of(item.text), 0.0)
-    np.save(building / "vectors.npy", matrix, allow_pickle=False)
-    hashes = {name: _hash(building / name) for name in FILES}
-    manifest = replace(manifest, items=len(items), episodes=len(episodes), files=hashes, hash="")
-    manifest = replace(manifest, hash=_own_hash(manifest))
-    (building / "manifest.json").write_text(canonical(to_json(manifest)) + "\n", encoding="utf-8")
-    if folder.exists():
-        folder.rmdir()
-    building.rename(folder)
-    return folder
+    folder: Path
+    manifest: Manifest
+
+    def lines(self, name: str) -> Iterator[tuple[int, str]]:
+        """(number from 1, text) of the lines of a file; of none when the bundle lacks the file.
+
+        Raises BadInput on what is not UTF-8.
+        """
+        if name in self.manifest.files:
+            with (self.folder / name).open("rb") as file:
+                # Only "\n" ends a line of a binary file: texts may hold other separators.
+                for number, line in enumerate(file, 1):
+                    yield number, _decoded(line, name)
+
+    def vectors(self) -> NDArray[np.float32] | None:
+        """(n items, dim) float32, read as it is used; None when they were left out."""
+        if VECTORS not in self.manifest.files:
+            return None
+        mode: Literal["r"] | None = "r" if self.manifest.items else None  # nothing cannot be mapped
+        try:
+            matrix = np.load(self.folder / VECTORS, allow_pickle=False, mmap_mode=mode)
+        except ValueError as error:
+            raise BadInput(f"{VECTORS} of the bundle {str(self.folder)!r} cannot be read: {error}") from error
+        if matrix.shape != (self.manifest.items, self.manifest.dim):
+            raise BadInput(f"the bundle has {self.manifest.items} items and vectors of shape {matrix.shape}")
+        return cast(NDArray[np.float32], matrix)
+
+
+def open_bundle(folder: Path) -> Opened:
+    """A bundle, checked. Raises BadInput naming the file that is missing or changed, or the signer."""
+    manifest = read_manifest(folder)
+    for name in FILES:
+        if name not in manifest.files and name in OPTIONAL:
+            continue
+        if not (folder / name).is_file():
+            raise BadInput(f"the bundle {str(folder)!r} has no {name}")
+        if hash_of(folder / name) != manifest.files.get(name):
+            raise BadInput(f"{name} of the bundle {str(folder)!r} was changed after the export: refused")
+    return Opened(folder, manifest)
 
 
 def read(folder: Path) -> Bundle:
-    """A bundle, checked. Raises BadInput naming the file that is missing, changed or unreadable."""
-    manifest = _read_manifest(folder)
-    for name in FILES:
-        if not (folder / name).is_file():
-            raise BadInput(f"the bundle {str(folder)!r} has no {name}")
-        if _hash(folder / name) != manifest.files.get(name):
-            raise BadInput(f"{name} of the bundle {str(folder)!r} was changed after the export: refused")
-    items = tuple(loads(Item, line) for line in _lines(folder / "items.jsonl"))
-    episodes = tuple(loads(Episode, line) for line in _lines(folder / "episodes.jsonl"))
-    try:
-        matrix = np.load(folder / "vectors.npy", allow_pickle=False)
-    except ValueError as error:
-        raise BadInput(f"vectors.npy of the bundle {str(folder)!r} cannot be read: {error}") from error
-    if matrix.shape != (len(items), manifest.dim):
-        raise BadInput(f"the bundle has {len(items)} items and vectors of shape {matrix.shape}")
-    return Bundle(manifest, items, episodes, matrix.astype(np.float32))
+    """A whole bundle in memory, checked. Raises BadInput as `open_bundle` does, or on an unreadable line."""
+    opened = open_bundle(folder)
+    items = tuple(loads(Item, line) for _, line in opened.lines(ITEMS))
+    episodes = tuple(loads(Episode, line) for _, line in opened.lines(EPISODES))
+    vectors = opened.vectors()
+    if vectors is None:
+        vectors = np.zeros((len(items), opened.manifest.dim), dtype=np.float32)
+    return Bundle(opened.manifest, items, episodes, vectors.astype(np.float32))
 
 
-def _read_manifest(folder: Path) -> Manifest:
-    path = folder / "manifest.json"
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest alone, its hash and signature checked; the files are not. Raises BadInput."""
     try:
-        manifest = from_json(Manifest, json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{str(folder)!r} is no bundle: its manifest.json cannot be read ({error})") from error
-    if manifest.format != FORMAT:
-        raise BadInput(f"the bundle has format {manifest.format}, this version reads {FORMAT}")
-    if manifest.hash != _own_hash(manifest):
-        raise BadInput(f"manifest.json of the bundle {str(folder)!r} was changed after the export: refused")
+        data = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = from_json(Manifest, data)
+    except (OSError, ValueError, BadInput) as error:
+        raise BadInput(f"{str(folder)!r} is no bundle: its {MANIFEST} cannot be read ({error})") from error
+    if manifest.format not in READABLE:
+        raise BadInput(f"the bundle has format {manifest.format}, this version reads {READABLE}")
+    if manifest.hash != own_hash(data):
+        raise BadInput(f"{MANIFEST} of the bundle {str(folder)!r} was changed after the export: refused")
+    if manifest.signer or manifest.signature:
+        check_signature(signed_text(data), manifest.signer, manifest.signature)
     return manifest
 
 
-def _own_hash(manifest: Manifest) -> str:
-    return sha256(canonical(to_json(replace(manifest, hash=""))).encode()).hexdigest()
+def own_hash(data: Json) -> str:
+    """What the manifest's `hash` must be."""
+    assert isinstance(data, dict)
+    rest = {name: value for name, value in data.items() if name != "signature"}
+    return sha256(canonical(rest | {"hash": ""}).encode()).hexdigest()
 
 
-def _hash(path: Path) -> str:
+def signed_text(data: Json) -> str:
+    """What the signer of a manifest signs."""
+    assert isinstance(data, dict)
+    return canonical({name: value for name, value in data.items() if name != "signature"})
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file."""
     with path.open("rb") as file:
         digest = sha256()
         while chunk := file.read(1 << 20):
@@ -133,12 +174,8 @@ def _hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _write_lines(path: Path, values: Sequence[object]) -> None:
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for value in values:
-            file.write(dumps(value) + "\n")
-
-
-def _lines(path: Path) -> list[str]:
-    # Only "\n" ends a line: texts may hold other separators.
-    return [line for line in path.read_text(encoding="utf-8").split("\n") if line]
+def _decoded(line: bytes, name: str) -> str:
+    try:
+        return line.rstrip(b"\n").decode()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{name} is not UTF-8: {error}") from error

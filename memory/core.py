@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 from weakref import finalize
 
@@ -18,15 +19,18 @@ from memory.admitting import admit, candidate
 from memory.author import check_scope
 from memory.codec import dumps
 from memory.encoder import CachedEncoder, Encoder
-from memory.errors import BadInput
+from memory.errors import BadInput, Denied
 from memory.generations import Generation, Generations
+from memory.importing import Reading, take_log
+from memory.intake import ImportReport
 from memory.rank import RecallSettings
 from memory.recaller import Costs, CountTokens, Recaller
 from memory.rerank import Reranker
-from memory.revision import Revision
 from memory.shelves import Shelves
 from memory.shown import shown_text
+from memory.signing import Signers
 from memory.store.engine import Store
+from memory.tending import Tending
 from memory.types import (
     Channel,
     Draft,
@@ -39,8 +43,11 @@ from memory.types import (
     RecallRecord,
 )
 
+if TYPE_CHECKING:  # its driver is an extra
+    from memory.shared import SharedShelves
 
-class Memory(Revision):
+
+class Memory(Tending):
     """Everything remembered, by namespace. Thread-safe; a call that writes returns once it is on disk."""
 
     def __init__(
@@ -50,8 +57,9 @@ class Memory(Revision):
         settings: RecallSettings,
         clock: Callable[[], float],
         reranker: Reranker | None = None,
+        signers: Signers | None = None,
     ) -> None:
-        super().__init__(store, generations, clock)
+        super().__init__(store, generations, clock, signers or Signers())
         self._recaller = Recaller(store, generations, settings, reranker)
 
     @classmethod
@@ -65,7 +73,8 @@ class Memory(Revision):
         clock: Callable[[], float] = time.time,
         settings: RecallSettings | None = None,
         max_pages: int | None = None,
-        index: Path | None = None,
+        index: Path | Literal["pgvector"] | None = None,
+        signers: Signers | None = None,
     ) -> Memory:
         """Open or create the SQLite file at a path, or the PostgreSQL database at a URL, shared by processes.
 
@@ -73,18 +82,21 @@ class Memory(Revision):
         the new one; without it items that have no new vector are found by their words alone.
 
         The index lives in the folder `index`: beside the file where none is given, with a URL in a temporary
-        one. `max_pages` bounds the file, in pages of 4096 bytes. Raises StoreLocked, DiskFull, StoreError,
-        BadInput on a URL of another database.
+        one; "pgvector" keeps it in the database. `max_pages` bounds the file, in pages of 4096 bytes. Raises
+        StoreLocked, DiskFull, StoreError, BadInput on a URL of another database.
+
+        Bundles are signed with the key of `signers`: where none are given, `signing.key` beside the file.
         """
         store = Store.open(where, max_pages=max_pages)
-        folder = index or _index_folder(store, where)
+        folder = None if index == "pgvector" else index or _index_folder(store, where)
 
         def generation(of: Encoder) -> Generation:
-            return Generation(CachedEncoder(of), Shelves(store, of.generation, of.dim, folder))
+            return Generation(CachedEncoder(of), _shelves(store, of, folder))
 
         before = None if previous is None else generation(previous)
         generations = Generations(store, generation(encoder), before)
-        return cls(store, generations, settings or RecallSettings(), clock, reranker)
+        signers = signers or _own_key(where)
+        return cls(store, generations, settings or RecallSettings(), clock, reranker, signers)
 
     # Writing
 
@@ -96,9 +108,11 @@ class Memory(Revision):
         principal: str,
         channel: Channel,
         idempotency_key: str | None = None,
+        ids: Sequence[str] | None = None,
     ) -> tuple[Item, ...]:
         """The drafts as items, in order. What says the same as an item returns that item, evidence merged.
 
+        New items are called by `ids`, which nothing else may have; by random names where none are given.
         Raises BadInput (also on secrets and on a lineage that names unknown items), TooLarge, Conflict when
         the key was used for another request, EncoderError, DiskFull, StoreError.
         """
@@ -109,8 +123,9 @@ class Memory(Revision):
         if idempotency_key is not None:
             check_name("the idempotency key", idempotency_key)
         vectors = self._encoder.items([draft.text for draft in drafts])
+        names = ids or [uuid4().hex for _ in drafts]
         candidates = [
-            candidate(draft, vector, uuid4().hex) for draft, vector in zip(drafts, vectors, strict=True)
+            candidate(draft, vector, id_) for draft, vector, id_ in zip(drafts, vectors, names, strict=True)
         ]
         request = "" if idempotency_key is None else request_hash(channel, drafts)
         return self._write(
@@ -118,6 +133,31 @@ class Memory(Revision):
             [draft.text for draft in drafts],
             lambda writer: admit(writer, author, candidates, idempotency_key, request),
         )
+
+    def import_episodes(
+        self,
+        namespace: str,
+        data: bytes,
+        how: Reading,
+        *,
+        principal: str,
+        channel: Channel,
+        vouched: bool = False,
+    ) -> ImportReport:
+        """What another system recorded, as episodes and cases; see `memory.importing`.
+
+        Trusted as what is `external`, unless an operator vouches for it. Raises BadInput on a file of another
+        format, Denied when somebody else vouches.
+        """
+        if vouched and channel != "operator":
+            raise Denied(f"only an operator can vouch for an import, not {channel!r}")
+        believed: Channel = "operator" if vouched else "external"
+        author = self._author(namespace, principal, believed)
+
+        def remember(drafts: Sequence[Draft], ids: Sequence[str]) -> tuple[Item, ...]:
+            return self.remember(namespace, drafts, principal=principal, channel=believed, ids=ids)
+
+        return take_log(self._store, remember, author, data, how)
 
     # Episodes and value
 
@@ -193,6 +233,18 @@ class Memory(Revision):
         there then has been erased, EncoderError, BadInput.
         """
         return self._recaller.replay(record, costs=Costs(count_tokens, record.counter, show))
+
+
+def _own_key(where: Path | str) -> Signers:
+    return Signers(where.parent / "signing.key") if isinstance(where, Path) else Signers()
+
+
+def _shelves(store: Store, encoder: Encoder, folder: Path | None) -> Shelves | SharedShelves:
+    if folder is not None:
+        return Shelves(store, encoder.generation, encoder.dim, folder)
+    from memory.shared import SharedShelves  # its driver is an extra
+
+    return SharedShelves(store, encoder.generation, encoder.dim)
 
 
 def _index_folder(store: Store, where: Path | str) -> Path:

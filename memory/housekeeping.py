@@ -12,8 +12,11 @@ from typing import Self, TypeVar
 from memory import transfer
 from memory.admission import check_name
 from memory.author import Author, check_right
+from memory.errors import Denied
 from memory.generations import Generations
+from memory.intake import ImportReport
 from memory.library import Library
+from memory.signing import Signers
 from memory.snapshots import Origin
 from memory.store.engine import Store
 from memory.store.writer import Writer
@@ -43,8 +46,11 @@ class MemoryStats:
 class Housekeeping(Library):
     """The housekeeping part of `Memory`."""
 
-    def __init__(self, store: Store, generations: Generations, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, generations: Generations, clock: Callable[[], float], signers: Signers
+    ) -> None:
         super().__init__(store, clock)
+        self._signers = signers
         self._generations = generations
         self._shelves = generations.present.shelves
         self._encoder = generations.present.encoder
@@ -68,19 +74,45 @@ class Housekeeping(Library):
 
     # Bundles
 
-    def export(self, namespace: str, folder: Path) -> Path:
-        """Write a namespace as a bundle, see `memory.bundle`. Raises Conflict on a folder with content."""
+    def export(self, namespace: str, folder: Path, *, vectors: bool = True) -> Path:
+        """Write a namespace as a signed bundle, see `memory.bundle`. Raises Conflict on a folder in use."""
         check_name("namespace", namespace)
-        return transfer.export(self._store, self._encoder, namespace, folder, at=self._clock())
+        return transfer.export(
+            self._store,
+            self._encoder,
+            namespace,
+            folder,
+            at=self._clock(),
+            key=self._signers.own(),
+            vectors=vectors,
+        )
 
-    def import_(self, namespace: str, folder: Path, *, principal: str, channel: Channel) -> int:
-        """Take in a bundle; returns how many items were new. Ids are kept; what is there already stays.
+    def import_(
+        self, namespace: str, folder: Path, *, principal: str, channel: Channel, vouched: bool = False
+    ) -> ImportReport:
+        """Take in a bundle. Ids are kept; what is there already stays; a line that is refused is named.
 
-        An operator's import is a restore: trust stays as it was. Through any other channel nothing is trusted
-        more than the channel, and the bundle's hash becomes its source. Raises BadInput on a changed bundle.
+        An operator's import is a restore when the bundle's signer is trusted or the operator vouches for it;
+        see `memory.transfer` for what a stranger's word is worth. Raises BadInput on a changed or forged
+        bundle, Denied when somebody else vouches.
         """
         author = self._author(namespace, principal, channel)
-        return transfer.take_in(self._store, self._encoder, author, folder)
+        if vouched and channel != "operator":
+            raise Denied(f"only an operator can vouch for a bundle, not {channel!r}")
+        return transfer.take_in(
+            self._store,
+            self._write,
+            self._encoder,
+            author,
+            folder,
+            is_trusted=lambda signer: vouched or self._signers.knows(signer),
+        )
+
+    @property
+    def signer(self) -> str | None:
+        """The public key that bundles of this memory are signed with; None when they are not."""
+        key = self._signers.own()
+        return None if key is None else key.public
 
     # Keeping house
 

@@ -63,6 +63,26 @@ class SigningKey:
         return b64encode(self.private.sign(DOMAIN + text.encode())).decode()
 
 
+@dataclass(frozen=True, slots=True)
+class Signers:
+    """Who signs what leaves a memory, and whose signature on what comes in is believed."""
+
+    path: Path | None = None
+    """File of the own key, made at its first use; None: what leaves is not signed."""
+    trusted: frozenset[str] = frozenset()
+    """Public keys of others."""
+
+    def own(self) -> SigningKey | None:
+        """The own key."""
+        return None if self.path is None else SigningKey.at(self.path)
+
+    def knows(self, signer: str) -> bool:
+        """Is it one of the trusted, or the own key? Nobody's signature, the empty name, is not."""
+        if signer in self.trusted:
+            return bool(signer)
+        return self.path is not None and self.path.exists() and SigningKey.read(self.path).public == signer
+
+
 def check_signature(text: str, signer: str, signature: str) -> None:
     """Raises BadInput when the signer, a public key, did not sign the text."""
     try:

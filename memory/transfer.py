@@ -1,59 +1,285 @@
-"""Bundles out of and into a store, and new vectors for old items."""
+"""Bundles out of and into a store, page by page: no namespace has to fit into memory, no writer waits long.
+
+Whose word counts on the way in:
+
+- an operator who imports a bundle signed by a trusted key, or who vouches for it, restores: everything is as
+  it was, and what episodes gave to items can still be taken back;
+- anything else is a stranger's. Nothing is trusted more than the channel, an operator's that nobody vouched
+  for counting as `external`. Its hash becomes the source of all, the importer the author; pins and statistics
+  are claims and start anew, principles on trial. Of its episodes what they recalled is dropped, for it names
+  items of another memory, and they are marked with the channel.
+
+Every page is one transaction. What is there already stays, so a killed import can be run again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol, TypeVar
 
-from memory import bundle, operations
-from memory.admission import as_draft, check_draft
+import numpy as np
+
+from memory import bundle
+from memory.admission import as_draft, check_draft, check_name, check_secrets
 from memory.author import Author
+from memory.bundle import CREDITS, EPISODES, ITEMS, Given, Manifest, Opened
+from memory.codec import dumps, loads
 from memory.encoder import CachedEncoder
-from memory.entry import Vector
+from memory.entry import Vector, digest_of
+from memory.errors import BadInput
+from memory.intake import Counting, ImportReport, pages
+from memory.packing import packing
+from memory.signing import SigningKey
 from memory.store.engine import Store
-from memory.types import TRUST, Item
+from memory.store.reader import Credit, Reader
+from memory.store.rows import said_of
+from memory.store.writer import Newcomer, Writer
+from memory.types import GLOBAL, TRUST, Channel, Episode, Item, NoteBody, Scope, Utility
+
+T = TypeVar("T")
+PAGE = 256
 
 
-def export(store: Store, encoder: CachedEncoder, namespace: str, folder: Path, *, at: float) -> Path:
-    """Write everything of a namespace as a bundle. Raises Conflict when the folder is not empty."""
+class Write(Protocol):
+    """Runs an operation that brings texts, in a transaction; vectors of all open generations come along."""
+
+    def __call__(self, namespace: str, texts: Sequence[str], run: Callable[[Writer], T]) -> T:
+        """Returns what `run` does, once it is on disk."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On whose word a bundle comes in."""
+
+    author: Author
+    source: str
+    is_restore: bool
+
+    @property
+    def channel(self) -> Channel:
+        """What the trust of a stranger's things is bound by."""
+        return "external" if self.author.channel == "operator" else self.author.channel
+
+
+def export(
+    store: Store,
+    encoder: CachedEncoder,
+    namespace: str,
+    folder: Path,
+    *,
+    at: float,
+    key: SigningKey | None,
+    vectors: bool,
+) -> Path:
+    """Write everything of a namespace as a bundle, as of one moment. Raises Conflict on a folder in use."""
     inner = encoder.inner
-    with store.read() as reader:
-        items = reader.items(
-            namespace, kind=None, status=None, family=None, words=None, limit=None, after=None
-        )
-        episodes = reader.episodes(namespace, limit=None, after=None, task_id=None, family=None)
-        vectors = reader.vectors(namespace, inner.generation)
+    with packing(folder, inner.dim if vectors else None) as pack, store.read() as reader:
+        for items in _items(reader, namespace):
+            digests = [digest_of(item.text) for item in items] if vectors else []
+            pack.add_items(items, reader.vectors(namespace, inner.generation, digests=digests))
+        for episodes in _episodes(reader, namespace):
+            pack.add_episodes(episodes)
+            pack.add_credits(
+                Given(episode.id, one.item, one.shown, one.place, one.reward)
+                for episode in episodes
+                for one in reader.credits(namespace, episode.id).values()
+            )
         seq = reader.head(namespace)
-    manifest = bundle.Manifest(bundle.FORMAT, namespace, inner.generation, inner.dim, 0, 0, seq, at, {})
-    return bundle.write(folder, manifest, items, episodes, vectors)
+        pack.seal(Manifest(bundle.FORMAT, namespace, inner.generation, inner.dim, 0, 0, seq, at, {}), key)
+    return folder
 
 
-def take_in(store: Store, encoder: CachedEncoder, author: Author, folder: Path) -> int:
-    """Add a bundle's items and episodes to a namespace; returns how many items were new."""
-    found = bundle.read(folder)
-    items = [_adopted(item, author, found.manifest.hash) for item in found.items]
-    for item in items:
-        check_draft(as_draft(item))
-    pairs = list(zip(items, _vectors(encoder, found), strict=True))
-    episodes = [replace(episode, namespace=author.namespace) for episode in found.episodes]
-    return store.write(lambda writer: operations.take_in(writer, author, pairs, episodes))
+def take_in(
+    store: Store,
+    write: Write,
+    encoder: CachedEncoder,
+    author: Author,
+    folder: Path,
+    *,
+    is_trusted: Callable[[str], bool],
+) -> ImportReport:
+    """Add a bundle's items and episodes to a namespace. Raises BadInput on a changed or forged bundle."""
+    opened = bundle.open_bundle(folder)
+    is_restore = author.channel == "operator" and is_trusted(opened.manifest.signer)
+    terms = Terms(author, f"bundle:{opened.manifest.hash[:16]}", is_restore)
+    counting = Counting(terms.source)
+    _take_items(write, encoder, opened, terms, counting)
+    _take_episodes(store, opened, terms, counting)
+    if is_restore:
+        _take_credits(store, opened, terms, counting)
+    return counting.report()
 
 
-def _vectors(encoder: CachedEncoder, found: bundle.Bundle) -> Iterable[Vector]:
-    if found.manifest.encoder != encoder.inner.generation:
-        return encoder.items([item.text for item in found.items])
-    rows = list(zip(found.items, found.vectors, strict=True))
-    missing = [item.text for item, row in rows if not row.any()]
-    made = dict(zip(missing, encoder.items(missing), strict=True))
-    return [made.get(item.text, row) for item, row in rows]
+def _items(reader: Reader, namespace: str) -> Iterator[tuple[Item, ...]]:
+    after = None
+    while page := reader.items(
+        namespace, kind=None, status=None, family=None, words=None, limit=PAGE, after=after
+    ):
+        yield page
+        after = page[-1].id
 
 
-def _adopted(item: Item, author: Author, bundle_hash: str) -> Item:
-    item = replace(item, namespace=author.namespace)
-    if author.channel == "operator":
+def _episodes(reader: Reader, namespace: str) -> Iterator[tuple[Episode, ...]]:
+    after = None
+    while page := reader.episodes(namespace, limit=PAGE, after=after, task_id=None, family=None):
+        yield page
+        after = page[-1].id
+
+
+def _take_items(
+    write: Write, encoder: CachedEncoder, opened: Opened, terms: Terms, counting: Counting
+) -> None:
+    # What the bundle itself says twice is two items of it; what the namespace said before is there already.
+    own: set[str] = set()
+    matrix = opened.vectors() if opened.manifest.encoder == encoder.inner.generation else None
+    for page in pages(opened.lines(ITEMS), PAGE):
+        items: list[Item] = []
+        rows: list[Vector | None] = []
+        for number, line in page:
+            try:
+                item = _adopted(loads(Item, line), terms)
+                _check(item, terms)
+            except BadInput as error:
+                counting.refuse(ITEMS, number, error)
+                continue
+            items.append(item)
+            rows.append(None if matrix is None else np.array(matrix[number - 1], dtype=np.float32))
+        added = write(
+            terms.author.namespace,
+            [item.text for item in items],
+            _adding(items, _vectors(encoder, items, rows), terms, own),
+        )
+        counting.added += added
+        counting.present += len(items) - added
+        own.update(item.id for item in items)
+
+
+def _adding(
+    items: Sequence[Item], vectors: Sequence[Vector], terms: Terms, own: Set[str]
+) -> Callable[[Writer], int]:
+    def run(writer: Writer) -> int:
+        namespace, at = terms.author.namespace, terms.author.at
+        there = writer.items_by_id(namespace, [item.id for item in items])
+        fresh: dict[str, Newcomer] = {}
+        said_here: set[str] = set()
+        for item, vector in zip(items, vectors, strict=True):
+            said = said_of(item)
+            if item.id in there or item.id in fresh:
+                continue
+            if item.status != "retired":
+                same = writer.same(namespace, said.keys.dedupe, at)
+                if same is not None and not (terms.is_restore and same.id in own):
+                    continue
+                if said.keys.dedupe in said_here and not terms.is_restore:
+                    continue
+                said_here.add(said.keys.dedupe)
+            fresh[item.id] = Newcomer(item, said, vector)
+        writer.add_items(list(fresh.values()), terms.author, "import")
+        return len(fresh)
+
+    return run
+
+
+def _take_episodes(store: Store, opened: Opened, terms: Terms, counting: Counting) -> None:
+    for page in pages(opened.lines(EPISODES), PAGE):
+        episodes: list[Episode] = []
+        for number, line in page:
+            try:
+                episodes.append(_lived(loads(Episode, line), terms))
+            except BadInput as error:
+                counting.refuse(EPISODES, number, error)
+        counting.episodes += store.write(adding_episodes(episodes, terms.author))
+
+
+def adding_episodes(episodes: Sequence[Episode], author: Author) -> Callable[[Writer], int]:
+    """An operation that adds those whose ids are new; it returns how many were."""
+
+    def run(writer: Writer) -> int:
+        n_added = 0
+        for episode in episodes:
+            if writer.find_episode(author.namespace, episode.id) is None:
+                writer.add_episode(episode, None, author.principal, author.at)
+                n_added += 1
+        return n_added
+
+    return run
+
+
+def _take_credits(store: Store, opened: Opened, terms: Terms, counting: Counting) -> None:
+    namespace = terms.author.namespace
+    for page in pages(opened.lines(CREDITS), PAGE):
+        given: list[Given] = []
+        for number, line in page:
+            try:
+                given.append(loads(Given, line))
+            except BadInput as error:
+                counting.refuse(CREDITS, number, error)
+        store.write(_crediting(namespace, given))
+
+
+def _crediting(namespace: str, given: Sequence[Given]) -> Callable[[Writer], None]:
+    def run(writer: Writer) -> None:
+        for one in given:
+            if one.item not in writer.credits(namespace, one.episode):
+                credit = Credit(one.item, one.shown, one.place, one.reward)
+                writer.put_credit(namespace, one.episode, credit)
+
+    return run
+
+
+def _vectors(encoder: CachedEncoder, items: Sequence[Item], rows: Sequence[Vector | None]) -> list[Vector]:
+    missing = [item.text for item, row in zip(items, rows, strict=True) if row is None or not row.any()]
+    made = dict(zip(missing, encoder.items(missing), strict=True)) if missing else {}
+    return [
+        made[item.text] if row is None or not row.any() else row
+        for item, row in zip(items, rows, strict=True)
+    ]
+
+
+def _adopted(item: Item, terms: Terms) -> Item:
+    """The item as it is at home here."""
+    namespace = terms.author.namespace
+    home: Scope = "namespace" if item.scope == "global" else item.scope
+    scope: Scope = "global" if namespace == GLOBAL else home
+    item = replace(item, namespace=namespace, scope=scope)
+    if terms.is_restore:
         return item
-    trust = min(item.trust, TRUST[author.channel])
-    channel = item.channel if trust == item.trust else author.channel
-    source = item.lineage.source or f"bundle:{bundle_hash[:16]}"
-    return replace(item, trust=trust, channel=channel, lineage=replace(item.lineage, source=source))
+    trust = min(item.trust, TRUST[terms.channel])
+    is_principle = item.kind == "principle" and item.status == "active"
+    return replace(
+        item,
+        trust=trust,
+        channel=item.channel if trust == item.trust else terms.channel,
+        author=terms.author.principal,
+        pinned=False,
+        utility=Utility(),
+        status="trial" if is_principle else item.status,
+        lineage=replace(item.lineage, source=terms.source),
+    )
+
+
+def _check(item: Item, terms: Terms) -> None:
+    """The door that drafts come through. Raises BadInput."""
+    check_name("the item's id", item.id)
+    # The first release kept notes for kinds that have bodies of their own now.
+    is_old = terms.is_restore and isinstance(item.body, NoteBody)
+    check_draft(as_draft(replace(item, kind="tool_note") if is_old else item))
+
+
+def _lived(episode: Episode, terms: Terms) -> Episode:
+    """The episode as it is at home here. Raises BadInput."""
+    check_name("the episode's id", episode.id)
+    episode = replace(episode, namespace=terms.author.namespace)
+    if terms.is_restore:
+        return episode
+    check_secrets([dumps(episode.messages)])
+    return replace(
+        episode,
+        recall=None,
+        principal=terms.author.principal,
+        channel=terms.channel,
+        source=terms.source,
+    )

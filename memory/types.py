@@ -126,6 +126,12 @@ class Episode:
     started_at: float = 0.0
     ended_at: float = 0.0
     principal: str = ""
+    channel: Channel | None = None
+    """How it was imported; None: it was lived here."""
+    source: str | None = None
+    """The import it came in by, which can be revoked as a whole."""
+    forgotten: str | None = None
+    """Why it may never teach: it, its source or its principal was forgotten. None: it may."""
 
 
 @dataclass(frozen=True, slots=True)

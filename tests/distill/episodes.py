@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from memory import bundle
+from memory import bundle, packing
 from memory.encoder import HashEncoder
 from memory.types import (
     Episode,
@@ -89,7 +89,7 @@ def make_item(id_: str, trust: int = 1) -> Item:
 def write_bundle(folder: Path, episodes: Sequence[Episode], items: Sequence[Item] = ()) -> Path:
     """A bundle as `Memory.export` writes it."""
     manifest = bundle.Manifest(bundle.FORMAT, NAMESPACE, HashEncoder().generation, 512, 0, 0, 1, 0.0, {})
-    return bundle.write(folder, manifest, items, episodes, {})
+    return packing.write(folder, manifest, items, episodes, {})
 
 
 marks = st.lists(st.sampled_from([True, False, None]), min_size=1, max_size=6)
