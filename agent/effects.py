@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.dispatch import Dispatched, Dispatcher
-from agent.opening import Opening
+from agent.opening import Opening, Reminder
 from agent.types import (
     GuardContext,
     Journal,
@@ -98,6 +98,15 @@ class Effects:
             return {"result": to_json(await recall())}
 
         return from_json(Opening, (await self._once("opening", do, None))["result"])
+
+    async def reminder(self, recall: Callable[[], Awaitable[Reminder | None]]) -> Reminder | None:
+        """What `recall` made of the latest step at the first run."""
+
+        async def do() -> dict[str, Json]:
+            return {"result": to_json(await recall())}
+
+        found = (await self._once(f"recall {self._n_steps}", do, None))["result"]
+        return None if found is None else from_json(Reminder, found)
 
     async def complete(self, request: Request, *, limit_s: float | None) -> Reply:
         """One model call. Raises ModelError, BudgetExceeded when `limit_s` is over."""

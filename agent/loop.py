@@ -12,8 +12,8 @@ from agent.effects import Effects, Sources
 from agent.guards import ANSWER_TOOL
 from agent.journal import MemoryJournal
 from agent.learning import LearnReport, learn
-from agent.opening import AgentSettings, Run, open_episode
-from agent.prompt import parse_action
+from agent.opening import AgentSettings, Run, open_episode, remind, situation
+from agent.prompt import command_of, parse_action
 from agent.trail import Ending, Trail
 from agent.types import Guard, Journal, Model, Reply, Request, Task, World
 from memory.core import Memory
@@ -153,4 +153,18 @@ class Agent:
         await effects.event("step", trail.latest(call, thought, done))
         if done.verdict.action == "stop":
             return Ending("failure", 0.0, f"{done.verdict.guard}: {done.verdict.reason}")
-        return Ending.of(done.observation)
+        ending = Ending.of(done.observation)
+        if ending is None and done.observation.ok is False:
+            await self._ask_again(call, done.observation.text, effects, trail)
+        return ending
+
+    async def _ask_again(self, call: ToolCall, failure: str, effects: Effects, trail: Trail) -> None:
+        """What memory says of the step that failed, if it is to be asked in the middle."""
+        memory, settings = self._memory, self._settings
+        if memory is None or trail.run.memory == "off" or not settings.recall_on_failure:
+            return
+        query = situation(trail.task, trail.run, settings, step=command_of(call), failure=failure)
+        known = trail.known_items()
+        found = await effects.reminder(lambda: remind(query, known, model=self._model, memory=memory))
+        if found is not None:
+            trail.reminded(found)

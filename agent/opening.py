@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Literal
 
-from agent.prompt import compose
+from agent.prompt import compose, render_block, render_memory
 from agent.types import Budget, Model, Observation, Task
 from memory.core import Memory
 from memory.types import (
@@ -14,6 +14,7 @@ from memory.types import (
     Channel,
     Message,
     Query,
+    Recall,
     RecallRecord,
 )
 
@@ -36,6 +37,9 @@ class AgentSettings:
     """For one call of a tool."""
     reflection_tokens: int = 512
     """Longest reflection."""
+    recall_on_failure: bool = False
+    """Ask memory again, with the step and what went wrong, when a step fails. Models that were trained on
+    what is recalled at the opening alone may be confused by it."""
     mined_episodes: int = 50
     """Recent episodes of the same family that are mined for principles with the new one."""
 
@@ -84,7 +88,7 @@ async def open_episode(
     if memory is None or run.memory == "off":
         return Opening(compose(task, observation, None, None, model.style), None, None, base)
     query = situation(task, run, settings)
-    recall = await asyncio.to_thread(memory.recall, query, count_tokens=model.count_tokens)
+    recall = await asyncio.to_thread(recall_for, memory, query, model)
     constitution = await asyncio.to_thread(
         memory.constitution,
         run.namespace,
@@ -98,14 +102,59 @@ async def open_episode(
     return Opening(messages, recall.record(constitution), constitution.version, trust)
 
 
-def situation(task: Task, run: Run, settings: AgentSettings) -> Query:
-    """What memory is asked: the place and the task, in the words cases are stored under."""
+@dataclass(frozen=True, slots=True)
+class Reminder:
+    """What memory says when it is asked again in the middle."""
+
+    message: Message
+    recall: RecallRecord
+    trust: int
+
+
+async def remind(query: Query, known: frozenset[str], *, model: Model, memory: Memory) -> Reminder | None:
+    """Recall for a situation in the middle of a run; None when nothing comes up but the `known` items."""
+    recall = await asyncio.to_thread(recall_for, memory, query, model)
+    fresh = [hit for hit in recall.hits if hit.item.id not in known]
+    if not fresh:
+        return None
+    message = Message("user", render_memory(fresh, model.style), kind="memory")
+    return Reminder(message, recall.record(), min(hit.item.trust for hit in fresh))
+
+
+def recall_for(memory: Memory, query: Query, model: Model) -> Recall:
+    """A recall whose costs are counted in the model's tokens, on what the model is shown."""
+    return memory.recall(
+        query,
+        count_tokens=model.count_tokens,
+        counter=model.name,
+        show=lambda item: render_block(item, model.style),
+    )
+
+
+def situation(
+    task: Task, run: Run, settings: AgentSettings, *, step: str | None = None, failure: str | None = None
+) -> Query:
+    """What memory is asked: the situation, in the words cases are stored under."""
     return Query(
         namespace=run.namespace,
-        text=f"{task.family}: {task.text}",
+        text=situation_text(task.text, task.family, step, failure),
         family=task.family if run.family_scope else None,
         k=settings.k,
         token_budget=settings.token_budget,
         drop_rate=settings.drop_rate,
         seed=run.seed,
     )
+
+
+def situation_text(task: str, family: str, step: str | None = None, failure: str | None = None) -> str:
+    """Place, task and, in the middle of it, the step that was tried and how it failed.
+
+    >>> situation_text("wash a mug", "maple 7", "open sink 1", "it does not open.")
+    'maple 7: wash a mug. step: open sink 1. failed: it does not open.'
+    """
+    said = [f"{family}: {task}", *(f"{name}: {text}" for name, text in _now(step, failure))]
+    return said[0] if len(said) == 1 else f"{'. '.join(part.rstrip('. ') for part in said)}."
+
+
+def _now(step: str | None, failure: str | None) -> list[tuple[str, str]]:
+    return [(name, text) for name, text in (("step", step), ("failed", failure)) if text]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from agent.dispatch import Dispatched
 from agent.effects import Effects
-from agent.opening import Opening, Run
+from agent.opening import Opening, Reminder, Run
 from agent.prompt import PROMPT_VERSION
 from agent.types import GuardContext, Model, Observation, Spent, Style, Task
-from memory.types import TRUST, Episode, Json, Message, Outcome, Role, ToolCall, Usage
+from memory.types import TRUST, Episode, Json, Message, Outcome, RecallRecord, Role, ToolCall, Usage
 
 EXTERNAL = "external"
 """`Message.agent` of what came from strangers; lessons of an episode that saw it are no more trusted."""
@@ -47,8 +47,9 @@ class Trail:
     def __init__(self, task: Task, run: Run, model: Model, effects: Effects) -> None:
         self.run = run
         self.messages: list[Message] = []
-        self._task, self._model, self._effects = task, model, effects
+        self.task, self._model, self._effects = task, model, effects
         self._opening = Opening((), None, None, TRUST[run.channel])
+        self._reminders: list[RecallRecord] = []
         self._trust = TRUST[run.channel]
         self._usage = Usage()
         self._steps = self._n_calls = self._silent = self._tokens = 0
@@ -58,6 +59,17 @@ class Trail:
         self._opening, self._trust = opening, opening.trust
         for message in opening.messages:
             self._append(message)
+
+    def reminded(self, reminder: Reminder) -> None:
+        """Memory was asked again and had something to say."""
+        self._reminders.append(reminder.recall)
+        self._trust = min(self._trust, reminder.trust)
+        self._append(reminder.message)
+
+    def known_items(self) -> frozenset[str]:
+        """What memory has shown so far."""
+        records = [*filter(None, [self._opening.recall]), *self._reminders]
+        return frozenset(one.item for record in records for one in record.items if one.shown)
 
     def heard(self, message: Message, usage: Usage) -> None:
         """The model spoke."""
@@ -106,7 +118,7 @@ class Trail:
         Out of tokens, money or time is `unknown`: nothing says that what was done was wrong.
         """
         budget = self.run.budget
-        steps = min(limit for limit in (self._task.max_steps, budget.max_steps) if limit is not None)
+        steps = min(limit for limit in (self.task.max_steps, budget.max_steps) if limit is not None)
         if self._steps >= steps:
             return Ending("failure", 0.0, f"no steps are left of {steps}")
         if budget.max_cost_usd is not None and self._usage.cost_usd >= budget.max_cost_usd:
@@ -140,7 +152,7 @@ class Trail:
         principles: list[Json] = list(recall.constitution) if recall else []
         return {
             "episode": self.run.episode_id,
-            "task": self._task.text,
+            "task": self.task.text,
             "model": self._model.name,
             "recalled": shown,
             "constitution": principles,
@@ -174,7 +186,7 @@ class Trail:
 
     def episode(self, ending: Ending) -> Episode:
         """The whole of it."""
-        run, task, opening = self.run, self._task, self._opening
+        run, task, opening = self.run, self.task, self._opening
         name, _, adapter = self._model.name.partition("+")
         return Episode(
             id=run.episode_id,
@@ -188,6 +200,7 @@ class Trail:
             outcome=ending.outcome,
             reward=ending.reward,
             recall=opening.recall,
+            reminders=tuple(self._reminders),
             model=name,
             adapter=adapter or None,
             prompt_version=PROMPT_VERSION,

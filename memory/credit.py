@@ -90,10 +90,13 @@ def credit(writer: Writer, episode: Episode, principal: str, at: float) -> None:
 
 def _in_view(episode: Episode) -> dict[str, bool]:
     """Items by whether they were shown; False only where the coin kept them out."""
-    if episode.recall is None:
-        return {}
-    view = {one.item: one.shown for one in episode.recall.items if one.shown or one.propensity < 1.0}
-    return view | {name.rpartition("@")[0]: True for name in episode.recall.constitution}
+    view: dict[str, bool] = {}
+    for record in filter(None, (episode.recall, *episode.reminders)):
+        for one in record.items:
+            if one.shown or one.propensity < 1.0:
+                view[one.item] = view.get(one.item, False) or one.shown
+        view |= {name.rpartition("@")[0]: True for name in record.constitution}
+    return view
 
 
 def _credited(

@@ -113,6 +113,8 @@ class Episode:
     feedback: dict[str, Json] = field(default_factory=dict)
     origin: EpisodeOrigin = "real"
     recall: RecallRecord | None = None
+    reminders: tuple[RecallRecord, ...] = ()
+    """What memory was asked in the middle and said."""
     model: str = ""
     adapter: str | None = None
     prompt_version: str = ""

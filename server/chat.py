@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
+from agent.opening import recall_for
 from agent.prompt import PROMPT_VERSION, compose_chat, parse_action
 from agent.types import Delta, Model, Reply, Request
 from memory.errors import NotFound
@@ -135,7 +136,7 @@ class Chat:
             drop_rate=settings.drop_rate,
             seed=seed,
         )
-        return await asyncio.to_thread(self._core.memory.recall, query, count_tokens=self._model.count_tokens)
+        return await asyncio.to_thread(recall_for, self._core.memory, query, self._model)
 
     async def _constitution(self, family: str | None) -> Constitution:
         return await asyncio.to_thread(

@@ -142,7 +142,7 @@ async def _search(core: Core, caller: Identity, body: SearchRequest) -> SearchRe
         k=body.k,
         token_budget=body.token_budget,
     )
-    recall = await asyncio.to_thread(core.memory.recall, query, count_tokens=count_words)
+    recall = await asyncio.to_thread(core.memory.recall, query, count_tokens=count_words, counter="letters/4")
     return SearchResult(
         hits=list(recall.hits),
         candidates=list(recall.candidates) if body.explain else None,
