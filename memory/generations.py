@@ -112,11 +112,19 @@ class Generations:
             self._thread = Thread(target=work, name="memory-reencode", daemon=True)
             self._thread.start()
 
+    def purge(self, namespace: str) -> None:
+        """Let go of what indexes and encoders keep of a namespace's texts, files too; they are read anew."""
+        for one in self._open():
+            one.shelves.purge(namespace)
+            one.encoder.clear()
+
     def stop(self) -> None:
         """End what runs in the background, after the batch it is at."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+        for one in self._open():
+            one.shelves.close()
 
     def _open(self) -> tuple[Generation, ...]:
         return (self.present,) if self.previous is None else (self.present, self.previous)

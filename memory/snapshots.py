@@ -1,8 +1,10 @@
-"""Snapshots of the index on disk: a folder each, checked before use, switched by one rename.
+"""Segments of one namespace on disk: a folder each, checked before use, switched by one rename.
 
-index/CURRENT                      name of the newest good snapshot
-index/snapshot-00000012/manifest.json   generation, log positions, counts, checksums; its own checksum last
-index/snapshot-00000012/0.faiss, 0.json  vectors and text digests of one namespace
+CURRENT                          name of the newest good segment
+segment-00000012/manifest.json   generation, log position, counts, checksums; its own checksum last
+segment-00000012/…               the files of `memory.index.segment`
+
+A folder is written aside, synced and renamed; then the pointer is. The one before is kept.
 """
 
 from __future__ import annotations
@@ -10,161 +12,172 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from memory.codec import canonical, from_json, to_json
-from memory.entry import Vector
 from memory.errors import BadInput, IndexCorrupt
-from memory.index.shelf import read_vectors, write_vectors
 
-FORMAT = 1
+FORMAT = 2
 KEEP = 2
-"""Snapshots kept: the newest and the one before."""
+"""Segments kept: the newest and the one before."""
+POINTER, MANIFEST = "CURRENT", "manifest.json"
 Origin = Literal["none", "snapshot", "previous", "rebuilt"]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """The vectors of one namespace."""
+class Stamp:
+    """What a segment was made from, and what its files do not say."""
 
-    namespace: str
-    name: str
-    """Of its files, without suffix."""
+    encoder: str
     count: int
+    """Rows."""
     seq: int
-    """Log position it was applied to."""
-    vectors_sha256: str
-    digests_sha256: str
+    """Log position it stands at."""
+    mark: str
+    """Hash of the log row there: a database that went back to a backup has another past."""
+    n_probe: int
+    n_trained: int
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """What a file must be."""
+
+    name: str
+    size: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a snapshot folder must hold."""
+    """What a folder must hold."""
 
     format: int
-    encoder: str
-    dim: int
-    parts: tuple[Part, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """Vectors of one namespace to be written: digests and (n, d) float32, in the same order."""
-
-    namespace: str
-    seq: int
-    digests: Sequence[str]
-    matrix: NDArray[np.float32]
+    stamp: Stamp
+    files: tuple[File, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What could be read back, by namespace and text digest, and how that went."""
+    """The segment to use, if any, and how that went."""
 
-    vectors: Mapping[str, Mapping[str, Vector]]
+    path: Path | None
+    stamp: Stamp | None
     origin: Origin
-    note: str
+    note: str = ""
 
 
-def write(folder: Path, encoder: str, dim: int, contents: Sequence[Content]) -> Path:
-    """Write a snapshot and make it the current one; the one before is kept, older ones go."""
+class Unwanted(Exception):
+    """What was being written is not wanted any more; nothing of it is left."""
+
+
+def write(
+    folder: Path, fill: Callable[[Path], None], stamp: Stamp, is_wanted: Callable[[], bool] = lambda: True
+) -> Path:
+    """Write a segment by `fill(folder)` and make it the current one; returns its folder.
+
+    Raises Unwanted when `is_wanted` says no at the end, OSError when the disk fails.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    number = max((_number(path) for path in _snapshots(folder)), default=0) + 1
-    target = folder / f"snapshot-{number:08d}"
-    building = folder / f".building-{number:08d}-{os.getpid()}"
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir()
-    parts = tuple(_write_part(building, str(place), content) for place, content in enumerate(contents))
-    manifest = canonical(to_json(Manifest(FORMAT, encoder, dim, parts)))
-    _write_bytes(
-        building / "manifest.json", f"{manifest}\n{sha256(manifest.encode()).hexdigest()}\n".encode()
-    )
-    _sync(building)
-    building.rename(target)
-    pointer = folder / ".CURRENT"
-    _write_bytes(pointer, target.name.encode())
-    pointer.rename(folder / "CURRENT")
+    for left in folder.glob(".building-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    number = max((_number(path) for path in _segments(folder)), default=0) + 1
+    target, building = folder / f"segment-{number:08d}", folder / f".building-{number:08d}-{os.getpid()}"
+    try:
+        building.mkdir()
+        fill(building)
+        _write_manifest(building, stamp)
+        _rename(building, target, is_wanted)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
     _sync(folder)
-    for old in sorted(_snapshots(folder), key=_number)[:-KEEP]:
+    _write_bytes(folder / f".{POINTER}", target.name.encode())
+    (folder / f".{POINTER}").rename(folder / POINTER)
+    _sync(folder)
+    for old in sorted(_segments(folder), key=_number)[:-KEEP]:
         shutil.rmtree(old, ignore_errors=True)
     return target
 
 
-def load(folder: Path, encoder: str) -> Loaded:
-    """The newest snapshot that is whole and of this encoder; says so when that is not the newest."""
-    pointer = folder / "CURRENT"
+def load(folder: Path, objection: Callable[[Stamp], str | None]) -> Loaded:
+    """The newest segment that is whole and has no `objection` to it; says so when that is not the newest."""
+    pointer = folder / POINTER
     if not pointer.is_file():
-        return Loaded({}, "none", "")
+        return Loaded(None, None, "none")
     current = folder / pointer.read_text(encoding="utf-8", errors="replace").strip()
-    older = sorted((path for path in _snapshots(folder) if path != current), key=_number, reverse=True)
+    older = sorted((path for path in _segments(folder) if path != current), key=_number, reverse=True)
     problems: list[str] = []
     for path in (current, *older):
         try:
-            vectors = _read(path, encoder)
+            stamp = _checked(path, objection)
         except IndexCorrupt as error:
             problems.append(str(error))
             continue
-        return Loaded(vectors, "previous" if problems else "snapshot", "; ".join(problems))
-    return Loaded({}, "rebuilt", "; ".join(problems))
+        return Loaded(path, stamp, "previous" if problems else "snapshot", "; ".join(problems))
+    return Loaded(None, None, "rebuilt", "; ".join(problems))
 
 
-def _read(path: Path, encoder: str) -> dict[str, dict[str, Vector]]:
+def _rename(building: Path, target: Path, is_wanted: Callable[[], bool]) -> None:
+    if not is_wanted():
+        raise Unwanted
+    building.rename(target)
+
+
+def _checked(path: Path, objection: Callable[[Stamp], str | None]) -> Stamp:
     manifest = _manifest(path)
-    if manifest.encoder != encoder:
-        raise IndexCorrupt(f"{path.name} was made by encoder {manifest.encoder!r}, not {encoder!r}")
-    return {part.namespace: _read_part(path, part) for part in manifest.parts}
+    if (problem := objection(manifest.stamp)) is not None:
+        raise IndexCorrupt(f"{path.name} {problem}")
+    for file in manifest.files:
+        try:
+            is_whole = (path / file.name).stat().st_size == file.size and _hash(
+                path / file.name
+            ) == file.sha256
+        except OSError as error:
+            raise IndexCorrupt(f"{path.name}/{file.name} cannot be read: {error.strerror}") from error
+        if not is_whole:
+            raise IndexCorrupt(f"{path.name}/{file.name} does not match its checksum")
+    return manifest.stamp
 
 
 def _manifest(path: Path) -> Manifest:
     try:
-        text, checksum = (path / "manifest.json").read_text(encoding="utf-8").split("\n")[:2]
+        text, checksum = (path / MANIFEST).read_text(encoding="utf-8").split("\n")[:2]
         if sha256(text.encode()).hexdigest() != checksum:
             raise IndexCorrupt(f"the manifest of {path.name} does not match its checksum")
-        manifest = from_json(Manifest, json.loads(text))
-    except (OSError, ValueError, BadInput) as error:
+        values = json.loads(text)
+        if values["format"] != FORMAT:
+            raise IndexCorrupt(f"{path.name} has format {values['format']}, not {FORMAT}")
+        return from_json(Manifest, values)
+    except (OSError, ValueError, KeyError, TypeError, BadInput) as error:
         raise IndexCorrupt(f"the manifest of {path.name} cannot be read: {error}") from error
-    if manifest.format != FORMAT:
-        raise IndexCorrupt(f"{path.name} has format {manifest.format}, not {FORMAT}")
-    return manifest
 
 
-def _read_part(path: Path, part: Part) -> dict[str, Vector]:
-    vectors, digests = path / f"{part.name}.faiss", path / f"{part.name}.json"
-    try:
-        for file, checksum in ((vectors, part.vectors_sha256), (digests, part.digests_sha256)):
-            if sha256(file.read_bytes()).hexdigest() != checksum:
-                raise IndexCorrupt(f"{path.name}/{file.name} does not match its checksum")
-        matrix = read_vectors(vectors)  # (n, d)
-        names = json.loads(digests.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RuntimeError) as error:
-        raise IndexCorrupt(f"{path.name}/{part.name} cannot be read: {error}") from error
-    if len(matrix) != part.count or len(names) != part.count:
-        raise IndexCorrupt(f"{path.name}/{part.name} has {len(matrix)} rows, its manifest says {part.count}")
-    return dict(zip(names, matrix, strict=True))
+def _write_manifest(folder: Path, stamp: Stamp) -> None:
+    files = []
+    for path in sorted(folder.iterdir()):
+        _sync(path)
+        files.append(File(path.name, path.stat().st_size, _hash(path)))
+    text = canonical(to_json(Manifest(FORMAT, stamp, tuple(files))))
+    _write_bytes(folder / MANIFEST, f"{text}\n{sha256(text.encode()).hexdigest()}\n".encode())
+    _sync(folder)
 
 
-def _write_part(folder: Path, name: str, content: Content) -> Part:
-    vectors, digests = folder / f"{name}.faiss", folder / f"{name}.json"
-    write_vectors(vectors, content.matrix)
-    _sync(vectors)
-    _write_bytes(digests, json.dumps(list(content.digests)).encode())
-    checksums = [sha256(file.read_bytes()).hexdigest() for file in (vectors, digests)]
-    return Part(content.namespace, name, len(content.digests), content.seq, *checksums)
-
-
-def _snapshots(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("snapshot-*") if path.is_dir() and path.name[9:].isdigit()]
+def _segments(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("segment-*") if path.is_dir() and path.name[8:].isdigit()]
 
 
 def _number(path: Path) -> int:
-    return int(path.name.removeprefix("snapshot-"))
+    return int(path.name.removeprefix("segment-"))
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _write_bytes(path: Path, data: bytes) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from memory.entry import Found, Vector
+from memory.entry import Entry, Found, Vector
 from memory.types import ItemKind
 
 VectorsOf = Callable[[Sequence[str]], Mapping[str, Vector]]
@@ -40,4 +40,22 @@ class Searchable(Protocol):
 
     def search(self, ask: Ask) -> Searched:
         """The best of each ranker for a question."""
+        ...
+
+
+class Index(Protocol):
+    """The findable items of one namespace; whoever changes it keeps questions away meanwhile."""
+
+    def __len__(self) -> int: ...
+
+    def put(self, entries: Iterable[Entry]) -> None:
+        """Add entries, or replace those of the same id."""
+        ...
+
+    def drop(self, ids: Iterable[str]) -> None:
+        """Remove entries; unknown ids are none of its business."""
+        ...
+
+    def at(self, vectors_of: VectorsOf) -> Searchable:
+        """What can be asked, with the stored vectors to score by."""
         ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 from hypothesis import given, settings
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from memory.encoder import HashEncoder
 from memory.entry import Entry, cosines, digest_of
 from memory.index.ask import Ask, Searched
-from memory.index.shelf import Shelf, read_vectors, write_vectors
+from memory.index.shelf import Shelf
 from memory.words import content_words
 
 DIM = 32
@@ -160,10 +159,3 @@ def test_a_cosine_does_not_depend_on_its_company(n: int, seed: int) -> None:
     together = cosines(matrix, matrix[0])
     alone = [cosines(matrix[row : row + 1], matrix[0])[0] for row in range(n)]
     assert together.tolist() == alone
-
-
-def test_vectors_come_back_from_a_file(tmp_path: Path) -> None:
-    """To the bit."""
-    matrix = ENCODER.encode(["mug", "plate"])
-    write_vectors(tmp_path / "v.faiss", matrix)
-    assert read_vectors(tmp_path / "v.faiss").tolist() == matrix.tolist()

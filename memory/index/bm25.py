@@ -1,0 +1,55 @@
+"""BM25: one formula for every layer of an index.
+
+Source: Robertson & Zaragoza 2009, The Probabilistic Relevance Framework, §3; idf as in Lucene.
+SQLite's own bm25() counts the words of other namespaces and cannot be asked about the past.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+K1, B = 1.2, 0.75
+Counts = NDArray[np.int32] | NDArray[np.float64]
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What the words of a question are weighed against."""
+
+    n: int
+    """Texts."""
+    length: int
+    """Words in all of them together."""
+    holding: Mapping[str, int]
+    """For each word of the question, how many texts have it."""
+
+    @property
+    def mean(self) -> float:
+        """Mean length of a text."""
+        return self.length / self.n if self.n else 0.0
+
+    def idf(self, word: str) -> float:
+        """How much a word says by being rare."""
+        return idf(self.n, self.holding.get(word, 0))
+
+    def total(self, words: Sequence[str]) -> float:
+        """The idf of all of them."""
+        return math.fsum(self.idf(word) for word in words)
+
+
+def idf(n: int, holding: int) -> float:
+    """Inverse document frequency, never negative."""
+    return math.log(1.0 + (n - holding + 0.5) / (holding + 0.5))
+
+
+def bm25(weight: float, counts: Counts, lengths: Counts, mean: float) -> Scores:
+    """What one word of idf `weight` gives to texts (n,) that have it `counts` times."""
+    damp = K1 * (1.0 - B + B * lengths / mean)
+    scores: Scores = weight * counts * (K1 + 1.0) / (counts + damp)
+    return scores

@@ -1,0 +1,200 @@
+"""Words to rows, mapped from files: the best by BM25 without looking at every row that has a common word.
+
+Source: Turtle & Flood 1995, Query Evaluation: Strategies and Optimizations (MaxScore). Deviation: whole terms
+at a time, in numpy: once the n best so far are above all that the remaining, more common words could give,
+those words add to rows already found and bring no new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memory.index.bm25 import Corpus, Scores, bm25
+from memory.index.lexicon import Postings, hash_of
+from memory.index.vectors import Bits
+
+SCAN = 1 << 16
+"""Rows read to find new candidates, over all words of a question. Beyond them, of a word that is in more rows
+than are left, only the newest rows are read: a question made of very common words alone is answered from
+these. Rare words come first, so the limit costs them nothing."""
+LOOKED_UP = 1 << 13
+"""Most rows to which the words beyond are added; the best so far, and what ties with the last."""
+WORTH = 4096
+"""A word in fewer rows is read without asking whether it must be."""
+LONG = 0xFFFF
+"""A length above it counts as this."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """A word of the question as this segment has it."""
+
+    word: str
+    start: int
+    end: int
+    idf: float
+    most: float
+    """No row gets more from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inverted:
+    """Postings with the lengths of their rows beside them, and bounds for every term."""
+
+    postings: Postings
+    lengths: NDArray[np.uint16]
+    """(p,) words of the row, beside each posting: reading them there is much faster than by row."""
+    most_counts: NDArray[np.uint8]
+    """(t,)."""
+    least_lengths: NDArray[np.uint16]
+    """(t,)."""
+
+    def holding(self, word: str) -> int:
+        """Rows that have a word."""
+        place = self._place(word)
+        return 0 if place is None else self._size(place)
+
+    def best(
+        self, words: Sequence[str], corpus: Corpus, room: Scores, bits: Bits | None, n: int
+    ) -> NDArray[np.int64]:
+        """About the `n` best rows, of those in `bits`, and what ties with them; exact below `SCAN`
+        and `LOOKED_UP`.
+
+        `room` is (rows,) of zeros, and is again when this returns.
+        """
+        terms = self._terms(words, corpus)
+        touched: list[NDArray[np.int64]] = []
+        try:
+            rest = self._scan(terms, corpus, room, bits, n, touched)
+            rows = np.concatenate(touched) if touched else np.zeros(0, dtype=np.int64)
+            for place, term in enumerate(rest):
+                rows = _at_least(rows, room, n, sum(one.most for one in rest[place:]))
+                rows = rows if len(rows) <= LOOKED_UP else _at_least(rows, room, LOOKED_UP, 0.0)
+                self._add(term, corpus, room, rows)
+            return _at_least(rows, room, n, 0.0)
+        finally:
+            for part in touched:
+                room[part] = 0.0
+
+    def scores(self, words: Sequence[str], corpus: Corpus, rows: NDArray[np.int64]) -> tuple[Scores, Scores]:
+        """BM25 and idf-weighted coverage of rows (m,), rising."""
+        scores, covered = np.zeros(len(rows)), np.zeros(len(rows))
+        for term in sorted(self._terms(words, corpus), key=lambda term: term.word):
+            here, places = self._lookup(term, rows)
+            scores[here] += self._given(term, places, corpus)
+            covered[here] += term.idf
+        total = corpus.total(words)
+        return scores, covered / total if total else covered
+
+    def _place(self, word: str) -> int | None:
+        wanted = np.uint64(hash_of(word))
+        place = int(np.searchsorted(self.postings.terms, wanted))
+        is_known = place < len(self.postings.terms) and self.postings.terms[place] == wanted
+        return place if is_known and self._size(place) else None
+
+    def _size(self, place: int) -> int:
+        return int(self.postings.starts[place + 1]) - int(self.postings.starts[place])
+
+    def _terms(self, words: Sequence[str], corpus: Corpus) -> list[_Term]:
+        """Those that occur, the rarest first."""
+        terms = []
+        for word in words:
+            if (place := self._place(word)) is None:
+                continue
+            idf = corpus.idf(word)
+            here = slice(place, place + 1)
+            counts, lengths = self.most_counts[here], self.least_lengths[here]
+            most = bm25(idf, counts.astype(np.float64), lengths.astype(np.float64), corpus.mean)
+            start, end = self.postings.starts[place : place + 2].tolist()
+            terms.append(_Term(word, start, end, idf, float(most[0])))
+        return sorted(terms, key=lambda term: (term.end - term.start, term.word))
+
+    def _scan(
+        self,
+        terms: list[_Term],
+        corpus: Corpus,
+        room: Scores,
+        bits: Bits | None,
+        n: int,
+        touched: list[NDArray[np.int64]],
+    ) -> list[_Term]:
+        """Read words until the rest can bring no new row among the best; returns the rest."""
+        left, threshold = SCAN, 0.0
+        possible = list(accumulate((term.most for term in reversed(terms)), initial=0.0))[::-1]
+        for place, term in enumerate(terms):
+            size = term.end - term.start
+            if left <= 0 or (size > WORTH and threshold > possible[place]):
+                return terms[place:]
+            start = max(term.start, term.end - left)
+            left -= size
+            rows = self.postings.rows[start : term.end].astype(np.int64)
+            given = self._given(term, slice(start, term.end), corpus)
+            if bits is not None:
+                seen = (bits[rows >> 3] >> (rows & 7).astype(np.uint8)) & 1 > 0
+                rows, given = rows[seen], given[seen]
+            before = room[rows]
+            hopeful = (before > 0.0) | (given + possible[place + 1] >= threshold)
+            rows, before, given = rows[hopeful], before[hopeful], given[hopeful]
+            room[rows] = after = before + given
+            touched.append(rows[before == 0.0])
+            if start > term.start:
+                self._add(term, corpus, room, np.concatenate(touched), until=start)
+            if len(after) >= n:
+                # Of these rows alone: no more than the n-th best of all, so never too strict.
+                threshold = max(threshold, float(np.partition(after, -n)[-n]))
+        return []
+
+    def _add(
+        self,
+        term: _Term,
+        corpus: Corpus,
+        room: Scores,
+        rows: NDArray[np.int64],
+        until: int | None = None,
+    ) -> None:
+        """Give rows (m,) what a word not read for new ones is worth to them, from its postings up to one."""
+        here, places = self._lookup(term, rows, until)
+        room[rows[here]] += self._given(term, places, corpus)
+
+    def _lookup(
+        self, term: _Term, rows: NDArray[np.int64], until: int | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Which of rows (m,) have a word, and where their postings are."""
+        own = self.postings.rows[term.start : term.end if until is None else until]
+        if not len(own) or not len(rows):
+            nothing = np.zeros(0, dtype=np.int64)
+            return nothing, nothing
+        places = np.searchsorted(own, rows.astype(np.int32))
+        here = np.flatnonzero(own[np.minimum(places, len(own) - 1)] == rows)
+        return here, places[here] + term.start
+
+    def _given(self, term: _Term, places: slice | NDArray[np.int64], corpus: Corpus) -> Scores:
+        counts = self.postings.counts[places].astype(np.float64)
+        return bm25(term.idf, counts, self.lengths[places].astype(np.float64), corpus.mean)
+
+
+def invert(postings: Postings, lengths: NDArray[np.int32]) -> Inverted:
+    """Postings with lengths (n,) by row and bounds by term, ready to be written."""
+    beside = np.minimum(lengths, LONG).astype(np.uint16)[postings.rows]
+    starts = postings.starts[:-1]
+    filled = postings.starts[1:] > starts
+    most = np.zeros(len(starts), dtype=np.uint8)
+    least = np.ones(len(starts), dtype=np.uint16)
+    if len(beside):
+        # reduceat takes the element itself where a stretch is empty, so only filled ones are asked.
+        most[filled] = np.maximum.reduceat(postings.counts, starts[filled])
+        least[filled] = np.minimum.reduceat(beside, starts[filled])
+    return Inverted(postings, beside, most, least)
+
+
+def _at_least(rows: NDArray[np.int64], room: Scores, n: int, possible: float) -> NDArray[np.int64]:
+    """Rows that are among the `n` best, or may be if they get all that is still possible."""
+    if len(rows) <= n:
+        return rows
+    scores = room[rows]
+    return rows[scores + possible >= np.partition(scores, -n)[-n]]

@@ -1,0 +1,76 @@
+"""A large index: an immutable segment, and in memory what was written since.
+
+Source: O'Neil et al. 1996, The Log-Structured Merge-Tree, §2, with one component on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from memory.entry import Entry, Found
+from memory.index.ask import Ask, Searchable, Searched, VectorsOf
+from memory.index.bm25 import Corpus
+from memory.index.segment import Segment
+from memory.index.shelf import Shelf
+from memory.index.vectors import Growing
+from memory.words import content_words
+
+
+class Layers:
+    """Approximate, as a segment is. Questions may come at once; changes must come alone."""
+
+    def __init__(self, segment: Segment, dim: int) -> None:
+        self.segment = segment
+        self.tail = Shelf(dim, lambda: Growing(segment.cells.fresh(), dim))
+
+    def __len__(self) -> int:
+        return len(self.segment) + len(self.tail)
+
+    def put(self, entries: Iterable[Entry]) -> None:
+        """Add entries, or replace those of the same id."""
+        fresh = list(entries)
+        for entry in fresh:
+            self.segment.kill(entry.id)
+        self.tail.put(fresh)
+
+    def drop(self, ids: Iterable[str]) -> None:
+        """Remove entries; unknown ids are none of its business."""
+        for id_ in ids:
+            self.segment.kill(id_)
+            self.tail.drop([id_])
+
+    def at(self, vectors_of: VectorsOf) -> Searchable:
+        """What can be asked."""
+        return _Scored(self, vectors_of)
+
+    def corpus(self, words: Iterable[str]) -> Corpus:
+        """What words are weighed against: all rows, those no longer alive included until the next merge."""
+        return Corpus(
+            self.segment.n_rows + self.tail.n_rows,
+            self.segment.n_words + self.tail.n_words,
+            {word: self.segment.inverted.holding(word) + self.tail.holding(word) for word in words},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    layers: Layers
+    vectors_of: VectorsOf
+
+    def search(self, ask: Ask) -> Searched:
+        """The best of each ranker over both layers, in no order."""
+        words = sorted(set(content_words(ask.text)))
+        corpus = self.layers.corpus(words)
+        found = [
+            *self.layers.segment.search(ask, words, corpus, self.vectors_of),
+            *self.layers.tail.search_in(ask, words, corpus),
+        ]
+        best = {one.id: one for one in _best(found, ask.n, lambda one: one.dense)}
+        best.update({one.id: one for one in _best(found, ask.n, lambda one: one.lexical)})
+        return Searched(tuple(best.values()), exact=False)
+
+
+def _best(found: list[Found], n: int, score: Callable[[Found], float | None]) -> list[Found]:
+    scored = [(-value, one.id, one) for one in found if (value := score(one)) is not None]
+    return [one for _, _, one in sorted(scored, key=lambda entry: entry[:2])[:n]]
