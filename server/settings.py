@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 BUNDLED_MODELS = Path(__file__).resolve().parent.parent / "agent" / "models"
@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     max_models: Annotated[int, Field(ge=1)] = 4
     """Local models kept loaded; the least recently used is dropped."""
 
+    memory_url: SecretStr | None = None
+    """PostgreSQL database of memory, `postgresql://user:password@host/name`, shared by several servers; the
+    file `memory.db` where none is given."""
+    memory_index: Literal["local", "pgvector"] = "local"
+    """Where memory's index lives: with each server, or (PostgreSQL alone) in the database, by pgvector."""
     memory_max_pages: int | None = None
     """Bound of memory's file in pages of 4096 bytes; a full one answers writes with 507."""
 
@@ -81,7 +86,7 @@ class Settings(BaseSettings):
 
     @property
     def memory_path(self) -> Path:
-        """The database of memory."""
+        """The file of memory where no other database is given."""
         return self.data_dir / "memory.db"
 
     @property

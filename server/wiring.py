@@ -6,8 +6,9 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from agent.opening import AgentSettings
 from agent.types import Model
@@ -96,11 +97,13 @@ class _Opener:
         )
         worlds = Worlds(load_tools(settings.tools))
         encoder = open_encoder(settings.encoder)
+        where, index = _memory_at(settings)
         memory = Memory.open(
-            settings.memory_path,
+            where,
             encoder=encoder,
             clock=self._parts.clock,
             max_pages=settings.memory_max_pages,
+            index=index,
         )
         return Core(memory, models, worlds, self._registry, self._jobs(), self._agent())
 
@@ -131,3 +134,16 @@ class _Opener:
         distilling = Distilling(core.memory, settings)
         kinds = work.kinds(max_tasks=settings.max_running_tasks)
         return {**kinds, DISTILL: JobKind(distilling.run, limit=1)}
+
+
+def _memory_at(settings: Settings) -> tuple[Path | str, Path | Literal["pgvector"] | None]:
+    """Where memory is, and where its index."""
+    if settings.memory_url is None:
+        if settings.memory_index == "pgvector":
+            raise BadInput("memory_index is 'pgvector', which needs PostgreSQL: give memory_url too")
+        return settings.memory_path, None
+    url = settings.memory_url.get_secret_value()
+    if settings.memory_index == "pgvector":
+        return url, "pgvector"
+    # Another database must not meet this one's index.
+    return url, settings.data_dir / "index" / f"shared-{sha256(url.encode()).hexdigest()[:16]}"
