@@ -54,7 +54,7 @@ def test_memory_is_measured_beside_bare_faiss_and_sqlite(tmp_path: Path) -> None
     ]
     found = {(record["what"], record["name"]): record for record in records}
     assert [record for record in records if record["what"] == "failed"] == []
-    assert found["right", "ours"]["recall"] >= 0.95
+    assert found["loaded", "ours"]["recall"] >= 0.95
     assert found["killed", "ours"]["acknowledged"] > found["killed", "ours"]["lost"] == 0
     assert found["wrote", "ours"]["writes"] > 0
     assert {name for what, name in found if what == "asked"} == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import durable
@@ -27,11 +28,12 @@ def main() -> None:
     parser.add_argument("--phases", nargs="*", choices=list(PHASES), help="some only; the others' notes stay")
     parser.add_argument("--cells", nargs="*", default=[], help="as items/namespaces, e.g. 100000/1")
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="some only")
+    parser.add_argument("--keep", action="store_true", help="keep loaded databases, and take what was kept")
     options = parser.parse_args()
-    plan = Plan(options.folder, options.out / "raw", peers=tuple(options.peers))
+    plan = Plan(options.folder, options.out / "raw", peers=tuple(options.peers), keep=options.keep)
     if options.cells:
-        cells = tuple((int(cell.split("/")[0]), int(cell.split("/")[1])) for cell in options.cells)
-        plan = Plan(options.folder, options.out / "raw", cells, tuple(options.peers))
+        pairs = (cell.split("/") for cell in options.cells)
+        plan = replace(plan, cells=tuple((int(n), int(n_spaces)) for n, n_spaces in pairs))
     if options.quick:
         plan = plan.quick
     phases = options.phases if options.phases is not None else ["durable", "writes", "recall"]

@@ -19,6 +19,7 @@ from typing import Any
 
 from material import Material, Row
 
+OWN_ROWS = 1_000
 WRITES_PER_S = 20.0
 """Pace of the writer beside readers; slower contenders write as fast as they can."""
 
@@ -29,7 +30,9 @@ class Child:
         self._folder = Path(folder)
         self._material = Material(Path(material), int(n_spaces))
         self._say = say
-        self._fresh = itertools.count(self._material.n)
+        self._lock = threading.Lock()
+        self._has_begun = False
+        self._fresh = itertools.count()
 
     def do_open(self) -> dict[str, Any]:
         begun = time.perf_counter()
@@ -122,8 +125,19 @@ class Child:
 
     def _next_row(self) -> Row | None:
         """None when all spare rows are used up."""
+        with self._lock:
+            if not self._has_begun:
+                self._begin()
         number = next(self._fresh)
         return self._material.row(number) if number < self._material.n_rows else None
+
+    def _begin(self) -> None:
+        """Every process that writes to a folder takes spare rows of its own."""
+        used = self._folder / "processes-that-wrote"
+        turn = int(used.read_text(encoding="ascii")) if used.exists() else 0
+        used.write_text(str(turn + 1), encoding="ascii")
+        self._fresh = itertools.count(self._material.n + turn * OWN_ROWS)
+        self._has_begun = True
 
 
 def _in_threads(n: int, act: Callable[[], None]) -> None:

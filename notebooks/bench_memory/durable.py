@@ -12,17 +12,20 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from field import Field, Notes
-from plan import BULK, Plan
+from field import BULK, Field, Notes, loaded
+from plan import Plan
 from protocol import Child, ContenderFailed, Seat
 
 BASE = 1_000
+SPARE = 60_000
+"""More than anybody writes before it is killed."""
 SYNCS = ("fsync(", "fdatasync(", "sync_file_range(", "msync(")
 
 
 def measure(plan: Plan) -> None:
+    plan = replace(plan, keep=False)
     notes = Notes(plan.notes / "durable.jsonl")
-    material = plan.material(BASE)
+    material = plan.material(BASE, SPARE)
     unlocked = tuple(f"{name}-unlocked" for name in plan.peers if name.startswith("mem0-"))
     chance = random.Random(7)
     for seat in plan.seats(("ours", *plan.peers, "queue"), "durable", material, 1):
@@ -34,8 +37,8 @@ def measure(plan: Plan) -> None:
         if shutil.which("strace"):
             _count_syncs(replace(seat, folder=seat.folder / "traced"), notes)
         shutil.rmtree(seat.folder, ignore_errors=True)
-    with Field(plan.seats(unlocked, "unlocked", material, 1), notes, n=BASE) as field:
-        field.load(BULK, plan.load_limit_s)
+    ready = loaded(plan.seats(unlocked, "unlocked", material, 1), notes, limit_s=plan.load_limit_s)
+    with Field(ready, notes, n=BASE) as field:
         for name, answer in field.each("write", within_s=30.0, threads=64, seconds=plan.seconds):
             field.note("wrote", name=name, **answer)
     for phase in ("durable", "unlocked"):
@@ -62,7 +65,7 @@ def _acknowledged(child: Child, after_s: float) -> list[int]:
         raise ContenderFailed(f"{child.seat.name} wrote nothing: {first}")
     child.kill_after(after_s)
     rows = [first["ack"]]
-    while (said := child.line(10.0)) is not None:
+    while (said := child.line(10.0)) is not None and "ack" in said:
         rows.append(said["ack"])
     return rows
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -11,6 +12,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from protocol import Child, ContenderFailed, Seat
+
+BULK = 1_000
 
 
 class Notes:
@@ -28,8 +31,52 @@ class Notes:
         print(f"{time.strftime('%H:%M:%S')} {line[:200]}", flush=True)
 
 
+def loaded(
+    seats: Sequence[Seat], notes: Notes, *, limit_s: float, exact: Any = None, **about: object
+) -> list[Seat]:
+    """Those that hold all the material, each loaded by a process that is gone again.
+
+    What is loaded already stays. `exact` are the true answers (questions, k): recall is told before anybody
+    writes more.
+    """
+    ready = []
+    for seat in seats:
+        if not seat.result.exists():
+            shutil.rmtree(seat.folder, ignore_errors=True)
+            result = _load(seat, limit_s, exact)
+            seat.result.write_text(json.dumps(result), encoding="utf-8")
+        result = json.loads(seat.result.read_text(encoding="utf-8"))
+        if "why" in result:
+            notes.add(what="failed", **about, name=seat.name, do="load", why=result["why"])
+            shutil.rmtree(seat.folder, ignore_errors=True)
+        else:
+            notes.add(what="loaded", **about, name=seat.name, **result)
+            ready.append(seat)
+    return ready
+
+
+def _load(seat: Seat, limit_s: float, exact: Any) -> dict[str, Any]:
+    try:
+        with Child(seat) as child:
+            child.call("open")
+            result = child.call("load", within_s=3.0 * limit_s, size=BULK, limit_s=limit_s)
+            if not result["complete"]:
+                share = f"{result['loaded']:,} items in {result['seconds']:.0f} s"
+                return {"why": f"not done within {limit_s:.0f} s: {share}"}
+            if exact is not None:
+                found = child.call("answers", k=exact.shape[1], served=False)["rows"]
+                pairs = zip(found, exact, strict=True)
+                result["recall"] = (
+                    sum(len(set(rows) & set(true.tolist())) for rows, true in pairs) / exact.size
+                )
+            child.close()
+            return {"seconds": result["seconds"], "recall": result.get("recall")}
+    except ContenderFailed as error:
+        return {"why": str(error)}
+
+
 class Field:
-    """Starts its contenders on entering and kills them on leaving."""
+    """Starts and opens its contenders on entering and kills them on leaving."""
 
     def __init__(self, seats: Sequence[Seat], notes: Notes, **about: object) -> None:
         self._seats = seats
@@ -37,10 +84,14 @@ class Field:
         self._about = about
         self._stack = ExitStack()
         self.children: dict[str, Child] = {}
+        self.opened: dict[str, dict[str, Any]] = {}
+        """Seconds of imports and of opening."""
 
     def __enter__(self) -> Self:
         for seat in self._seats:
             self.children[seat.name] = self._stack.enter_context(Child(seat))
+        for name, opened in self.each("open"):
+            self.opened[name] = opened
         return self
 
     def __exit__(
@@ -66,16 +117,6 @@ class Field:
     def drop(self, name: str, do: str, why: str) -> None:
         self.note("failed", name=name, do=do, why=why)
         self.children.pop(name).kill()
-
-    def load(self, size: int, limit_s: float) -> None:
-        """Open and load everybody, one after the other; who is not done at the limit leaves."""
-        for name, opened in self.each("open"):
-            self.note("opened", name=name, **opened)
-        for name, loaded in self.each("load", within_s=3.0 * limit_s, size=size, limit_s=limit_s):
-            self.note("loaded", name=name, **loaded)
-            if not loaded["complete"]:
-                share = f"{loaded['loaded']:,} items in {loaded['seconds']:.0f} s"
-                self.drop(name, "load", f"not done within {limit_s:.0f} s: {share}")
 
     def close(self) -> None:
         for name, child in list(self.children.items()):

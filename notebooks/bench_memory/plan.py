@@ -12,7 +12,6 @@ from protocol import Seat
 PEERS = ("chroma", "mem0-faiss", "mem0-qdrant", "lancedb", "sqlite-vec")
 RAW = ("faiss-flat", "faiss-ivf", "faiss-hnsw")
 WRITERS = ("queue", "batch-64", "batch-500")
-BULK = 1_000
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,8 @@ class Plan:
     writes_base: int = 10_000
     writes_spare: int = 200_000
     load_limit_s: float = 900.0
+    keep: bool = False
+    """Leave loaded databases for the next run, and take those of the last."""
     kills: int = 10
     starts: int = 3
 
@@ -62,7 +63,8 @@ class Plan:
         return synthetic(self.folder / "material", n, spare)
 
     def seats(self, names: tuple[str, ...], phase: str, material: Path, n_spaces: int) -> list[Seat]:
-        """Who takes part, on empty folders."""
+        """Who takes part; on empty folders, unless what is loaded is kept."""
         home = self.folder / phase / f"{material.name}-{n_spaces}"
-        shutil.rmtree(home, ignore_errors=True)
+        if not self.keep:
+            shutil.rmtree(home, ignore_errors=True)
         return [Seat(name, home / name, material, n_spaces) for name in names]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -54,6 +55,11 @@ class Seat:
     folder: Path
     material: Path
     n_spaces: int
+
+    @property
+    def result(self) -> Path:
+        """How its loading went; lies there once it is done."""
+        return self.folder.with_suffix(".loaded.json")
 
     @property
     def module(self) -> str:
@@ -143,6 +149,6 @@ class Child:
 
     def kill(self) -> None:
         """SIGKILL, to it and what it started."""
-        if self._process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

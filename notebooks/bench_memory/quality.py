@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from field import Field, Notes
+from field import Field, Notes, loaded
 from material import DIM, Material, Matrix, save
 from plan import Plan
 from protocol import ROOT, Seat
@@ -52,8 +52,8 @@ def measure(plan: Plan) -> None:
         home = plan.folder / "quality" / corpus.name
         shutil.rmtree(home, ignore_errors=True)
         seats = [Seat(name, home / name, material.folder, 0) for name in ("ours", *plan.peers)]
-        with Field(seats, notes, corpus=corpus.name) as field:
-            field.load(1_000, plan.load_limit_s)
+        ready = loaded(seats, notes, limit_s=plan.load_limit_s, corpus=corpus.name)
+        with Field(ready, notes, corpus=corpus.name) as field:
             for name, answer in field.each("answers", k=DEPTHS[-1], served=True):
                 _note(notes, corpus, name, _by_depth(field, name, answer["rows"]))
             field.close()

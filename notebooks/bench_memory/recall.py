@@ -6,9 +6,9 @@ import shutil
 from typing import Any
 
 import numpy as np
-from field import Field, Notes
+from field import Field, Notes, loaded
 from material import Material
-from plan import BULK, RAW, Plan
+from plan import RAW, Plan
 
 MODES = ((1, False), (1, True), (16, True))
 """Readers, and is a writer running?"""
@@ -20,25 +20,19 @@ def measure(plan: Plan) -> None:
     for n, n_spaces in plan.cells:
         material = plan.material(n)
         seats = plan.seats(("ours", *plan.peers, *RAW), "recall", material, n_spaces)
-        with Field(seats, notes, n=n, spaces=n_spaces) as field:
-            field.load(BULK, plan.load_limit_s)
-            _right(field, Material(material, n_spaces).exact)
+        exact = Material(material, n_spaces).exact
+        ready = loaded(seats, notes, limit_s=plan.load_limit_s, exact=exact, n=n, spaces=n_spaces)
+        with Field(ready, notes, n=n, spaces=n_spaces) as field:
+            for _ in field.each("ask", count=10, first=0, threads=1, writing=False, seconds=plan.seconds):
+                pass  # the first round does not count
             for mode in MODES:
                 _fast(field, plan, *mode)
             field.close()
-            left = [seat for seat in seats if seat.name in field.children]
+            left = [seat for seat in ready if seat.name in field.children]
         if n == max(size for size, _ in plan.cells) and n_spaces == 1:
             _reopen(plan, left, reopened, n)
-        shutil.rmtree(seats[0].folder.parent, ignore_errors=True)
-
-
-def _right(field: Field, exact: Any) -> None:
-    """Recall@10 of exact search, and by the way a first round that does not count."""
-    for name, answer in field.each("answers", k=exact.shape[1], served=False):
-        shared = [
-            len(set(found) & set(true.tolist())) for found, true in zip(answer["rows"], exact, strict=True)
-        ]
-        field.note("right", name=name, recall=sum(shared) / exact.size)
+        if not plan.keep:
+            shutil.rmtree(seats[0].folder.parent, ignore_errors=True)
 
 
 def _fast(field: Field, plan: Plan, threads: int, writing: bool) -> None:
@@ -66,17 +60,16 @@ def _reopen(plan: Plan, seats: list[Any], notes: Notes, n: int) -> None:
         turn = repeat % max(len(seats), 1)
         for seat in seats[turn:] + seats[:turn]:
             with Field([seat], notes, n=n) as field:
-                opened = dict(field.each("open"))
                 first = dict(field.each("ask", count=1, first=repeat, threads=1, writing=False, seconds=0.0))
                 after = dict(field.each("memory"))
-                warm = dict(field.each("ask", count=100, first=0, threads=1, writing=False, seconds=5.0))
+                dict(field.each("ask", count=100, first=0, threads=1, writing=False, seconds=5.0))
                 later = dict(field.each("memory"))
-                if seat.name in field.children and opened and first and warm:
+                if seat.name in field.children:
                     field.note(
                         "reopened",
                         name=seat.name,
                         repeat=repeat,
-                        **opened[seat.name],
+                        **field.opened[seat.name],
                         first_s=first[seat.name]["times"][0],
                         rss_first=after[seat.name]["rss"],
                         rss=later[seat.name]["rss"],

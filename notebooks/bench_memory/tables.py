@@ -39,7 +39,7 @@ def _recall_table(records: Records, n: int, spaces: int) -> str:
     for name in records.names("asked", n=n, spaces=spaces):
         cell = {"name": name, "n": n, "spaces": spaces}
         row = [name, f"{records.median('seconds', 'loaded', **cell) or 0.0:,.0f}"]
-        row.append(f"{records.median('recall', 'right', **cell) or 0.0:.3f}")
+        row.append(f"{records.median('recall', 'loaded', **cell) or 0.0:.3f}")
         row.append(ms(records.median("cpu", "asked", **cell, **MODES["1 reader"])))
         for mode in MODES.values():
             middle, tail = (records.median(key, "asked", **cell, **mode) for key in ("p50", "p95"))
@@ -146,7 +146,7 @@ def _recall_goals(records: Records) -> list[list[str]]:
     for n, limit in ((100_000, 0.003), (1_000_000, 0.008)):
         idle = {"name": "ours", "n": n, "spaces": 1, **MODES["1 reader"]}
         wall, cpu = (records.median(key, "asked", **idle) for key in ("p50", "cpu"))
-        right = records.median("recall", "right", name="ours", n=n, spaces=1)
+        right = records.median("recall", "loaded", name="ours", n=n, spaces=1)
         if wall is None or cpu is None or right is None:
             rows.append([f"recall at {n:,}", "not run", "–"])
             continue
