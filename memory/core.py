@@ -17,13 +17,13 @@ from memory import credit
 from memory.admission import check_draft, check_name, request_hash
 from memory.admitting import admit, candidate
 from memory.author import check_scope
+from memory.choosing import RecallSettings
 from memory.codec import dumps
 from memory.encoder import CachedEncoder, Encoder
 from memory.errors import BadInput, Denied
 from memory.generations import Generation, Generations
 from memory.importing import Reading, take_log
 from memory.intake import ImportReport
-from memory.rank import RecallSettings
 from memory.recaller import Costs, CountTokens, Recaller
 from memory.rerank import Reranker
 from memory.shelves import Shelves

@@ -49,6 +49,8 @@ class Score:
     """Cosine similarity, -1..1."""
     lexical: float | None = None
     """BM25, higher is better."""
+    coverage: float = 0.0
+    """Share of the question's words found in it, weighted by how rare they are, 0..1."""
     fused: float = 0.0
     """Reciprocal-rank fusion of the two."""
     utility: float = 0.0

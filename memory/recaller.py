@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from memory.admission import check_name
+from memory.choosing import RecallSettings
 from memory.entry import RECALLABLE, Found, Vector, digest_of, entry_of
 from memory.errors import BadInput, EncoderError, NotFound
 from memory.generations import Generations
 from memory.index.ask import Ask, Searchable
 from memory.index.shelf import Shelf
 from memory.pool import Pool
-from memory.rank import RecallSettings, rank
+from memory.rank import rank
 from memory.rerank import Reranker
 from memory.shown import shown_text
 from memory.store.engine import Store

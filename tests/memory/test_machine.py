@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 from hypothesis.stateful import run_state_machine_as_test as run
 
+from memory.choosing import RecallSettings
 from memory.core import Memory
 from memory.encoder import HashEncoder
-from memory.rank import RecallSettings
 from memory.types import (
     CaseBody,
     Draft,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from memory.core import Memory
 from memory.encoder import HashEncoder
 from memory.errors import BadInput, EncoderError
-from memory.types import Evidence
+from memory.types import Evidence, Proposed, Recall
 
 Saying = Any
 
@@ -44,6 +44,15 @@ def later(say: Saying, chance: random.Random, turn: int) -> None:
             say.remember(replace(say.case(item.text), lineage=replace(item.lineage, evidence=evidence)))
 
 
+def as_proposed(recall: Recall) -> Recall:
+    """The same recall, had its search been approximate."""
+    proposed = [
+        Proposed(hit.item.id, hit.score.dense, hit.score.lexical, hit.score.coverage)
+        for hit in recall.candidates
+    ]
+    return replace(recall, proposed=tuple(proposed))
+
+
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6), n_before=st.integers(1, 12), n_after=st.integers(1, 12))
 def test_a_replay_is_exact_after_any_changes(
@@ -71,6 +80,8 @@ def test_a_replay_is_exact_after_any_changes(
         later(say, chance, turn)
     for recall in recalls:
         assert memory.replay(recall.record(), count_tokens=count_tokens) == recall
+        found = as_proposed(recall)
+        assert memory.replay(found.record(), count_tokens=count_tokens) == found
 
 
 def test_a_replay_survives_a_restart_and_a_new_encoder(

@@ -14,10 +14,10 @@ from itertools import count
 from pathlib import Path
 from threading import Thread
 
+from memory.choosing import RecallSettings
 from memory.codec import to_json
 from memory.core import Memory
 from memory.encoder import HashEncoder
-from memory.rank import RecallSettings
 from memory.types import CaseBody, Draft, Episode, Evidence, Item, Lineage, Message, PrincipleBody, Query
 
 RELEASE = Path(__file__).parent / "data" / "release-0.1.db.xz"
