@@ -28,7 +28,7 @@ TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal"})
 def messages_of(value: Json) -> tuple[Message, ...]:
     """A whole conversation; the first words of the user are the task. Raises BadInput naming the message."""
     found: list[Message] = []
-    for index, one in enumerate(as_list(value, "`messages`")):
+    for index, one in enumerate(as_list(value, "the conversation")):
         try:
             found.append(message_of(as_object(one, "the message"), f"call-{index}"))
         except BadInput as error:

@@ -27,7 +27,7 @@ def _read(record: dict[str, Json]) -> Iterator[Attempt]:
     reward = as_number(record.get("reward"))
     if reward is None:
         raise BadInput("there is no `reward`: not a result of tau-bench")
-    messages = messages_of(record["traj"])
+    messages = messages_of(record.get("traj"))
     yield Attempt(
         task_of(messages),
         messages,
