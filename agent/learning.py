@@ -42,6 +42,8 @@ async def learn(
         return LearnReport(judged, Reflection())
 
     async def think() -> Json:
+        if await asyncio.to_thread(_is_forgotten, judged, memory):
+            return to_json(Reflection())
         reflection = await reflect(judged, model, model.style, max_tokens=settings.reflection_tokens)
         patterns = await asyncio.to_thread(_patterns, judged, memory, settings)
         return to_json(replace(reflection, drafts=_merged(reflection.drafts, patterns)))
@@ -75,6 +77,10 @@ def _record(episode: Episode, memory: Memory) -> None:
             raise
 
 
+def _is_forgotten(episode: Episode, memory: Memory) -> bool:
+    return memory.episode(episode.namespace, episode.id).forgotten is not None
+
+
 def _unjudged(episode: Episode) -> list[Message]:
     return [replace(message, ok=None) for message in episode.messages]
 
@@ -93,7 +99,12 @@ async def _remember(
 
 
 def _write(episode: Episode, drafts: tuple[Draft, ...], memory: Memory) -> Json:
-    """All drafts at once; where memory refuses one, e.g. for a secret in it, the others still go in."""
+    """All drafts at once; where memory refuses one, e.g. for a secret in it, the others still go in.
+
+    None, when the episode was forgotten while it was reflected on.
+    """
+    if _is_forgotten(episode, memory):
+        return {"items": [], "refused": [f"episode {episode.id!r} was forgotten"]}
     key, channel = f"learn/{episode.id}", _channel(episode)
 
     def write(part: tuple[Draft, ...], name: str) -> list[Json]:
@@ -121,7 +132,8 @@ def _patterns(episode: Episode, memory: Memory, settings: AgentSettings) -> tupl
         return ()
     limit = settings.mined_episodes
     recent = memory.episodes(episode.namespace, family=episode.family, limit=limit, newest=True)
-    found = mine.principles([*(e for e in reversed(recent) if e.id != episode.id), episode])
+    others = (e for e in reversed(recent) if e.id != episode.id and e.forgotten is None)
+    found = mine.principles([*others, episode])
     return tuple(fresh for draft in found if (fresh := _fresh(draft, episode.id)))
 
 

@@ -40,10 +40,14 @@ class Admission:
 
     def refusal(self, episode: Episode, trust: Mapping[str, int]) -> str | None:
         """Why this episode may not teach, or None."""
+        if episode.forgotten is not None:
+            return f"it was forgotten: {episode.forgotten}"
         if episode.outcome in {"unknown", "infra"}:
             return f"the outcome is {episode.outcome}"
         if episode.origin not in self.origins:
             return f"the origin is {episode.origin}"
+        if episode.channel is not None and TRUST[episode.channel] < self.min_trust:
+            return f"it was imported through {episode.channel!r}, of trust below {self.min_trust}"
         for item in shown_items(episode):
             if item not in trust:
                 return f"it was shown item {item}, which memory no longer holds"

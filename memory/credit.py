@@ -26,11 +26,15 @@ class Word:
 def record(writer: Writer, episode: Episode, vector: Vector | None, principal: str, at: float) -> None:
     """Keep an episode. The same one again changes nothing; one that goes on from it takes its place.
 
+    One that was forgotten stays so, whatever comes.
+
     Raises Conflict on another one of the same id.
     """
     kept = writer.find_episode(episode.namespace, episode.id)
     if kept is None:
         writer.add_episode(episode, vector, principal, at)
+        return
+    if kept.forgotten is not None:
         return
     # A task resumed after a crash may report the same episode with other clock times.
     if (kept.task_id, kept.messages) == (episode.task_id, episode.messages):

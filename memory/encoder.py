@@ -148,6 +148,11 @@ class CachedEncoder:
         """The encoder behind it."""
         return self._encoder
 
+    def clear(self) -> None:
+        """Remember nothing."""
+        with self._lock:
+            self._kept.clear()
+
     def query(self, text: str) -> Vector:
         """Vector (dim,) of one question."""
         return self._lookup([(True, text)])[0]

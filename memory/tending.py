@@ -1,19 +1,25 @@
-"""What is done to a whole namespace: consolidation."""
+"""What reaches through a whole namespace: consolidation, forgetting with all that follows, erasure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from memory import changes, consolidation
+from memory import changes, consolidation, forgetting
 from memory.admission import check_draft
 from memory.author import Author
 from memory.changes import Change, Merger
 from memory.errors import BadInput, Conflict, NotFound
+from memory.forgetting import Cascade, Erased, Root, Said
+from memory.index.ask import Ask, Searchable
 from memory.proposals import Action, ConsolidationSettings, Proposal
 from memory.revision import Revision
+from memory.store.reader import Reader
 from memory.store.writer import Writer
-from memory.types import TRUST, Channel, Item
+from memory.types import BODIES, TRUST, Channel, Item
+
+AT_MOST = 64
+"""Erased texts that recall is asked for, and candidates looked at for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,63 @@ class Tending(Revision):
             text = "" if proposal.draft is None else proposal.draft.text
             steps.append(Step(proposal.action, proposal.items, proposal.reason, proposal.made, text, skipped))
         return Consolidation(len(items), tuple(steps), stopped=False)
+
+    def forget_all(self, namespace: str, root: Root, *, principal: str, dry_run: bool = False) -> Cascade:
+        """Forget an item, an episode, a principal, a source or the namespace, and all that rests on it alone.
+
+        Nothing is deleted: items are retired, quarantined or trimmed (see `memory.forgetting`) and can be
+        restored; episodes may never teach again. Raises NotFound when there is nothing of that name.
+        """
+        return self._forget(namespace, root, principal, influence=False, dry_run=dry_run)
+
+    def revoke(self, namespace: str, source: str, *, principal: str, dry_run: bool = False) -> Cascade:
+        """Take back a source that is not trusted any more: an import, a document, a channel.
+
+        As `forget_all`, and further: episodes that had anything of it in their prompt may not teach either,
+        and what was learned from them falls too. Raises NotFound when nothing came from there.
+        """
+        return self._forget(namespace, Root("source", source), principal, influence=True, dry_run=dry_run)
+
+    def erase(self, namespace: str, root: Root, *, principal: str) -> Erased:
+        """Forget, then remove every word: from items, log, full text, vectors, episodes and index files.
+
+        Cannot be undone. What stays: ids, times, names of principals, outcomes, and digests that keep the log
+        verifiable. Texts under 16 characters are not looked for in other episodes. The report says what
+        a search still finds: nothing. Backups and bundles made before are out of reach; on PostgreSQL dead
+        rows stay in its files until it vacuums. Raises NotFound.
+        """
+        author = self._author(namespace, principal, "operator")
+        influence = root.kind == "source"
+        erased, said = self._store.write(
+            lambda writer: forgetting.erase(writer, author, root, influence=influence)
+        )
+        self._generations.purge(namespace)
+        remains = replace(erased.remains, recall=len(self._considered(namespace, said)))
+        return replace(erased, remains=remains)
+
+    def _considered(self, namespace: str, said: Said) -> set[str]:
+        """Erased items that the index finds when it is asked for their own words."""
+
+        def use(indexes: Mapping[str, Searchable], _reader: Reader, _seq: int) -> set[str]:
+            asks = [
+                Ask(self._encoder.query(text), text, tuple(BODIES), said.reaches, AT_MOST)
+                for text in sorted(said.texts)[:AT_MOST]
+            ]
+            found = {one.id for ask in asks for one in indexes[namespace].search(ask).found}
+            return found & set(said.items)
+
+        found = self._shelves.look_at([namespace], use)
+        # They were asked for by words that must not stay.
+        self._generations.purge(namespace)
+        return found
+
+    def _forget(
+        self, namespace: str, root: Root, principal: str, *, influence: bool, dry_run: bool
+    ) -> Cascade:
+        author = self._author(namespace, principal, "operator")
+        return self._store.write(
+            lambda writer: forgetting.forget(writer, author, root, influence=influence, dry_run=dry_run)
+        )
 
     def _apply(self, author: Author, proposal: Proposal) -> str | None:
         """Why it was skipped; None when it was done."""

@@ -17,7 +17,7 @@ def reward_of(episode: Episode) -> float | None:
 
     A reward given by world or user is clipped to 0..1; without one, success is 1 and failure 0.
     """
-    if episode.outcome not in {"success", "failure"}:
+    if episode.outcome not in {"success", "failure"} or episode.forgotten is not None:
         return None
     if episode.reward is not None:
         return min(1.0, max(0.0, episode.reward))

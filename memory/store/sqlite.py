@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from memory.errors import ApprenticeError, DiskFull, StoreError, StoreLocked
+from memory.store.erasure import SCRUB
 from memory.store.lock import FileLock
 from memory.store.schema import migrate
 
@@ -76,7 +77,23 @@ class Sqlite:
     def transact(self, run: Callable[[Connection], T]) -> T:
         """Run between BEGIN IMMEDIATE and COMMIT."""
         with self._writer.begin():
-            return run(self._writer)
+            result = run(self._writer)
+        if self._writer.info.pop(SCRUB, False):
+            self._scrub()
+        return result
+
+    def _scrub(self) -> None:
+        """Write the file anew and empty the write-ahead log: deleted rows leave their bytes in both."""
+        raw = _raw(self._writer)
+        try:
+            raw.execute("VACUUM")
+            busy = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.Error as error:
+            # The erasure itself is committed; raising here would have it done again.
+            log.warning("the file may still hold bytes of what was erased (%s): erase again", error)
+            return
+        if busy:
+            log.warning("the write-ahead log holds bytes of what was erased until the next checkpoint")
 
     def is_undone(self, connection: Connection, error: Exception) -> bool:  # noqa: ARG002 - SQLite tells itself
         """SQLite rolls all back on some errors, a full disk among them."""

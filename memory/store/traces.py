@@ -21,7 +21,7 @@ class Traces(Session):
     """Lineage by parent, and what a principal or a source left."""
 
     def made_from(self, namespace: str, kind: str, parents: Iterable[str]) -> dict[str, set[str]]:
-        """Ids of the items that name these episodes, items or sources as what they were made from, by parent."""
+        """Ids of the items that were made from these episodes, items or sources, by parent."""
         found: dict[str, set[str]] = {}
         for names in batches(parents):
             query = select(LINK.c.parent, LINK.c.item).where(
