@@ -23,7 +23,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool, QueuePool
 
-from memory.errors import ApprenticeError, BadInput, DiskFull, StoreError, StoreLocked
+from memory.errors import BadInput, DiskFull, StoreError, StoreLocked
 from memory.store.backend import Undone
 from memory.store.schema import migrate
 
@@ -127,37 +127,38 @@ class Postgres:
         """Full, locked, refused, unreachable, or failed."""
         if isinstance(error, PoolTimeout):
             return StoreLocked(f"all {N_READERS + N_MORE_READERS} connections are in use; retry")
-        original = error.orig if isinstance(error, DBAPIError) else error
-        if isinstance(error, ApprenticeError) or not isinstance(error, SQLAlchemyError):
-            return error
-        if not isinstance(original, psycopg.Error):
-            return StoreError(str(error))
-        code = original.sqlstate
+        if isinstance(error, DBAPIError) and isinstance(error.orig, psycopg.Error):
+            return self._told(error.orig, is_passing=_is_passing(error))
+        return StoreError(str(error)) if isinstance(error, SQLAlchemyError) else error
+
+    def _told(self, error: psycopg.Error, *, is_passing: bool) -> StoreError | BadInput:
+        code, line = error.sqlstate, (str(error).strip() or type(error).__name__).splitlines()[0]
         if code == _DISK_FULL:
             return DiskFull(
                 "no space left for the database; nothing acknowledged was lost: free space and retry"
             )
         if code in {_LOCK_NOT_AVAILABLE, _TOO_MANY}:
-            return StoreLocked(f"the database is busy: {_first_line(original)}; retry")
+            return StoreLocked(f"the database is busy: {line}; retry")
         if code == _READ_ONLY:
             return StoreError(f"{self.name!r} takes no writes: give the URL of the primary")
-        if code is None and isinstance(original, psycopg.DataError):
-            return BadInput(f"PostgreSQL cannot keep this: {_first_line(original)}")
-        if _is_passing(error):
+        if code is None and isinstance(error, psycopg.DataError):
+            return BadInput(f"PostgreSQL cannot keep this: {line}")
+        if is_passing or (code is None and isinstance(error, psycopg.OperationalError)):
             return StoreError(
                 f"{self.name!r} cannot be reached; nothing acknowledged was lost: see that it runs and retry "
-                f"({_first_line(original)})"
+                f"({line})"
             )
-        return StoreError(f"the database failed: {_first_line(original)}")
+        return StoreError(f"the database failed: {line}")
 
     @contextmanager
     def apart(self) -> Iterator[psycopg.Connection]:
         """A connection of its own that commits each statement, for work that goes on beside all else."""
         try:
             with psycopg.connect(self._address, autocommit=True, application_name="apprentice") as connection:
+                connection.execute(_PATH.encode())
                 yield connection
         except psycopg.Error as error:
-            raise StoreError(f"the database failed: {_first_line(error)}") from error
+            raise self._told(error, is_passing=False) from error
 
     def backup(self, target: Path) -> None:  # noqa: ARG002 - where to does not matter
         """Refused. Raises StoreError that names the tool."""
@@ -258,7 +259,3 @@ def _is_passing(error: BaseException | None) -> bool:
     if isinstance(original, psycopg.OperationalError) and original.sqlstate is None:
         return True
     return getattr(original, "sqlstate", None) in _PASSING
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
