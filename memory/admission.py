@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cache
 from hashlib import sha256
-from importlib import import_module
-from typing import Any, cast
+from typing import cast
 
 from memory.codec import canonical, dumps, to_json
 from memory.errors import BadInput, TooLarge
+from memory.secrets import check_secrets as check_secrets
 from memory.types import (
     BODIES,
     TRUST,
@@ -39,14 +38,6 @@ TWIN_DIGITS = 32
 LATER = frozenset({"audience", "valid_from"})
 """Fields of a draft that the first release did not have."""
 
-SECRET_PLUGINS = (
-    *("artifactory", "aws", "azure_storage_key", "basic_auth", "discord", "github_token", "gitlab_token"),
-    *("jwt", "mailchimp", "npm", "openai", "private_key", "pypi_token", "sendgrid", "slack"),
-    *("square_oauth", "stripe", "telegram_token", "twilio"),
-)
-"""Modules of detect-secrets that know a secret by its form. Those that go by entropy or by a word before it
-are left out: they refuse ordinary prose ("the password: ask the owner")."""
-
 _CONTROL = re.compile(r"[\ud800-\udfff\x00]")
 
 
@@ -73,12 +64,12 @@ def check_draft(draft: Draft) -> None:
     body = dumps(draft.body)
     if len(body) > MAX_BODY:
         raise TooLarge(f"the body has {len(body)} characters of JSON, at most {MAX_BODY} are allowed")
-    if _CONTROL.search(draft.text) or _CONTROL.search(body) or "\\u0000" in body:
+    if _CONTROL.search(draft.text) or (not body.isascii() and _CONTROL.search(body)) or "\\u0000" in body:
         raise BadInput("the text holds a NUL or a lone surrogate: decode it first")
     _check_reach(draft)
     if draft.kind == "case" and draft.outcome not in {"success", "failure"}:
         raise BadInput(f"a case of outcome {draft.outcome!r} teaches nothing: only success and failure do")
-    check_secrets([draft.text, body])
+    check_secrets([f"{draft.text}\n{body}"])
 
 
 def _check_reach(draft: Draft) -> None:
@@ -95,14 +86,6 @@ def _check_reach(draft: Draft) -> None:
         )
     if draft.valid_from is not None and draft.valid_to is not None and draft.valid_to <= draft.valid_from:
         raise BadInput(f"valid_to {draft.valid_to} is not after valid_from {draft.valid_from}")
-
-
-def check_secrets(texts: Iterable[str]) -> None:
-    """Raises BadInput naming the kind of secret, never the secret."""
-    for text in texts:
-        for kind, pattern in _secret_patterns():
-            if pattern.search(text):
-                raise BadInput(f"the text holds a secret ({kind}); memory refuses secrets: remove it first")
 
 
 def as_draft(item: Item) -> Draft:
@@ -211,16 +194,3 @@ def _said(thing: Draft | Item, dumped: str) -> list[str]:
     if isinstance(body, CaseBody):
         return [str(thing.outcome), normalised(body.lesson), normalised(body.cause or "")]
     return [dumped]
-
-
-@cache
-def _secret_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    base = import_module("detect_secrets.plugins.base").RegexBasedDetector
-    modules = [import_module(f"detect_secrets.plugins.{name}") for name in SECRET_PLUGINS]
-    plugins: list[Any] = [
-        plugin
-        for module in modules
-        for plugin in vars(module).values()
-        if isinstance(plugin, type) and issubclass(plugin, base) and plugin.__module__ == module.__name__
-    ]
-    return tuple((plugin.secret_type, pattern) for plugin in plugins for pattern in plugin.denylist)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import fields, is_dataclass
 from functools import cache, lru_cache
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -78,15 +79,19 @@ def canonical(data: Json) -> str:
 
 def _spelt(value: object) -> object:
     """What the encoder writes for a value it does not know."""
-    type_ = type(value)
-    if not is_dataclass(type_):
-        raise BadInput(f"a {type_.__name__} cannot be stored as JSON")
-    return {name: getattr(value, name) for name in _names(type_)}
+    names, values = _fields(cast(Hashable, type(value)))
+    return dict(zip(names, values(value), strict=True))
 
 
 @cache
-def _names(type_: type[Any]) -> tuple[str, ...]:
-    return tuple(one.name for one in fields(type_))
+def _fields(type_: Any) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]:
+    """Names of a dataclass's fields, and what takes their values."""
+    if not is_dataclass(type_):
+        raise BadInput(f"a {type_.__name__} cannot be stored as JSON")
+    names = tuple(one.name for one in fields(type_))
+    if len(names) == 1:
+        return names, lambda value: (getattr(value, names[0]),)
+    return names, attrgetter(*names)
 
 
 _CANONICAL = json.JSONEncoder(

@@ -58,7 +58,7 @@ def words(text: str) -> list[str]:
     >>> words("Put two clean Mugs on shelf 2!")
     ['put', 'two', 'clean', 'mug', 'on', 'shelf', '2']
     """
-    return [_stem(word) for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold())]
+    return [_stem(word) for word in _WORD.findall(_folded(text))]
 
 
 def content_words(text: str) -> list[str]:
@@ -73,7 +73,7 @@ def normalised(text: str) -> str:
     >>> normalised("The  mug is in cabinet 3.") == normalised("the mug is in cabinet 3")
     True
     """
-    return " ".join(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+    return " ".join(_WORD.findall(_folded(text)))
 
 
 def numbers(text: str) -> frozenset[str]:
@@ -82,6 +82,8 @@ def numbers(text: str) -> frozenset[str]:
     >>> sorted(numbers("cabinet 3, shelf B12"))
     ['3', 'b12']
     """
+    if not _DIGIT.search(text):
+        return frozenset()
     return frozenset(word for word in _WORD.findall(text.casefold()) if _DIGIT.search(word))
 
 
@@ -91,7 +93,12 @@ def searchable(text: str) -> str:
     >>> searchable("Café mugs")
     'u636166c3a9 mug'
     """
-    return " ".join(_ascii(word) for word in words(text))
+    found = words(text)
+    return " ".join(found if text.isascii() else map(_ascii, found))
+
+
+def _folded(text: str) -> str:
+    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
 
 
 def _stem(word: str) -> str:

@@ -19,6 +19,7 @@ from memory.store.rows import EPISODE, ITEM, LOG
 NOTHING = "null"
 """A text of the log that says nothing."""
 _NO_DIGEST = digest_of(NOTHING)
+_PLAIN = json.JSONEncoder(ensure_ascii=False)
 
 
 def digest_in_log(text: str) -> str:
@@ -30,7 +31,7 @@ def chained(previous: str, values: Mapping[str, object]) -> str:
     """Hash of a log row: over its columns, texts by their digests, and the hash of the row before it."""
     columns = ("seq", "at", "namespace", "principal", "op", "item", "version")
     digests = ("before_digest", "after_digest")
-    text = json.dumps([previous, *(values[name] for name in columns + digests)], ensure_ascii=False)
+    text = _PLAIN.encode([previous, *(values[name] for name in columns + digests)])
     return sha256(text.encode()).hexdigest()
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from hashlib import sha256
+from json.encoder import encode_basestring as _quoted
+from math import isfinite
 from typing import Any, cast
 
 from memory.admission import Keys, keys_of
@@ -34,6 +36,7 @@ CREDIT = Base.metadata.tables["credit"]
 IDEMPOTENCY = Base.metadata.tables["idempotency"]
 LINK = Base.metadata.tables["link"]
 TALLY = Base.metadata.tables["tally"]
+UNUSED = dumps(Utility())
 NO_LINEAGE = '{"evidence":[],"items":[],"source":null}'
 
 AnyRow = Sequence[Any]
@@ -59,7 +62,49 @@ def said_of(thing: Draft | Item) -> Said:
     return Said(body, digest_of(thing.text), keys_of(thing, body))
 
 
-def item_values(item: Item, said: Said, seq: int) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The nested values of an item as canonical JSON."""
+
+    body: str
+    lineage: str
+    utility: str
+
+
+def parts_of(item: Item, body: str | None = None) -> Parts:
+    """Its parts; the body's text where it is known already."""
+    return Parts(
+        dumps(item.body) if body is None else body,
+        NO_LINEAGE if item.lineage == Lineage() else dumps(item.lineage),
+        UNUSED if item.utility == Utility() else dumps(item.utility),
+    )
+
+
+def item_text(item: Item, parts: Parts) -> str:
+    """The item as canonical JSON, the text of `dumps`, put together from its parts."""
+    return (
+        f'{{"audience":{_maybe(item.audience)},"author":{_quoted(item.author)},"body":{parts.body},'
+        f'"channel":{_quoted(item.channel)},"created_at":{_number(item.created_at)},'
+        f'"family":{_maybe(item.family)},"id":{_quoted(item.id)},"kind":{_quoted(item.kind)},'
+        f'"lineage":{parts.lineage},"namespace":{_quoted(item.namespace)},"outcome":{_maybe(item.outcome)},'
+        f'"pinned":{"true" if item.pinned else "false"},"scope":{_quoted(item.scope)},'
+        f'"status":{_quoted(item.status)},'
+        f'"superseded_by":{_maybe(item.superseded_by)},"text":{_quoted(item.text)},"trust":{item.trust:d},'
+        f'"updated_at":{_number(item.updated_at)},"utility":{parts.utility},'
+        f'"valid_from":{_number(item.valid_from)},"valid_to":{_number(item.valid_to)},'
+        f'"version":{item.version:d}}}'
+    )
+
+
+def _maybe(text: str | None) -> str:
+    return "null" if text is None else _quoted(text)
+
+
+def _number(value: float | None) -> str:
+    return repr(value) if type(value) is float and isfinite(value) else dumps(value)
+
+
+def item_values(item: Item, said: Said, parts: Parts, seq: int) -> dict[str, object]:
     """Column values of an item, all but its key."""
     return {
         "id": item.id,
@@ -83,8 +128,8 @@ def item_values(item: Item, said: Said, seq: int) -> dict[str, object]:
         "valid_to": item.valid_to,
         "superseded_by": item.superseded_by,
         "pinned": item.pinned,
-        "lineage": dumps(item.lineage),
-        "utility": dumps(item.utility),
+        "lineage": parts.lineage,
+        "utility": parts.utility,
         "seq": seq,
         "audience": item.audience,
         "twin": said.keys.twin,
@@ -146,6 +191,8 @@ def lineage_of(text: str) -> Lineage:
 
 def utility_of(text: str) -> Utility:
     """The statistics behind their canonical JSON."""
+    if text == UNUSED:
+        return Utility()
     return Utility(**json.loads(text))
 
 

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, update
 
 from memory.author import Author
-from memory.codec import canonical, dumps
-from memory.entry import RECALLABLE, Vector, digest_of, to_blob
+from memory.codec import dumps
+from memory.entry import RECALLABLE, Vector, digest_of
 from memory.errors import NotFound
 from memory.store import statements
-from memory.store.chain import NOTHING, chained, digest_in_log
+from memory.store.appender import Appender, vector_row
+from memory.store.chain import NOTHING
 from memory.store.fulltext import Words
 from memory.store.health import problems
 from memory.store.prepared import Prepared
-from memory.store.reader import Credit, Reader
+from memory.store.reader import Credit
 from memory.store.rows import (
     CREDIT,
     EPISODE,
     IDEMPOTENCY,
+    Parts,
     Said,
+    item_text,
     item_values,
     links_of,
+    parts_of,
     said_of,
 )
 from memory.types import Episode, Item, Json, Utility
@@ -48,55 +52,12 @@ class Newcomer:
     vector: Vector | None
 
 
-@dataclass(slots=True)
-class Tail:
-    """Where the log ends, and the largest key of an item: nobody else can move them in this transaction."""
-
-    seq: int
-    hash: str
-    key: int
-
-
-class Writer(Reader):
+class Writer(Appender):
     """A reader that may also write; handed to operations by `Store.write`, one for a whole transaction."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
-        self._tail: Tail | None = None
         self._words = Words(self._dialect.name)
-
-    def savepoint(self) -> None:
-        """Begin what can be taken back alone."""
-        self._call("execute", "SAVEPOINT job", ())
-
-    def release(self) -> None:
-        """Keep it."""
-        self._call("execute", "RELEASE job", ())
-
-    def rewind(self) -> None:
-        """Take it back."""
-        self._tail = None
-        self._call("execute", "ROLLBACK TO job", ())
-        self.release()
-
-    def append(
-        self,
-        namespace: str,
-        principal: str,
-        op: str,
-        *,
-        at: float,
-        item: str | None = None,
-        version: int | None = None,
-        before: Json = None,
-        after: Json = None,
-    ) -> int:
-        """Add a row to the log; its seq is one more than the last, which only this transaction can see."""
-        row = self._log_row(
-            namespace, principal, op, at, item, version, before=canonical(before), after=canonical(after)
-        )
-        self._run(statements.ADD_LOG, [row])
-        return self._end().seq
 
     def add_item(self, item: Item, vector: Vector | None, author: Author, op: str) -> None:
         """A new item with its full-text row, vector, links and log row."""
@@ -108,13 +69,16 @@ class Writer(Reader):
         end = self._end()
         for one in newcomers:
             item = one.item
-            logged.append(self._item_row(item, None, author, op))
+            parts = parts_of(item, one.said.body)
+            logged.append(self._item_row(item, parts, NOTHING, author, op))
             end.key += 1
-            rows.append(item_values(item, one.said, end.seq) | {"key": end.key})
+            row = item_values(item, one.said, parts, end.seq)
+            row["key"] = end.key
+            rows.append(row)
             words.append(self._words.row(end.key, item.namespace, item.text))
             if one.vector is not None:
                 vectors.append(
-                    _vector_row(item.namespace, author.encoder, one.said.digest, one.vector, end.seq)
+                    vector_row(item.namespace, author.encoder, one.said.digest, one.vector, end.seq)
                 )
             links.extend(links_of(item))
         self._run(statements.ADD_LOG, logged)
@@ -128,9 +92,12 @@ class Writer(Reader):
 
     def change_item(self, before: Item, after: Item, vector: Vector | None, author: Author, op: str) -> None:
         """A new version of an item; the one before stays in the log."""
-        self._run(statements.ADD_LOG, [self._item_row(after, before, author, op)])
-        seq, said = self._end().seq, said_of(after)
-        self._run(statements.CHANGE_ITEM, [_named(after) | item_values(after, said, seq)])
+        said = said_of(after)
+        parts = parts_of(after, said.body)
+        was = item_text(before, parts_of(before))
+        self._run(statements.ADD_LOG, [self._item_row(after, parts, was, author, op)])
+        seq = self._end().seq
+        self._run(statements.CHANGE_ITEM, [_named(after) | item_values(after, said, parts, seq)])
         if after.text != before.text:
             key = self._row(statements.KEY, {"namespace": after.namespace, "id": after.id})
             if key is None:
@@ -141,7 +108,7 @@ class Writer(Reader):
             self._run(statements.DROP_LINKS, [{"namespace": after.namespace, "item": after.id}])
             self._run(statements.ADD_LINK, links_of(after))
         if vector is not None:
-            row = _vector_row(after.namespace, author.encoder, said.digest, vector, seq)
+            row = vector_row(after.namespace, author.encoder, said.digest, vector, seq)
             self._run(statements.ADD_VECTOR, [row])
         if living := (after.status in RECALLABLE) - (before.status in RECALLABLE):
             self._count(after.namespace, living=living)
@@ -210,82 +177,16 @@ class Writer(Reader):
         }
         self._connection.execute(insert(IDEMPOTENCY), values)
 
-    def add_vectors(
-        self, namespace: str, encoder: str, vectors: Mapping[str, Vector], seq: int, purpose: str = "item"
-    ) -> None:
-        """Vectors by text; one that is there already stays as it is."""
-        rows = [
-            _vector_row(namespace, encoder, digest_of(of), vector, seq, purpose)
-            for of, vector in vectors.items()
-        ]
-        self._run(statements.ADD_VECTOR, rows)
-
     def integrity(self) -> tuple[str, ...]:
         """What is wrong with the database, its full text, its counts, its log; empty when all is well."""
         return problems(self, self._connection)
 
-    def _end(self) -> Tail:
-        if self._tail is None:
-            last = self._row(statements.LAST, {})
-            key = self._row(statements.LAST_KEY, {})
-            seq, hash_ = (last[0], last[1]) if last else (0, "")
-            self._tail = Tail(seq, hash_, key[0] or 0 if key else 0)
-        return self._tail
-
-    def _count(self, namespace: str, *, items: int = 0, living: int = 0, episodes: int = 0) -> None:
-        row = {"namespace": namespace, "items": items, "living": living, "episodes": episodes}
-        self._run(statements.COUNT, [row])
-
-    def _item_row(self, item: Item, before: Item | None, author: Author, op: str) -> dict[str, object]:
+    def _item_row(self, item: Item, parts: Parts, before: str, author: Author, op: str) -> dict[str, object]:
         return self._log_row(
             *(item.namespace, author.principal, op, author.at, item.id, item.version),
-            before=NOTHING if before is None else dumps(before),
-            after=dumps(item),
+            before=before,
+            after=item_text(item, parts),
         )
-
-    def _log_row(
-        self,
-        namespace: str,
-        principal: str,
-        op: str,
-        at: float,
-        item: str | None,
-        version: int | None,
-        *,
-        before: str,
-        after: str,
-    ) -> dict[str, object]:
-        """The row after the last, which it becomes."""
-        end = self._end()
-        end.seq += 1
-        values: dict[str, object] = {
-            "seq": end.seq,
-            "at": at,
-            "namespace": namespace,
-            "principal": principal,
-            "op": op,
-            "item": item,
-            "version": version,
-            "before": before,
-            "after": after,
-            "before_digest": digest_in_log(before),
-            "after_digest": digest_in_log(after),
-        }
-        values["hash"] = end.hash = chained(end.hash, values)
-        return values
-
-
-def _vector_row(
-    namespace: str, encoder: str, digest: str, vector: Vector, seq: int, purpose: str = "item"
-) -> dict[str, object]:
-    return {
-        "namespace": namespace,
-        "encoder": encoder,
-        "purpose": purpose,
-        "digest": digest,
-        "data": to_blob(vector),
-        "seq": seq,
-    }
 
 
 def _named(item: Item) -> dict[str, object]:

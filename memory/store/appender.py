@@ -1,0 +1,132 @@
+"""The end of the log, and what is appended to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from memory.codec import canonical
+from memory.entry import Vector, digest_of, to_blob
+from memory.store import statements
+from memory.store.chain import chained, digest_in_log
+from memory.store.reader import Reader
+from memory.types import Json
+
+
+@dataclass(slots=True)
+class Tail:
+    """Where the log ends, and the largest key of an item: nobody else can move them in this transaction."""
+
+    seq: int
+    hash: str
+    key: int
+
+
+class Appender(Reader):
+    """The part of a writer that every change goes through: savepoints, log rows, vectors, counts."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._tail: Tail | None = None
+
+    def savepoint(self) -> None:
+        """Begin what can be taken back alone."""
+        self._call("execute", "SAVEPOINT job", ())
+
+    def release(self) -> None:
+        """Keep it."""
+        self._call("execute", "RELEASE job", ())
+
+    def rewind(self) -> None:
+        """Take it back."""
+        self._tail = None
+        self._call("execute", "ROLLBACK TO job", ())
+        self.release()
+
+    def append(
+        self,
+        namespace: str,
+        principal: str,
+        op: str,
+        *,
+        at: float,
+        item: str | None = None,
+        version: int | None = None,
+        before: Json = None,
+        after: Json = None,
+    ) -> int:
+        """Add a row to the log; its seq is one more than the last, which only this transaction can see."""
+        row = self._log_row(
+            namespace, principal, op, at, item, version, before=canonical(before), after=canonical(after)
+        )
+        self._run(statements.ADD_LOG, [row])
+        return self._end().seq
+
+    def add_vectors(
+        self, namespace: str, encoder: str, vectors: Mapping[str, Vector], seq: int, purpose: str = "item"
+    ) -> None:
+        """Vectors by text; one that is there already stays as it is."""
+        rows = [
+            vector_row(namespace, encoder, digest_of(of), vector, seq, purpose)
+            for of, vector in vectors.items()
+        ]
+        self._run(statements.ADD_VECTOR, rows)
+
+    def _end(self) -> Tail:
+        if self._tail is None:
+            last = self._row(statements.LAST, {})
+            key = self._row(statements.LAST_KEY, {})
+            seq, hash_ = (last[0], last[1]) if last else (0, "")
+            self._tail = Tail(seq, hash_, key[0] or 0 if key else 0)
+        return self._tail
+
+    def _count(self, namespace: str, *, items: int = 0, living: int = 0, episodes: int = 0) -> None:
+        row = {"namespace": namespace, "items": items, "living": living, "episodes": episodes}
+        self._run(statements.COUNT, [row])
+
+    def _log_row(
+        self,
+        namespace: str,
+        principal: str,
+        op: str,
+        at: float,
+        item: str | None,
+        version: int | None,
+        *,
+        before: str,
+        after: str,
+    ) -> dict[str, object]:
+        """The row after the last, which it becomes."""
+        end = self._end()
+        end.seq += 1
+        values: dict[str, object] = {
+            "seq": end.seq,
+            "at": at,
+            "namespace": namespace,
+            "principal": principal,
+            "op": op,
+            "item": item,
+            "version": version,
+            "before": before,
+            "after": after,
+            "before_digest": digest_in_log(before),
+            "after_digest": digest_in_log(after),
+        }
+        values["hash"] = end.hash = chained(end.hash, values)
+        return values
+
+
+def vector_row(
+    namespace: str, encoder: str, digest: str, vector: Vector, seq: int, purpose: str = "item"
+) -> dict[str, object]:
+    """A VECTOR row."""
+    return {
+        "namespace": namespace,
+        "encoder": encoder,
+        "purpose": purpose,
+        "digest": digest,
+        "data": to_blob(vector),
+        "seq": seq,
+    }
