@@ -37,7 +37,8 @@ class Plan:
     seconds: float = 1.5
     writes_base: int = 10_000
     writes_spare: int = 200_000
-    load_limit_s: float = 900.0
+    load_limit_s: float = 300.0
+    """For up to 100,000 items; four times that for more."""
     keep: bool = False
     """Leave loaded databases for the next run, and take those of the last."""
     kills: int = 10

@@ -21,7 +21,8 @@ def measure(plan: Plan) -> None:
         material = plan.material(n)
         seats = plan.seats(("ours", *plan.peers, *RAW), "recall", material, n_spaces)
         exact = Material(material, n_spaces).exact
-        ready = loaded(seats, notes, limit_s=plan.load_limit_s, exact=exact, n=n, spaces=n_spaces)
+        limit_s = plan.load_limit_s * (4.0 if n > 100_000 else 1.0)
+        ready = loaded(seats, notes, limit_s=limit_s, exact=exact, n=n, spaces=n_spaces)
         with Field(ready, notes, n=n, spaces=n_spaces) as field:
             for _ in field.each("ask", count=10, first=0, threads=1, writing=False, seconds=plan.seconds):
                 pass  # the first round does not count
