@@ -126,6 +126,12 @@ class Generations:
         for one in self._open():
             one.shelves.close()
 
+    def close(self) -> None:
+        """End all that runs in the background. Safe to call twice."""
+        self.stop()
+        for one in self._open():
+            one.shelves.close()
+
     def _open(self) -> tuple[Generation, ...]:
         return (self.present,) if self.previous is None else (self.present, self.previous)
 

@@ -41,6 +41,10 @@ class MemoryStats:
     index_note: str
     """What was wrong with snapshots that were not used."""
     last_write_at: float | None
+    previous: str | None = None
+    """The encoder whose vectors still serve namespaces that are not re-encoded yet, if one was named."""
+    encoder_note: str = ""
+    """Why re-encoding in the background ended early; empty when it did not."""
 
 
 class Housekeeping(Library):
@@ -70,6 +74,7 @@ class Housekeeping(Library):
             self.snapshot()
         except OSError as error:
             log.warning("the index was not saved (%s); it will be rebuilt", error)
+        self._generations.close()
         self._store.close()
 
     # Bundles
@@ -145,6 +150,8 @@ class Housekeeping(Library):
             index=self._shelves.origin,
             index_note=self._shelves.note,
             last_write_at=counts.last_write_at,
+            previous=None if (before := self._generations.previous) is None else before.name,
+            encoder_note=self._generations.failure or "",
         )
 
     def backup(self, target: Path) -> None:

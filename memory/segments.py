@@ -90,7 +90,7 @@ class Segments:
         """Bring an index from a log position to the reader's; also says whether vectors were made anew."""
         is_reencoded, is_last = False, False
         while not is_last:
-            changes = reader.changes(namespace, after)
+            changes = reader.changes(namespace, after, encoder=self._encoder)
             if changes.ids:
                 entries = list(self._with_vectors(reader, namespace, reader.outlines(namespace, changes.ids)))
                 index.drop(changes.ids - {entry.id for entry in entries})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -62,14 +63,19 @@ class Feed(Session):
             for key, id_, kind, text, scope, family, audience, digest, data in rows
         ]
 
-    def changes(self, namespace: str, after: int, *, limit: int = PAGE) -> Changes:
-        """What the log rows after position `after` changed, at most `limit` of them."""
+    def changes(
+        self, namespace: str, after: int, *, encoder: str | None = None, limit: int = PAGE
+    ) -> Changes:
+        """What the log rows after position `after` changed, at most `limit` of them.
+
+        Vectors made anew count where they are of the generation `encoder`, of any where none is named.
+        """
         asked = {"namespace": namespace, "after": after, "limit": limit}
         rows = self._rows(statements.CHANGES, asked)
         is_last = len(rows) < limit
         return Changes(
             frozenset(item for _, item, _ in rows if item),
-            any(op == "reencode" for _, _, op in rows),
+            any(_is_of(encoder, made) for _, _, made in rows),
             max(after, self.head(namespace)) if is_last else rows[-1][0],
             is_last,
         )
@@ -146,3 +152,9 @@ class Feed(Session):
         """All that have items, in order."""
         query = select(ITEM.c.namespace).distinct().order_by(ITEM.c.namespace)
         return tuple(self._connection.execute(query).scalars())
+
+
+def _is_of(encoder: str | None, made: str) -> bool:
+    """Does a row say that vectors of the generation were made?"""
+    said = json.loads(made or "null")
+    return isinstance(said, dict) and encoder in {None, said.get("encoder")}

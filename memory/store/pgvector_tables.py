@@ -89,7 +89,7 @@ class SharedTables:
             self._put(writer, namespace, [entry for _, entry in page])
             after = page[-1][0] if len(page) == PAGE else None
         else:
-            changes = writer.changes(namespace, seq, limit=PAGE)
+            changes = writer.changes(namespace, seq, encoder=self._encoder, limit=PAGE)
             if changes.is_reencoded:
                 self.purge(writer, namespace)
                 return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
-from sqlalchemy import ColumnClause, Table, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import ColumnClause, Table, bindparam, case, func, insert, literal_column, select, update
 
 from memory.entry import RECALLABLE
 from memory.store.prepared import Prepared
@@ -76,7 +76,7 @@ def some_items(size: int) -> Prepared:
 
 HEAD = Prepared(select(func.max(LOG.c.seq)).where(LOG.c.namespace == bindparam("namespace")))
 CHANGES = Prepared(
-    select(LOG.c.seq, LOG.c.item, LOG.c.op)
+    select(LOG.c.seq, LOG.c.item, case((LOG.c.op == "reencode", LOG.c.after), else_="null"))
     .where(LOG.c.namespace == bindparam("namespace"), LOG.c.seq > bindparam("after"))
     .where(LOG.c.op.not_in(_spelt(("reinforce", "episode", "feedback"))))
     .order_by(LOG.c.seq)
