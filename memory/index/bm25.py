@@ -7,7 +7,7 @@ SQLite's own bm25() counts the words of other namespaces and cannot be asked abo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,9 +38,10 @@ class Corpus:
         """How much a word says by being rare."""
         return idf(self.n, self.holding.get(word, 0))
 
-    def total(self, words: Sequence[str]) -> float:
-        """The idf of all of them."""
-        return math.fsum(self.idf(word) for word in words)
+    @property
+    def total(self) -> float:
+        """The idf of all words of the question."""
+        return math.fsum(map(self.idf, self.holding))
 
 
 def idf(n: int, holding: int) -> float:

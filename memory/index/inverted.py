@@ -26,12 +26,13 @@ LOOKED_UP = 1 << 13
 """Most rows to which the words beyond are added; the best so far, and what ties with the last."""
 WORTH = 4096
 """A word in fewer rows is read without asking whether it must be."""
+Places = NDArray[np.int64]
 LONG = 0xFFFF
 """A length above it counts as this."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Term:
+class Term:
     """A word of the question as this segment has it."""
 
     word: str
@@ -54,20 +55,42 @@ class Inverted:
     least_lengths: NDArray[np.uint16]
     """(t,)."""
 
-    def holding(self, word: str) -> int:
-        """Rows that have a word."""
-        place = self._place(word)
-        return 0 if place is None else self._size(place)
+    def places(self, words: Sequence[str]) -> Places:
+        """Where each word is among the terms; -1 where nothing has it."""
+        if not len(self.postings.terms):
+            return np.full(len(words), -1)
+        wanted = np.array([hash_of(word) for word in words], dtype=np.uint64)
+        places = np.searchsorted(self.postings.terms, wanted)
+        last = len(self.postings.terms) - 1
+        return np.where(self.postings.terms[np.minimum(places, last)] == wanted, places, -1)
+
+    def holding(self, places: Places) -> list[int]:
+        """How many rows have the words at these places."""
+        sizes = self.postings.starts[places + 1] - self.postings.starts[places]
+        return [int(size) for size in np.where(places >= 0, sizes, 0)]
+
+    def terms(self, words: Sequence[str], places: Places, corpus: Corpus) -> list[Term]:
+        """The words that occur, the rarest first."""
+        known = np.flatnonzero(places >= 0)
+        places = places[known]
+        starts, ends = self.postings.starts[places].tolist(), self.postings.starts[places + 1].tolist()
+        counts, lengths = self.most_counts[places], self.least_lengths[places]
+        most = bm25(1.0, counts.astype(np.float64), lengths.astype(np.float64), corpus.mean).tolist()
+        found = [
+            Term(words[word], start, end, idf := corpus.idf(words[word]), idf * bound)
+            for word, start, end, bound in zip(known.tolist(), starts, ends, most, strict=True)
+            if end > start
+        ]
+        return sorted(found, key=lambda term: (term.end - term.start, term.word))
 
     def best(
-        self, words: Sequence[str], corpus: Corpus, room: Scores, bits: Bits | None, n: int
+        self, terms: Sequence[Term], corpus: Corpus, room: Scores, bits: Bits | None, n: int
     ) -> NDArray[np.int64]:
         """About the `n` best rows, of those in `bits`, and what ties with them; exact below `SCAN`
         and `LOOKED_UP`.
 
         `room` is (rows,) of zeros, and is again when this returns.
         """
-        terms = self._terms(words, corpus)
         touched: list[NDArray[np.int64]] = []
         try:
             rest = self._scan(terms, corpus, room, bits, n, touched)
@@ -81,48 +104,26 @@ class Inverted:
             for part in touched:
                 room[part] = 0.0
 
-    def scores(self, words: Sequence[str], corpus: Corpus, rows: NDArray[np.int64]) -> tuple[Scores, Scores]:
+    def scores(self, terms: Sequence[Term], corpus: Corpus, rows: NDArray[np.int64]) -> tuple[Scores, Scores]:
         """BM25 and idf-weighted coverage of rows (m,), rising."""
         scores, covered = np.zeros(len(rows)), np.zeros(len(rows))
-        for term in sorted(self._terms(words, corpus), key=lambda term: term.word):
+        for term in sorted(terms, key=lambda term: term.word):
             here, places = self._lookup(term, rows)
-            scores[here] += self._given(term, places, corpus)
-            covered[here] += term.idf
-        total = corpus.total(words)
+            if len(here):
+                scores[here] += self._given(term, places, corpus)
+                covered[here] += term.idf
+        total = corpus.total
         return scores, covered / total if total else covered
-
-    def _place(self, word: str) -> int | None:
-        wanted = np.uint64(hash_of(word))
-        place = int(np.searchsorted(self.postings.terms, wanted))
-        is_known = place < len(self.postings.terms) and self.postings.terms[place] == wanted
-        return place if is_known and self._size(place) else None
-
-    def _size(self, place: int) -> int:
-        return int(self.postings.starts[place + 1]) - int(self.postings.starts[place])
-
-    def _terms(self, words: Sequence[str], corpus: Corpus) -> list[_Term]:
-        """Those that occur, the rarest first."""
-        terms = []
-        for word in words:
-            if (place := self._place(word)) is None:
-                continue
-            idf = corpus.idf(word)
-            here = slice(place, place + 1)
-            counts, lengths = self.most_counts[here], self.least_lengths[here]
-            most = bm25(idf, counts.astype(np.float64), lengths.astype(np.float64), corpus.mean)
-            start, end = self.postings.starts[place : place + 2].tolist()
-            terms.append(_Term(word, start, end, idf, float(most[0])))
-        return sorted(terms, key=lambda term: (term.end - term.start, term.word))
 
     def _scan(
         self,
-        terms: list[_Term],
+        terms: Sequence[Term],
         corpus: Corpus,
         room: Scores,
         bits: Bits | None,
         n: int,
         touched: list[NDArray[np.int64]],
-    ) -> list[_Term]:
+    ) -> Sequence[Term]:
         """Read words until the rest can bring no new row among the best; returns the rest."""
         left, threshold = SCAN, 0.0
         possible = list(accumulate((term.most for term in reversed(terms)), initial=0.0))[::-1]
@@ -151,7 +152,7 @@ class Inverted:
 
     def _add(
         self,
-        term: _Term,
+        term: Term,
         corpus: Corpus,
         room: Scores,
         rows: NDArray[np.int64],
@@ -162,7 +163,7 @@ class Inverted:
         room[rows[here]] += self._given(term, places, corpus)
 
     def _lookup(
-        self, term: _Term, rows: NDArray[np.int64], until: int | None = None
+        self, term: Term, rows: NDArray[np.int64], until: int | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Which of rows (m,) have a word, and where their postings are."""
         own = self.postings.rows[term.start : term.end if until is None else until]
@@ -173,7 +174,7 @@ class Inverted:
         here = np.flatnonzero(own[np.minimum(places, len(own) - 1)] == rows)
         return here, places[here] + term.start
 
-    def _given(self, term: _Term, places: slice | NDArray[np.int64], corpus: Corpus) -> Scores:
+    def _given(self, term: Term, places: slice | NDArray[np.int64], corpus: Corpus) -> Scores:
         counts = self.postings.counts[places].astype(np.float64)
         return bm25(term.idf, counts, self.lengths[places].astype(np.float64), corpus.mean)
 

@@ -5,12 +5,13 @@ Source: O'Neil et al. 1996, The Log-Structured Merge-Tree, §2, with one compone
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from memory.entry import Entry, Found
 from memory.index.ask import Ask, Searchable, Searched, VectorsOf
 from memory.index.bm25 import Corpus
+from memory.index.inverted import Places
 from memory.index.segment import Segment
 from memory.index.shelf import Shelf
 from memory.index.vectors import Growing
@@ -44,12 +45,13 @@ class Layers:
         """What can be asked."""
         return _Scored(self, vectors_of)
 
-    def corpus(self, words: Iterable[str]) -> Corpus:
+    def corpus(self, words: Sequence[str], places: Places) -> Corpus:
         """What words are weighed against: all rows, those no longer alive included until the next merge."""
+        holding = zip(words, self.segment.inverted.holding(places), strict=True)
         return Corpus(
             self.segment.n_rows + self.tail.n_rows,
             self.segment.n_words + self.tail.n_words,
-            {word: self.segment.inverted.holding(word) + self.tail.holding(word) for word in words},
+            {word: n + self.tail.holding(word) for word, n in holding},
         )
 
 
@@ -61,11 +63,13 @@ class _Scored:
     def search(self, ask: Ask) -> Searched:
         """The best of each ranker over both layers, in no order."""
         words = sorted(set(content_words(ask.text)))
-        corpus = self.layers.corpus(words)
-        found = [
-            *self.layers.segment.search(ask, words, corpus, self.vectors_of),
-            *self.layers.tail.search_in(ask, words, corpus),
-        ]
+        segment, tail = self.layers.segment, self.layers.tail
+        places = segment.inverted.places(words)
+        corpus = self.layers.corpus(words, places)
+        terms = segment.inverted.terms(words, places, corpus)
+        found = segment.search(ask, terms, corpus, self.vectors_of)
+        if len(tail):
+            found += tail.search_in(ask, words, corpus)
         best = {one.id: one for one in _best(found, ask.n, lambda one: one.dense)}
         best.update({one.id: one for one in _best(found, ask.n, lambda one: one.lexical)})
         return Searched(tuple(best.values()), exact=False)

@@ -15,7 +15,7 @@ from memory.entry import Found, Vector, cosines
 from memory.errors import IndexCorrupt
 from memory.index.ask import Ask, VectorsOf
 from memory.index.bm25 import Corpus, Scores
-from memory.index.inverted import Inverted, invert
+from memory.index.inverted import Inverted, Term, invert
 from memory.index.lexicon import Postings, hash_of
 from memory.index.table import Table
 from memory.index.vectors import Cells
@@ -67,35 +67,30 @@ class Segment:
             self.visible.kill(row)
             self._n_living -= 1
 
-    def search(self, ask: Ask, words: Sequence[str], corpus: Corpus, vectors_of: VectorsOf) -> list[Found]:
+    def search(self, ask: Ask, terms: Sequence[Term], corpus: Corpus, vectors_of: VectorsOf) -> list[Found]:
         """About the best of each ranker; cosines are taken from the stored vectors."""
         bits, n_seen = self.visible.rows(ask.kinds, ask.reaches)
         if not n_seen:
             return []
         only = None if n_seen == self.n_rows else bits
         room = self._take_room()
-        alike = self.inverted.best(words, corpus, room, only, ask.n)
+        alike = self.inverted.best(terms, corpus, room, only, ask.n)
         self._spare.append(room)
         _, near = self.cells.search(ask.vector, ask.n, only, n_seen / self.n_rows)
         rows = np.union1d(alike, near)
-        lexical, coverage = self.inverted.scores(words, corpus, rows)
+        lexical, coverage = self.inverted.scores(terms, corpus, rows)
         dense = self._vectors(rows, vectors_of)
         known = {place: vector for place, vector in enumerate(dense) if vector is not None}
         exact = cosines(np.stack(list(known.values())), ask.vector).tolist() if known else []
         cosine_of = dict(zip(known, exact, strict=True))
+        parts = zip(self.table.ids_of(rows), lexical.tolist(), coverage.tolist(), dense, strict=True)
         return [
-            Found(
-                id=self.table.id(row),
-                dense=cosine_of.get(place),
-                lexical=float(lexical[place]) if lexical[place] > 0.0 else None,
-                coverage=float(coverage[place]),
-                vector=dense[place],
-            )
-            for place, row in enumerate(rows.tolist())
+            Found(id_, cosine_of.get(place), score if score > 0.0 else None, share, vector)
+            for place, (id_, score, share, vector) in enumerate(parts)
         ]
 
     def _vectors(self, rows: NDArray[np.int64], vectors_of: VectorsOf) -> list[Vector | None]:
-        digests = [self.table.digest(row) for row in rows.tolist()]
+        digests = self.table.digests_of(rows)
         known = vectors_of(digests)
         return [known.get(digest) for digest in digests]
 

@@ -44,12 +44,17 @@ class Table:
 
     def id(self, row: int) -> str:
         """Id of a row."""
-        start, end = self.id_starts[row : row + 2].tolist()
-        return self.ids[start:end].tobytes().decode("utf-8", "surrogatepass")
+        return self.ids_of(np.array([row]))[0]
 
-    def digest(self, row: int) -> str:
-        """Digest of a row's text."""
-        return self.digests[row].tobytes().hex()
+    def ids_of(self, rows: NDArray[np.int64]) -> list[str]:
+        """Ids of rows (m,)."""
+        spans = zip(self.id_starts[rows].tolist(), self.id_starts[rows + 1].tolist(), strict=True)
+        return [self.ids[start:end].tobytes().decode("utf-8", "surrogatepass") for start, end in spans]
+
+    def digests_of(self, rows: NDArray[np.int64]) -> list[str]:
+        """Digests of the texts of rows (m,)."""
+        text = self.digests[rows].tobytes().hex()
+        return [text[start : start + 2 * DIGEST] for start in range(0, len(text), 2 * DIGEST)]
 
 
 def table_of(entries: Sequence[Entry], lengths: NDArray[np.int32]) -> Table:

@@ -18,7 +18,7 @@ from memory.index import inverted, lexicon
 from memory.index.ask import Ask, Searched
 from memory.index.bm25 import Corpus
 from memory.index.building import Builder, merged
-from memory.index.inverted import Inverted, invert
+from memory.index.inverted import Inverted, Term, invert
 from memory.index.layers import Layers
 from memory.index.lexicon import Lexicon
 from memory.index.segment import Content, open_segment, write
@@ -140,17 +140,17 @@ def test_the_best_by_words_are_exactly_the_best(asked: list[str], n: int, seed: 
     """Skipping the common words of a question changes no score among the best, with any rows hidden."""
     grown, stored, lengths = _corpus_of_words()
     words = sorted(set(asked))
-    corpus = Corpus(len(lengths), int(lengths.sum()), {word: stored.holding(word) for word in words})
+    corpus, terms = _asked(words)
     mask = np.random.default_rng(seed).random(len(lengths)) < 0.7
     scores, coverage = grown.scores(words, mask, lengths, corpus)
     room = np.zeros(len(lengths))
     bits = np.packbits(mask, bitorder="little")
-    rows = np.sort(stored.best(words, corpus, room, bits, n))
+    rows = np.sort(stored.best(terms, corpus, room, bits, n))
     assert not room.any()
     assert mask[rows].all()
     best = np.sort(scores[scores > 0.0])[::-1][:n]
     assert np.allclose(np.sort(scores[rows])[::-1][: len(best)], best, rtol=1e-12)
-    again, covered = stored.scores(words, corpus, rows)
+    again, covered = stored.scores(terms, corpus, rows)
     assert again.tolist() == scores[rows].tolist()
     assert np.allclose(covered, coverage[rows], rtol=1e-12)
 
@@ -167,13 +167,21 @@ def _corpus_of_words() -> tuple[Lexicon, Inverted, np.ndarray]:
     return grown, invert(grown.postings(), counted), counted
 
 
+def _asked(words: list[str]) -> tuple[Corpus, list[Term]]:
+    _, stored, lengths = _corpus_of_words()
+    places = stored.places(words)
+    holding = dict(zip(words, stored.holding(places), strict=True))
+    corpus = Corpus(len(lengths), int(lengths.sum()), holding)
+    return corpus, stored.terms(words, places, corpus)
+
+
 def test_very_common_words_are_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit of rows read, the newest are, and nothing breaks."""
     _, stored, lengths = _corpus_of_words()
     monkeypatch.setattr(inverted, "SCAN", 500)
     monkeypatch.setattr(inverted, "WORTH", 10)
-    corpus = Corpus(len(lengths), int(lengths.sum()), {word: stored.holding(word) for word in WORDS[:3]})
-    rows = stored.best(WORDS[:3], corpus, room := np.zeros(len(lengths)), None, 8)
+    corpus, terms = _asked(WORDS[:3])
+    rows = stored.best(terms, corpus, room := np.zeros(len(lengths)), None, 8)
     assert len(rows) >= 8
     assert rows.min() > 2000
     assert not room.any()
