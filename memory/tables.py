@@ -153,7 +153,7 @@ class LinkRow(Base, table=True):
     """What an item was made from, so that a cascade can follow it: the lineage in the item, by parent."""
 
     __tablename__ = "link"
-    __table_args__ = (Index("ix_link_item", "namespace", "item"),)
+    __table_args__ = (Index("ix_link_item", "namespace", "item"), {"sqlite_with_rowid": False})
 
     namespace: str = Field(primary_key=True)
     kind: str = Field(primary_key=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -11,7 +14,8 @@ from memory.codec import canonical
 from memory.entry import Vector, digest_of, to_blob
 from memory.store import statements
 from memory.store.chain import chained, digest_in_log
-from memory.store.reader import Reader
+from memory.store.prepared import Prepared
+from memory.store.reader import Reader, Tally
 from memory.types import Json
 
 
@@ -24,15 +28,36 @@ class Tail:
     key: int
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What stood when a savepoint began."""
+
+    n_later: int
+    n_settled: int
+
+
 class Appender(Reader):
-    """The part of a writer that every change goes through: savepoints, log rows, vectors, counts."""
+    """The part of a writer that every change goes through: savepoints, log rows, vectors, counts.
+
+    Full-text rows and counts wait until the transaction ends: FTS5 writes all it holds at every savepoint.
+    """
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._tail: Tail | None = None
+        self._later: list[tuple[Prepared, dict[str, Any]]] = []
+        self._n_settled = 0
+        self._mark = Mark(0, 0)
+
+    @property
+    def connection(self) -> Connection:
+        """What it runs on, nothing waiting."""
+        self.settle()
+        return self._connection
 
     def savepoint(self) -> None:
         """Begin what can be taken back alone."""
+        self._mark = Mark(len(self._later), self._n_settled)
         self._call("execute", "SAVEPOINT job", ())
 
     def release(self) -> None:
@@ -42,8 +67,29 @@ class Appender(Reader):
     def rewind(self) -> None:
         """Take it back."""
         self._tail = None
+        # What was settled since is undone with the rest, also what had waited from before.
+        del self._later[self._mark.n_later :]
+        self._n_settled = self._mark.n_settled
         self._call("execute", "ROLLBACK TO job", ())
         self.release()
+
+    def settle(self) -> None:
+        """Write what waits."""
+        waiting = self._later[self._n_settled :]
+        self._n_settled = len(self._later)
+        self._run(statements.COUNT, _added_up([row for one, row in waiting if one is statements.COUNT]))
+        words = ((one, row) for one, row in waiting if one is not statements.COUNT)
+        for statement, group in groupby(words, key=itemgetter(0)):
+            self._run(statement, [row for _, row in group])
+
+    def tally(self, namespace: str) -> Tally:
+        """How much a namespace holds, with what waits."""
+        kept = super().tally(namespace)
+        for statement, row in self._later[self._n_settled :]:
+            if statement is statements.COUNT and row["namespace"] == namespace:
+                items, living = kept.items + row["items"], kept.living + row["living"]
+                kept = Tally(items, living, kept.episodes + row["episodes"])
+        return kept
 
     def append(
         self,
@@ -84,7 +130,7 @@ class Appender(Reader):
 
     def _count(self, namespace: str, *, items: int = 0, living: int = 0, episodes: int = 0) -> None:
         row = {"namespace": namespace, "items": items, "living": living, "episodes": episodes}
-        self._run(statements.COUNT, [row])
+        self._later.append((statements.COUNT, row))
 
     def _log_row(
         self,
@@ -130,3 +176,13 @@ def vector_row(
         "data": to_blob(vector),
         "seq": seq,
     }
+
+
+def _added_up(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One COUNT row for each namespace."""
+    totals: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        total = totals.setdefault(row["namespace"], {**row, "items": 0, "living": 0, "episodes": 0})
+        for name in ("items", "living", "episodes"):
+            total[name] += row[name]
+    return list(totals.values())

@@ -12,6 +12,7 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Generic, TypeVar, cast
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from memory.errors import StoreError
@@ -158,7 +159,7 @@ class Store:
 
     def _commit(self, batch: list[Job[Any]]) -> None:
         try:
-            outcomes = self._backend.transact(lambda connection: self._attempts(Writer(connection), batch))
+            outcomes = self._backend.transact(lambda connection: self._attempts(connection, batch))
         except Exception as error:  # noqa: BLE001 - told to those who wait, or they wait for ever
             if len(batch) == 1:
                 cause = error.__cause__ if isinstance(error, Undone) else error
@@ -171,15 +172,18 @@ class Store:
         for job, (result, failure) in zip(batch, outcomes, strict=True):
             job.answer(result, None if failure is None else self._backend.translated(failure))
 
-    def _attempts(self, writer: Writer, batch: list[Job[Any]]) -> list[tuple[Any, Exception | None]]:
-        return [self._attempt(writer, job) for job in batch]
+    def _attempts(self, connection: Connection, batch: list[Job[Any]]) -> list[tuple[Any, Exception | None]]:
+        writer = Writer(connection)
+        outcomes = [self._attempt(connection, writer, job) for job in batch]
+        writer.settle()
+        return outcomes
 
-    def _attempt(self, writer: Writer, job: Job[Any]) -> tuple[Any, Exception | None]:
+    def _attempt(self, connection: Connection, writer: Writer, job: Job[Any]) -> tuple[Any, Exception | None]:
         writer.savepoint()
         try:
             result = job.run(writer)
         except Exception as error:  # whatever it is belongs to the caller, who gets it from the future
-            if self._backend.is_undone(writer.connection, error):
+            if self._backend.is_undone(connection, error):
                 raise Undone from error
             writer.rewind()
             return None, error

@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 
 N_READERS = 8
 """Connections kept open; more come and go with the threads that read."""
+READER_KIB, WRITER_KIB = 4096, 65536
+"""Cached pages of a connection: a writer meets every index at random places."""
+WAL_PAGES = 8000
+"""Length of the write-ahead log (32 MB) from which it is copied back, an often changed page once."""
 SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL = 5, 6, 13
 FIRST_AFFECTED, FIRST_FIXED = (3, 7, 0), (3, 51, 3)
 
@@ -141,6 +145,7 @@ def _raw(connection: Connection) -> sqlite3.Connection:
 def _engine(path: Path, begin: str, pool: type[QueuePool] | type[NullPool]) -> Engine:
     is_reader = pool is QueuePool
     pragmas = ["journal_mode=WAL", "synchronous=FULL", f"query_only={is_reader:d}"]
+    pragmas += [f"cache_size=-{READER_KIB if is_reader else WRITER_KIB}", f"wal_autocheckpoint={WAL_PAGES}"]
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)

@@ -85,7 +85,7 @@ class Writer(Appender):
         self._run(statements.ADD_ITEM, rows)
         self._run(statements.ADD_VECTOR, vectors)
         self._run(statements.ADD_LINK, links)
-        self._run(self._words.add, words)
+        self._later.extend((self._words.add, row) for row in words)
         if newcomers:
             living = sum(one.item.status in RECALLABLE for one in newcomers)
             self._count(newcomers[0].item.namespace, items=len(newcomers), living=living)
@@ -102,8 +102,8 @@ class Writer(Appender):
             key = self._row(statements.KEY, {"namespace": after.namespace, "id": after.id})
             if key is None:
                 raise NotFound(f"there is no item {after.id!r} in this namespace")
-            self._run(self._words.drop, [{"key": key[0]}])
-            self._run(self._words.add, [self._words.row(key[0], after.namespace, after.text)])
+            self._later.append((self._words.drop, {"key": key[0]}))
+            self._later.append((self._words.add, self._words.row(key[0], after.namespace, after.text)))
         if after.lineage != before.lineage:
             self._run(statements.DROP_LINKS, [{"namespace": after.namespace, "item": after.id}])
             self._run(statements.ADD_LINK, links_of(after))
@@ -179,7 +179,7 @@ class Writer(Appender):
 
     def integrity(self) -> tuple[str, ...]:
         """What is wrong with the database, its full text, its counts, its log; empty when all is well."""
-        return problems(self, self._connection)
+        return problems(self, self.connection)
 
     def _item_row(self, item: Item, parts: Parts, before: str, author: Author, op: str) -> dict[str, object]:
         return self._log_row(

@@ -40,6 +40,7 @@ def _structure() -> None:
     op.create_table(
         "link",
         *(sa.Column(name, sa.String(), primary_key=True) for name in ("namespace", "kind", "parent", "item")),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_link_item", "link", ["namespace", "item"])
     op.create_table(
