@@ -17,6 +17,7 @@ from server.routes import (
     distillations,
     episodes,
     memory,
+    moving,
     system,
     tasks,
     worlds,
@@ -30,7 +31,7 @@ An agent server that learns on the job.
 becomes an episode. **Task** the agent through `/v1/tasks`: it acts in a world, step by step, durably; every
 finished episode is reflected on and becomes memory. **Look** at what it learned in `/v1/memory`,
 `/v1/constitution` and `/v1/episodes`. **Distil** it into weights through `/v1/distillations`; a gate decides
-whether they are better.
+whether they are better. **Move** it through `/v1/bundle`, and in what others recorded through `/v1/imports`.
 
 Every request but health needs `Authorization: Bearer <key>`. The key decides the namespace: nothing of
 another namespace can be seen, its ids are answered with 404. Errors have OpenAI's shape everywhere.
@@ -57,6 +58,8 @@ def create_app(services: Services) -> FastAPI:
     errors.install(app)
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
     app.add_middleware(Observe, metrics=services.metrics)
-    for module in (chat, tasks, worlds, episodes, memory, constitution, distillations, adapters, system):
+    for module in (chat, tasks, worlds, episodes, memory, moving, constitution):
+        app.include_router(module.router)
+    for module in (distillations, adapters, system):
         app.include_router(module.router)
     return app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from server.commands import distil, keys, knowledge, serve, work
+from server.commands import distil, keys, knowledge, moving, serve, work
 from server.demo.command import demo
 
 app = typer.Typer(
@@ -18,6 +18,8 @@ app.command()(demo)
 app.add_typer(work.task_app, name="task")
 app.command()(work.chat)
 app.add_typer(knowledge.memory_app, name="memory")
+knowledge.memory_app.command("export")(moving.export)
+knowledge.memory_app.command("import")(moving.import_)
 app.command()(knowledge.constitution)
 app.command()(distil.distill)
 app.add_typer(distil.adapters_app, name="adapters")

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import httpx
 
@@ -70,6 +70,23 @@ class Client:
     def post(self, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Any:
         """Send JSON, get JSON. Raises ApiError."""
         return self._json("POST", path, json=body, headers=dict(headers or {}))
+
+    def download(self, path: str, target: IO[bytes], **params: object) -> None:
+        """Write the answer's bytes. Raises ApiError."""
+        try:
+            with self._http.stream("GET", path, params=_present(params)) as response:
+                if response.is_error:
+                    response.read()
+                    raise _refusal(response)
+                for chunk in response.iter_bytes():
+                    target.write(chunk)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+
+    def upload(self, path: str, content: IO[bytes] | bytes, media_type: str, **params: object) -> Any:
+        """Send bytes, get JSON. Raises ApiError."""
+        headers = {"Content-Type": media_type}
+        return self._json("POST", path, content=content, headers=headers, params=_present(params))
 
     def patch(self, path: str, body: object) -> Any:
         """Change something. Raises ApiError."""

@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     file `memory.db` where none is given."""
     memory_index: Literal["local", "pgvector"] = "local"
     """Where memory's index lives: with each server, or (PostgreSQL alone) in the database, by pgvector."""
+    trusted_signers: Annotated[tuple[str, ...], NoDecode] = ()
+    """Public keys of servers whose bundles an operator restores as they were, in base64. Comma-separated."""
     memory_max_pages: int | None = None
     """Bound of memory's file in pages of 4096 bytes; a full one answers writes with 507."""
 
@@ -77,7 +79,7 @@ class Settings(BaseSettings):
     warm_wait_s: Annotated[float, Field(ge=0)] = 60.0
     """How long a request waits for a server that is still warming up before it gets 503."""
 
-    @field_validator("hosted_models", "tools", mode="before")
+    @field_validator("hosted_models", "tools", "trusted_signers", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -88,6 +90,11 @@ class Settings(BaseSettings):
     def memory_path(self) -> Path:
         """The file of memory where no other database is given."""
         return self.data_dir / "memory.db"
+
+    @property
+    def signing_key_path(self) -> Path:
+        """The private key that bundles are signed with."""
+        return self.data_dir / "signing.key"
 
     @property
     def jobs_path(self) -> Path:

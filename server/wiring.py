@@ -81,6 +81,7 @@ class _Opener:
         """Imports that take seconds and files that may need repair; runs in a thread."""
         from memory.core import Memory  # imports SQL and the index
         from memory.encoder import open_encoder  # may import torch
+        from memory.signing import Signers
         from server.models import Models
         from server.worlds import Worlds, load_tools
 
@@ -104,6 +105,7 @@ class _Opener:
             clock=self._parts.clock,
             max_pages=settings.memory_max_pages,
             index=index,
+            signers=Signers(settings.signing_key_path, frozenset(settings.trusted_signers)),
         )
         return Core(memory, models, worlds, self._registry, self._jobs(), self._agent())
 
