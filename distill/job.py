@@ -100,6 +100,7 @@ def _register(job: Job, registry: Registry, trained: Trained) -> AdapterManifest
         method=repr(job.prepared.recipe),
         dataset=dataset.hash,
         episodes=dataset.episodes,
+        items=job.prepared.items,
         seed=form.seed,
         settings=asdict(form.train),
     )

@@ -10,7 +10,7 @@ from agent.models.local.identity import FolderIdentity, identify
 from agent.types import Task
 from distill import dataset as files
 from distill.build import build
-from distill.bundle import read_bundle
+from distill.bundle import read_bundle, shown_items
 from distill.progress import Progress
 from distill.recipes import recipe_named
 from distill.spec import JobForm
@@ -30,6 +30,8 @@ class Prepared:
     """Generation of the vectors that memory searched with."""
     tasks: Mapping[Suite, tuple[Task, ...]]
     """Frozen before anything is trained."""
+    items: tuple[str, ...] = ()
+    """Shown to the episodes that train."""
 
 
 def prepare(form: JobForm, folder: Path, progress: Progress) -> Prepared:
@@ -49,4 +51,6 @@ def prepare(form: JobForm, folder: Path, progress: Progress) -> Prepared:
     files.write(dataset, recipe, folder / "dataset")
     message = f"{len(dataset.rows)} rows, {len(dataset.rejected)} episodes left out"
     progress.tell("build", 1, 1, message, {"rows": len(dataset.rows), "rejected": len(dataset.rejected)})
-    return Prepared(recipe, dataset, base, bundle.encoder, tasks)
+    used = frozenset(dataset.episodes)
+    items = {item for e in bundle.episodes if e.id in used for item in shown_items(e)}
+    return Prepared(recipe, dataset, base, bundle.encoder, tasks, tuple(sorted(items)))

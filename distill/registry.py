@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +50,10 @@ class AdapterManifest:
     """As in `TrainSettings`."""
     gate: dict[str, Json] = field(default_factory=dict)
     """The report that let it in or kept it out."""
+    items: tuple[str, ...] = ()
+    """Whose text was in the prompts of those episodes."""
+    blocked: str | None = None
+    """Why it may not serve any more: something it was trained on was forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +109,35 @@ class Registry:
         _write(self.path(adapter_id) / _MANIFEST, manifest)
         return manifest
 
+    def touched(self, namespace: str, episodes: Iterable[str], items: Iterable[str] = ()) -> tuple[str, ...]:
+        """Ids of a namespace's adapters that were trained on any of the episodes, or with an item in view."""
+        named, seen = frozenset(episodes), frozenset(items)
+        return tuple(
+            manifest.id
+            for manifest in self.list()
+            if manifest.namespace == namespace
+            and not (named.isdisjoint(manifest.episodes) and seen.isdisjoint(manifest.items))
+        )
+
+    def block(self, adapter_id: str, reason: str) -> AdapterManifest:
+        """Let an adapter serve never again; if it does, the one before takes over. Raises NotFound."""
+        manifest = self.get(adapter_id)
+        if manifest.blocked is None:
+            manifest = replace(manifest, blocked=reason)
+            _write(self.path(adapter_id) / _MANIFEST, manifest)
+        pointer = self._pointer()
+        history = tuple(one for one in pointer.history if one != adapter_id)
+        if pointer.current == adapter_id:
+            self._point(Pointer(history[-1] if history else None, history[:-1]))
+        elif history != pointer.history:
+            self._point(Pointer(pointer.current, history))
+        return manifest
+
     def verify(self, adapter_id: str, base: Path) -> AdapterManifest:
         """Check files and base. Raises AdapterRefused with the reason, NotFound."""
         manifest = self.get(adapter_id)
+        if manifest.blocked is not None:
+            raise AdapterRefused(f"adapter {adapter_id!r} is blocked ({manifest.blocked}); distil again")
         actual = checksums(self.path(adapter_id))
         for name, expected in manifest.files.items():
             if name not in actual:
@@ -142,8 +172,10 @@ class Registry:
         return self._pointer().current
 
     def promote(self, adapter_id: str) -> Pointer:
-        """Let an adapter serve. Raises NotFound."""
-        self.path(adapter_id)
+        """Let an adapter serve. Raises NotFound, AdapterRefused when it is blocked."""
+        manifest = self.get(adapter_id)
+        if manifest.blocked is not None:
+            raise AdapterRefused(f"adapter {adapter_id!r} is blocked ({manifest.blocked}); distil again")
         pointer = self._pointer()
         if pointer.current == adapter_id:
             return pointer

@@ -166,7 +166,7 @@ class Models:
 
     def _manifests(self) -> tuple[AdapterManifest, ...]:
         registry = self._registry()
-        return registry.list() if registry else ()
+        return tuple(m for m in registry.list() if m.blocked is None) if registry else ()
 
     def _registry(self) -> Registry | None:
         return self._open_registry() if self._open_registry else None

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from agent.models.local.chat import Chat
 from agent.models.local.identity import identify
 from agent.models.local.model import LocalModel
 from agent.models.local.weights import frozen
+from distill import copies
 from distill.registry import AdapterManifest, Registry
 from distill.render import TokenRow
 from distill.settings import TrainSettings
@@ -188,3 +190,54 @@ class TestPointer:
         registry.record_gate(added.id, {"promoted": False, "reason": "worse"})
         assert registry.add(trained.folder, manifest).id == added.id
         assert registry.get(added.id).gate["reason"] == "worse"
+
+
+class TestBlocked:
+    """What was trained on forgotten things serves no more."""
+
+    def test_adapters_are_found_by_what_they_were_trained_on(
+        self, registry: Registry, trained: Trained, manifest: AdapterManifest, tmp_path: Path
+    ) -> None:
+        """By an episode or a shown item, in their own namespace."""
+        first = registry.add(trained.folder, manifest).id
+        shown = replace(manifest, episodes=("e2",), items=("i1",))
+        second = registry.add(_other(trained, tmp_path / "other"), shown).id
+        assert registry.touched("home", ["e1", "e9"]) == (first,)
+        assert registry.touched("home", [], ["i1"]) == (second,)
+        assert registry.touched("home", ["e9"], ["i9"]) == ()
+        assert registry.touched("work", ["e1", "e2"], ["i1"]) == ()
+
+    def test_a_blocked_adapter_gives_way(
+        self, registry: Registry, base: Path, trained: Trained, manifest: AdapterManifest, tmp_path: Path
+    ) -> None:
+        """To the one before; it can neither be promoted nor loaded nor rolled back to."""
+        first = registry.add(trained.folder, manifest).id
+        second = registry.add(_other(trained, tmp_path / "other"), manifest).id
+        registry.promote(first)
+        registry.promote(second)
+        registry.block(second, "episode 'e1' was forgotten")
+        assert registry.current() == first
+        for attempt in (lambda: registry.promote(second), lambda: registry.verify(second, base)):
+            with pytest.raises(AdapterRefused, match="episode 'e1' was forgotten"):
+                attempt()
+        registry.block(first, "source 's' was forgotten")
+        assert registry.current() is None
+        with pytest.raises(Conflict):
+            registry.rollback()
+
+
+def test_copies_of_a_memory_are_found_and_removed(tmp_path: Path) -> None:
+    """By namespace; the report of a job stays."""
+    for name, namespace, episode in (("a", "home", "e1"), ("b", "home", "e2"), ("c", "work", "e1")):
+        job = tmp_path / name
+        for folder in ("bundle", "dataset", "memory"):
+            (job / folder).mkdir(parents=True)
+        (job / "job.json").write_text(json.dumps({"namespace": namespace}), encoding="utf-8")
+        (job / "report.json").write_text("{}", encoding="utf-8")
+        found = {"namespace": namespace, "episodes": [episode]}
+        (job / "dataset" / "manifest.json").write_text(json.dumps(found), encoding="utf-8")
+    assert copies.datasets(tmp_path, "home", ["e1"]) == ("a",)
+    assert copies.remove(tmp_path, "home") == ("a", "b")
+    assert copies.remove(tmp_path, "home") == ()
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["job.json", "report.json"]
+    assert (tmp_path / "c" / "bundle").exists()
