@@ -1,4 +1,4 @@
-"""A namespace leaves over HTTP and comes back; what others recorded comes in, and is not believed too much."""
+"""A namespace leaves over HTTP and comes back; what others recorded comes in, believed as far as it may."""
 
 from __future__ import annotations
 
