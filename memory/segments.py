@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from threading import Event
+from time import sleep
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from memory.store.reader import Reader
 log = logging.getLogger(__name__)
 AT_ONCE = 1000
 """Vectors asked for in one statement."""
+A_MOMENT, PAUSE = 32, 1e-4
+"""Entries taken in between two pauses of a long build, and seconds of a pause."""
 SAMPLE = 1 << 17
 """Most vectors that cells are laid out by: 192 MiB at 384 numbers."""
 
@@ -181,7 +184,10 @@ class Segments:
         builder = Builder(sample, n)
         for page in self._pages(namespace, self._store.read):
             shelf = Shelf(self._dim)
-            shelf.put(page)
+            for start in range(0, len(page), A_MOMENT):
+                shelf.put(page[start : start + A_MOMENT])
+                # Threads that answer wait for the interpreter otherwise, each time for milliseconds.
+                sleep(PAUSE)
             builder.add(shelf.chunk())
         return builder.content(), seq
 

@@ -9,7 +9,7 @@ from memory.entry import Matrix
 from memory.index import lexicon, table
 from memory.index.segment import Content, Segment
 from memory.index.shelf import Chunk
-from memory.index.vectors import Cells
+from memory.index.vectors import Cells, questions_like
 
 
 class Builder:
@@ -18,8 +18,9 @@ class Builder:
     def __init__(self, sample: Matrix, n: int) -> None:
         """`sample` (m, d): some of the about `n` vectors that will come."""
         # Without any vector there is nothing to lay cells out by: one serves all, until there are some.
-        self._sample = sample if len(sample) else np.eye(1, sample.shape[1], dtype=np.float32)
-        self._cells = Cells.train(self._sample, n)
+        sample = sample if len(sample) else np.eye(1, sample.shape[1], dtype=np.float32)
+        self._cells = Cells.train(sample, n)
+        self._questions = questions_like(sample)
         self._n_trained = n
         self._tables: list[table.Table] = []
         self._postings: list[lexicon.Postings] = []
@@ -34,7 +35,7 @@ class Builder:
 
     def content(self) -> Content:
         """All of it; at least one chunk must have come."""
-        self._cells.tune(self._sample)
+        self._cells.tune(self._questions)
         return Content(
             table.joined(self._tables),
             lexicon.joined(self._postings, self._offsets[:-1]),

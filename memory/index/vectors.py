@@ -27,7 +27,7 @@ PER_CELL = 32
 """Training vectors a cell: FAISS warns below 39, but recall does not change (measured)."""
 ROUNDS = 6
 """Of k-means; more change nothing that can be measured."""
-N_QUERIES = 48
+N_QUESTIONS = 48
 GOOD = 0.98
 """Share of the ten nearest that must be among the proposals when the number of cells is chosen."""
 LEAST_PROBES = 8
@@ -166,25 +166,19 @@ class Cells:
         found = rows[0] >= 0
         return scores[0][found], rows[0][found]
 
-    def tune(self, sample: Matrix) -> None:
+    def tune(self, questions: Matrix) -> None:
         """Choose how many cells are looked at: the fewest that find what looking at all of them finds."""
-        rng = np.random.default_rng(0)
-        picked = sample[rng.choice(len(sample), min(N_QUERIES, len(sample)), replace=False)]
-        # A question is near an item, not upon it.
-        noise = rng.normal(size=picked.shape) * (0.6 / math.sqrt(picked.shape[1]))
-        queries = (picked + noise).astype(np.float32)
-        queries /= np.linalg.norm(queries, axis=1, keepdims=True)
-        truth = self._nearest(queries, int(self._index.nlist))
+        truth = self._nearest(questions, int(self._index.nlist))
         self.n_probe = LEAST_PROBES
         while self.n_probe < self._index.nlist:
-            got = self._nearest(queries, self.n_probe)
+            got = self._nearest(questions, self.n_probe)
             shared = sum(len(set(a) & set(b)) for a, b in zip(truth.tolist(), got.tolist(), strict=True))
             if shared >= GOOD * truth.size:
                 return
             self.n_probe *= 2
 
-    def _nearest(self, queries: Matrix, n_probe: int) -> Rows:
-        rows: Rows = self._index.search(queries, 10, params=faiss.SearchParametersIVF(nprobe=n_probe))[1]
+    def _nearest(self, questions: Matrix, n_probe: int) -> Rows:
+        rows: Rows = self._index.search(questions, 10, params=faiss.SearchParametersIVF(nprobe=n_probe))[1]
         return rows
 
 
@@ -227,6 +221,15 @@ def cells_for(n: int) -> int:
 def sample_size(n: int) -> int:
     """How many vectors train the cells for `n`."""
     return PER_CELL * cells_for(n)
+
+
+def questions_like(sample: Matrix) -> Matrix:
+    """A few vectors (m, d) that lie near some of the sample (n, d), as a question does, but not upon them."""
+    rng = np.random.default_rng(0)
+    picked = sample[rng.choice(len(sample), min(N_QUESTIONS, len(sample)), replace=False)]
+    near = picked + rng.normal(size=picked.shape) * (0.6 / math.sqrt(picked.shape[1]))
+    made: Matrix = (near / np.linalg.norm(near, axis=1, keepdims=True)).astype(np.float32)
+    return made
 
 
 def _ivf(quantizer: Any, n_cells: int) -> Any:
