@@ -332,6 +332,19 @@ def test_a_second_import_adds_nothing(memory: Memory) -> None:
     assert (after.items, after.episodes) == (before.items, before.episodes)
 
 
+def test_an_import_is_taken_back_by_its_source(memory: Memory, say: Any) -> None:
+    """Its cases are recalled no more, its episodes teach nothing; what was there before stays."""
+    say.remember(say.case("the mug is in cabinet 3"))
+    report = taken(memory, "tau-bench", json.dumps([result(0, 1.0), result(1, 0.0)]).encode())
+    memory.revoke("home", report.source, principal="ada")
+    own, imported = memory.items("home")
+    assert (own.status, imported.status) == ("active", "retired")
+    assert all(episode.forgotten for episode in memory.episodes("home"))
+    again = taken(memory, "tau-bench", json.dumps([result(0, 1.0), result(1, 0.0)]).encode())
+    assert (again.added, again.episodes) == (0, 0)
+    assert memory.items("home") == (own, imported)
+
+
 def test_secrets_and_broken_text_are_refused_by_line(memory: Memory) -> None:
     """The line is named, the secret is not; the others go in."""
     secret = "AKIA" + "IOSFODNN7EXAMPLQ"
