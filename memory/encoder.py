@@ -178,13 +178,15 @@ class CachedEncoder:
 
 
 def open_encoder(name: str) -> Encoder:
-    """An encoder by name: `minilm` (the bundled package), `hash`, a sentence-transformers name or folder.
+    """An encoder by name: `minilm` (bundled), `hash` or `hash-256`, a sentence-transformers name or folder.
 
     Raises EncoderError naming the remedy. `minilm` is loaded at its first use; a model by name is loaded
     here, for its width is not known before.
     """
     if name == "hash":
         return HashEncoder()
+    if (width := name.removeprefix("hash-")) != name and width.isdecimal() and int(width) > 0:
+        return HashEncoder(int(width))
     if name == "minilm":
         return SentenceEncoder(str(_minilm_folder()), generation="minilm-384-1", dim=384)
     model = _load(name)

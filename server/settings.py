@@ -39,6 +39,12 @@ class Settings(BaseSettings):
     """Python functions, `module:function`, that tasks of the world `tools` may call. Comma-separated."""
     encoder: str = "minilm"
     """Text encoder of memory: `minilm`, `hash`, or a sentence-transformers model."""
+    previous_encoder: str = ""
+    """Encoder that memory was written with before `encoder` was changed: its vectors serve while the new ones
+    are made in the background. Empty: items without a new vector are found by their words alone."""
+    reranker: str = ""
+    """Cross-encoder, a sentence-transformers name or folder, that reads question and memories together before
+    they are chosen: better and slower. Empty is none."""
     max_models: Annotated[int, Field(ge=1)] = 4
     """Local models kept loaded; the least recently used is dropped."""
 
@@ -60,6 +66,11 @@ class Settings(BaseSettings):
     """Token budget of the constitution in a prompt."""
     recall_drop_rate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of recalled items held back at random, so that their effect can be measured."""
+
+    recall_principal_share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Most of the memories shown that one principal may have written: a bound on poisoning; 1 is no bound."""
+    recall_on_failure: bool = False
+    """Ask memory again, with what went wrong, when a step of a task fails."""
 
     max_running_tasks: Annotated[int, Field(ge=1)] = 64
     """Tasks that act at the same time; more wait their turn."""

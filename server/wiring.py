@@ -79,8 +79,10 @@ class _Opener:
 
     def _open_core(self) -> Core:
         """Imports that take seconds and files that may need repair; runs in a thread."""
+        from memory.choosing import RecallSettings
         from memory.core import Memory  # imports SQL and the index
         from memory.encoder import open_encoder  # may import torch
+        from memory.rerank import CrossReranker
         from memory.signing import Signers
         from server.models import Models
         from server.worlds import Worlds, load_tools
@@ -97,16 +99,20 @@ class _Opener:
             ready=self._parts.models,
         )
         worlds = Worlds(load_tools(settings.tools))
-        encoder = open_encoder(settings.encoder)
         where, index = _memory_at(settings)
         memory = Memory.open(
             where,
-            encoder=encoder,
+            encoder=open_encoder(settings.encoder),
+            previous=open_encoder(settings.previous_encoder) if settings.previous_encoder else None,
+            reranker=CrossReranker(settings.reranker) if settings.reranker else None,
+            settings=RecallSettings(principal_share=settings.recall_principal_share),
             clock=self._parts.clock,
             max_pages=settings.memory_max_pages,
             index=index,
             signers=Signers(settings.signing_key_path, frozenset(settings.trusted_signers)),
         )
+        if settings.previous_encoder:
+            memory.reencode_in_background()
         return Core(memory, models, worlds, self._registry, self._jobs(), self._agent())
 
     def _registry(self) -> Registry:
@@ -128,6 +134,7 @@ class _Opener:
             token_budget=settings.recall_tokens,
             constitution_budget=settings.constitution_tokens,
             drop_rate=settings.recall_drop_rate,
+            recall_on_failure=settings.recall_on_failure,
         )
 
     def _kinds(self, core: Core) -> Mapping[str, JobKind]:

@@ -31,6 +31,11 @@ def test_hashed_texts_are_unit_vectors_and_repeatable(texts: list[str]) -> None:
     assert all((encoder.encode([text])[0] == row).all() for text, row in zip(texts, made, strict=True))
 
 
+def test_hashes_are_found_by_name_and_width() -> None:
+    """`hash` is the usual one."""
+    assert [open_encoder(name).generation for name in ("hash", "hash-64")] == ["hash-1024-1", "hash-64-1"]
+
+
 def test_hashed_texts_are_near_when_they_share_words() -> None:
     """Order counts a little, other words a lot; the floor lies between."""
     encoder = HashEncoder()
