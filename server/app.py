@@ -13,11 +13,14 @@ from server.middleware import BodyLimit, Observe
 from server.routes import (
     adapters,
     chat,
+    consolidations,
     constitution,
     distillations,
     episodes,
+    forgetting,
     memory,
     moving,
+    revision,
     system,
     tasks,
     worlds,
@@ -58,8 +61,9 @@ def create_app(services: Services) -> FastAPI:
     errors.install(app)
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
     app.add_middleware(Observe, metrics=services.metrics)
-    for module in (chat, tasks, worlds, episodes, memory, moving, constitution):
+    # Consolidations first: to memory's routes their name would be an item's id.
+    for module in (chat, tasks, worlds, episodes, consolidations, memory, revision, forgetting, moving):
         app.include_router(module.router)
-    for module in (distillations, adapters, system):
+    for module in (constitution, distillations, adapters, system):
         app.include_router(module.router)
     return app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from server.commands import distil, keys, knowledge, moving, serve, work
+from server.commands import distil, forgetting, keys, knowledge, moving, serve, work
 from server.demo.command import demo
 
 app = typer.Typer(
@@ -20,6 +20,15 @@ app.command()(work.chat)
 app.add_typer(knowledge.memory_app, name="memory")
 knowledge.memory_app.command("export")(moving.export)
 knowledge.memory_app.command("import")(moving.import_)
+for command in (
+    forgetting.forget,
+    forgetting.revoke,
+    forgetting.erase,
+    forgetting.restore,
+    forgetting.diff,
+    forgetting.consolidate,
+):
+    knowledge.memory_app.command()(command)
 app.command()(knowledge.constitution)
 app.command()(distil.distill)
 app.add_typer(distil.adapters_app, name="adapters")

@@ -71,7 +71,25 @@ class Distilling:
         except asyncio.CancelledError:
             await asyncio.shield(asyncio.to_thread(process.stop))
             raise
-        return _report(folder)
+        report = _report(folder)
+        if blocked := await asyncio.to_thread(self._block_if_forgotten, run.address.namespace, report):
+            report["blocked"] = blocked
+        return report
+
+    def _block_if_forgotten(self, namespace: str, report: Mapping[str, Json]) -> str | None:
+        """Keep the adapter from serving if an episode was forgotten after the export."""
+        adapter = report.get("adapter")
+        if not isinstance(adapter, str):
+            return None
+        from distill.registry import Registry  # imports torch
+
+        registry = Registry(self._settings.adapters_dir)
+        for episode in registry.get(adapter).episodes:
+            reason = self._memory.episode(namespace, episode).forgotten
+            if reason is not None:
+                registry.block(adapter, reason)
+                return reason
+        return None
 
     def _job(self, order: DistillOrder, namespace: str, bundle: Path) -> dict[str, Json]:
         return {

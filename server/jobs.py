@@ -150,6 +150,10 @@ class Jobs(Protocol):
         """Jobs of a kind that failed, in all namespaces."""
         ...
 
+    async def delete(self, address: JobAddress) -> None:
+        """Delete a job that has ended, with all that is recorded of it. Raises NotFound, Conflict."""
+        ...
+
     async def prune(self, *, older_than_s: float) -> int:
         """Delete jobs that ended longer ago; says how many."""
         ...

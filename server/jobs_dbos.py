@@ -241,6 +241,12 @@ class DbosJobs:
         except DBOSException as error:
             raise errors.BadInput(f"the schedule {cron!r} cannot be set: {error}") from error
 
+    async def delete(self, address: JobAddress) -> None:
+        """Delete a job that has ended. Raises NotFound, Conflict."""
+        if not (await self.get(address)).is_ended:
+            raise errors.Conflict(f"{address.kind} {address.id!r} has not ended: cancel it first")
+        await plain(lambda: DBOS.delete_workflows([key_of(address)]))
+
     async def prune(self, *, older_than_s: float) -> int:
         """Delete jobs that ended longer ago; says how many."""
         before = datetime.fromtimestamp(time.time() - older_than_s, UTC).isoformat()

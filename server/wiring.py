@@ -14,6 +14,7 @@ from agent.opening import AgentSettings
 from agent.types import Model
 from memory.errors import BadInput
 from server.auth import Keys, write_private
+from server.consolidating import CONSOLIDATE, Consolidating
 from server.distilling import DISTILL, Distilling
 from server.jobs import JobKind, Jobs
 from server.metrics import Metrics
@@ -142,7 +143,11 @@ class _Opener:
         work = Work(core, self._metrics, retention_s=settings.job_retention_days * 86_400)
         distilling = Distilling(core.memory, settings)
         kinds = work.kinds(max_tasks=settings.max_running_tasks)
-        return {**kinds, DISTILL: JobKind(distilling.run, limit=1)}
+        return {
+            **kinds,
+            DISTILL: JobKind(distilling.run, limit=1),
+            CONSOLIDATE: Consolidating(core.memory).kind(),
+        }
 
 
 def _memory_at(settings: Settings) -> tuple[Path | str, Path | Literal["pgvector"] | None]:

@@ -95,13 +95,6 @@ def edit(item_id: str, text: str, url: Url = DEFAULT_URL, data: Data = DEFAULT_D
     console.print(f"{item['id']} is at version {item['version']}")
 
 
-@memory_app.command("forget")
-def forget(item_id: str, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
-    """Recall an item no more."""
-    with connect(url, data) as client:
-        console.print(client.delete(f"/v1/memory/{item_id}")["status"])
-
-
 def constitution(
     family: Annotated[str | None, typer.Option(help="Add what holds for this site or family.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the Markdown to this file.")] = None,

@@ -24,11 +24,31 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/memory"): {"items": [{"kind": "tool_note", "text": "a note"}]},
     ("POST", "/v1/memory/search"): {"query": "private"},
     ("PATCH", "/v1/memory/{item_id}"): {"text": "mine now"},
+    ("POST", "/v1/memory/merge"): {
+        "items": ["a", "b"],
+        "into": {"kind": "tool_note", "text": "a note of two"},
+    },
+    ("POST", "/v1/memory/restore"): {"seq": 0},
+    ("POST", "/v1/memory/undo"): {"seq": 1},
+    ("POST", "/v1/memory/forget"): {"kind": "episode", "id": "nobody"},
+    ("POST", "/v1/memory/revoke"): {"source": "nowhere"},
+    ("POST", "/v1/memory/erase"): {"kind": "episode", "id": "nobody"},
+    ("POST", "/v1/memory/consolidations"): {},
     ("POST", "/v1/distillations"): {"suites": [{"name": "a", "site": "maple 27", "n": 1}]},
 }
-PARAMETERS = {"/v1/worlds/{name}/tasks": "?site=maple%2027&n=1", "/v1/memory/search": "?query=private"}
+PARAMETERS = {
+    "/v1/worlds/{name}/tasks": "?site=maple%2027&n=1",
+    "/v1/memory/search": "?query=private",
+    "/v1/memory/{item_id}/diff": "?from_version=1&to_version=1",
+}
 READS_BY_POST = {"/v1/memory/search"}
 OPERATORS = {
+    "/v1/memory/restore",
+    "/v1/memory/forget",
+    "/v1/memory/revoke",
+    "/v1/memory/erase",
+    "/v1/memory/consolidations",
+    "/v1/memory/consolidations/{consolidation_id}/cancel",
     "/v1/distillations",
     "/v1/distillations/{distillation_id}/cancel",
     "/v1/adapters/{adapter_id}/promote",
@@ -70,6 +90,7 @@ def ids(served: Served) -> dict[str, str]:
             "episode_id": task["episode"],
             "item_id": item["id"],
             "distillation_id": "distill_0",
+            "consolidation_id": "consolidation_0",
             "adapter_id": "step-0",
             "name": "household",
         }
