@@ -18,11 +18,11 @@ from memory.index.bm25 import Corpus, Scores, bm25
 from memory.index.lexicon import Postings, hash_of
 from memory.index.vectors import Bits
 
-SCAN = 1 << 16
+SCAN = 1 << 15
 """Rows read to find new candidates, over all words of a question. Beyond them, of a word that is in more rows
 than are left, only the newest rows are read: a question made of very common words alone is answered from
 these. Rare words come first, so the limit costs them nothing."""
-LOOKED_UP = 1 << 13
+LOOKED_UP = 1 << 11
 """Most rows to which the words beyond are added; the best so far, and what ties with the last."""
 WORTH = 4096
 """A word in fewer rows is read without asking whether it must be."""
