@@ -14,11 +14,12 @@ of an item starts anew with the operation `import`, at the version it had.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, cast
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ FILES = (ITEMS, EPISODES, CREDITS, VECTORS)
 OPTIONAL = frozenset({CREDITS, VECTORS})
 """Files that a bundle may lack; it then has none of what they hold."""
 MANIFEST = "manifest.json"
+ROW_DTYPE = np.dtype("<f4")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +100,32 @@ class Opened:
                 for number, line in enumerate(file, 1):
                     yield number, _decoded(line, name)
 
-    def vectors(self) -> NDArray[np.float32] | None:
-        """(n items, dim) float32, read as it is used; None when they were left out."""
+    def vectors(self, first: int, count: int) -> NDArray[np.float32] | None:
+        """(count, dim) float32 of the items from line `first` on; None when vectors were left out.
+
+        Raises BadInput on a file that does not hold one row of float32 an item.
+        """
         if VECTORS not in self.manifest.files:
             return None
-        mode: Literal["r"] | None = "r" if self.manifest.items else None  # nothing cannot be mapped
+        with (self.folder / VECTORS).open("rb") as file:
+            self._check_header(file)
+            file.seek((first - 1) * self.manifest.dim * ROW_DTYPE.itemsize, os.SEEK_CUR)
+            data = file.read(count * self.manifest.dim * ROW_DTYPE.itemsize)
         try:
-            matrix = np.load(self.folder / VECTORS, allow_pickle=False, mmap_mode=mode)
+            matrix = np.frombuffer(data, ROW_DTYPE).reshape(count, self.manifest.dim)
+        except ValueError as error:
+            raise BadInput(f"{VECTORS} of the bundle {str(self.folder)!r} is cut off: {error}") from error
+        return matrix.astype(np.float32)
+
+    def _check_header(self, file: IO[bytes]) -> None:
+        expected = ((self.manifest.items, self.manifest.dim), False, ROW_DTYPE)
+        try:
+            np.lib.format.read_magic(file)
+            found = np.lib.format.read_array_header_1_0(file)
         except ValueError as error:
             raise BadInput(f"{VECTORS} of the bundle {str(self.folder)!r} cannot be read: {error}") from error
-        if matrix.shape != (self.manifest.items, self.manifest.dim):
-            raise BadInput(f"the bundle has {self.manifest.items} items and vectors of shape {matrix.shape}")
-        return cast(NDArray[np.float32], matrix)
+        if found != expected:
+            raise BadInput(f"the bundle needs vectors of (shape, order, type) {expected} and has {found}")
 
 
 def open_bundle(folder: Path) -> Opened:
@@ -130,10 +146,10 @@ def read(folder: Path) -> Bundle:
     opened = open_bundle(folder)
     items = tuple(loads(Item, line) for _, line in opened.lines(ITEMS))
     episodes = tuple(loads(Episode, line) for _, line in opened.lines(EPISODES))
-    vectors = opened.vectors()
+    vectors = opened.vectors(1, len(items))
     if vectors is None:
         vectors = np.zeros((len(items), opened.manifest.dim), dtype=np.float32)
-    return Bundle(opened.manifest, items, episodes, vectors.astype(np.float32))
+    return Bundle(opened.manifest, items, episodes, vectors)
 
 
 def read_manifest(folder: Path) -> Manifest:

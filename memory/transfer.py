@@ -6,8 +6,9 @@ Whose word counts on the way in:
   it was, and what episodes gave to items can still be taken back;
 - anything else is a stranger's. Nothing is trusted more than the channel, an operator's that nobody vouched
   for counting as `external`. Its hash becomes the source of all, the importer the author; pins and statistics
-  are claims and start anew, principles on trial. Of its episodes what they recalled is dropped, for it names
-  items of another memory, and they are marked with the channel.
+  are claims and start anew, principles on trial. Its texts are encoded here, for a vector of its making could
+  be near to any question. Its episodes are marked with the channel; what they recalled is dropped, for it
+  names items of another memory.
 
 Every page is one transaction. What is there already stays, so a killed import can be run again.
 """
@@ -18,8 +19,6 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
-
-import numpy as np
 
 from memory import bundle
 from memory.admission import as_draft, check_draft, check_name, check_secrets
@@ -134,8 +133,11 @@ def _take_items(
 ) -> None:
     # What the bundle itself says twice is two items of it; what the namespace said before is there already.
     own: set[str] = set()
-    matrix = opened.vectors() if opened.manifest.encoder == encoder.inner.generation else None
+    inner = encoder.inner
+    is_same_encoder = (opened.manifest.encoder, opened.manifest.dim) == (inner.generation, inner.dim)
     for page in pages(opened.lines(ITEMS), PAGE):
+        first = page[0][0]
+        matrix = opened.vectors(first, len(page)) if is_same_encoder and terms.is_restore else None
         items: list[Item] = []
         rows: list[Vector | None] = []
         for number, line in page:
@@ -146,7 +148,7 @@ def _take_items(
                 counting.refuse(ITEMS, number, error)
                 continue
             items.append(item)
-            rows.append(None if matrix is None else np.array(matrix[number - 1], dtype=np.float32))
+            rows.append(None if matrix is None else matrix[number - first])
         added = write(
             terms.author.namespace,
             [item.text for item in items],

@@ -18,6 +18,7 @@ from memory import bundle, packing, transfer
 from memory.bundle import Manifest
 from memory.codec import canonical, to_json
 from memory.encoder import HashEncoder
+from memory.entry import digest_of
 from memory.errors import BadInput, Conflict, Denied, DiskFull
 from memory.signing import Signers, SigningKey
 from memory.types import (
@@ -155,6 +156,22 @@ def test_nothing_of_a_stranger_is_trusted_more_than_its_channel(full: Saying, tm
         assert (item.lineage.source, item.pinned, item.utility) == (report.source, False, Utility())
     (episode,) = full.memory.episodes("guest")
     assert (episode.channel, episode.source, episode.recall) == ("external", report.source, None)
+
+
+def test_a_strangers_vectors_are_not_believed(
+    full: Saying, open_signing: Any, say_to: Any, tmp_path: Path
+) -> None:
+    """A text about plates with the vector of a question about mugs is still about plates."""
+    question = HashEncoder().encode(["where is the mug"])[0]
+    found = bundle.read(full.memory.export("home", tmp_path / "bundle"))
+    item = replace(found.items[0], text="plates are in the cupboard", pinned=False)
+    made = tmp_path / "made"
+    packing.write(made, found.manifest, [item], [], {digest_of(item.text): question})
+    other = open_signing("other.db")
+    other.import_("home", made, principal="o", channel="operator")
+    assert say_to(other).recall("where is the mug").hits == ()
+    other.import_("vouched", made, principal="o", channel="operator", vouched=True)
+    assert len(say_to(other, "vouched").recall("where is the mug").hits) == 1
 
 
 def test_a_strangers_principle_is_on_trial(open_signing: Any, say_to: Any, tmp_path: Path) -> None:
