@@ -14,6 +14,7 @@ from agent.types import Journal, Model
 from memory.codec import from_json, to_json
 from memory.core import Memory
 from memory.errors import BadInput, Conflict
+from memory.redaction import without_secrets
 from memory.types import Channel, Draft, Episode, Item, Json, Lineage, Message, PrincipleBody
 
 
@@ -73,7 +74,7 @@ def _record(episode: Episode, memory: Memory) -> None:
         memory.record(episode, principal=episode.principal)
     except Conflict:
         kept = memory.episode(episode.namespace, episode.id)
-        if _unjudged(kept) != _unjudged(episode):
+        if _unjudged(kept) != _unjudged(without_secrets(episode)):
             raise
 
 

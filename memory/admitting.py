@@ -10,15 +10,18 @@ import numpy as np
 from memory.admission import TWIN_COSINE, merged, trust_of
 from memory.author import Author
 from memory.changes import put, sources_of
-from memory.entry import Vector, cosines
+from memory.entry import RECALLABLE, Vector, cosines
 from memory.errors import Conflict
+from memory.gate import GATED, check_origin
+from memory.limits import Limits, check_growth
 from memory.merging import item_of_draft
 from memory.store.rows import Said, said_of
 from memory.store.writer import Newcomer, Writer
-from memory.types import TRUST, Draft, Item
+from memory.types import TRUST, Draft, Episode, Item
 
 N_TWINS = 256
 """Most items of one twin key that a draft is compared with: the newest."""
+NO_LIMITS = Limits()
 SLACK = 1e-3
 """More than single precision can be wrong by: what is this far under the threshold is under it."""
 
@@ -39,9 +42,18 @@ def candidate(draft: Draft, vector: Vector, item_id: str) -> Candidate:
 
 
 def admit(
-    writer: Writer, author: Author, candidates: Sequence[Candidate], key: str | None, request: str
+    writer: Writer,
+    author: Author,
+    candidates: Sequence[Candidate],
+    key: str | None,
+    request: str,
+    limits: Limits = NO_LIMITS,
 ) -> tuple[Item, ...]:
-    """Every draft as an item: a new one, or the one that says the same with the evidence added."""
+    """Every draft as an item: a new one, or the one that says the same with the evidence added.
+
+    Raises BadInput on what memory or a prompt said itself, Conflict on a key of another request, OverQuota
+    when the namespace would grow over its budget; then nothing is written.
+    """
     if key is not None and (answered := writer.answered(author.namespace, key)) is not None:
         if answered[0] != request:
             raise Conflict(f"the idempotency key {key!r} was used for another request: use a fresh one")
@@ -50,6 +62,8 @@ def admit(
     batch = _Batch(writer, author)
     items = tuple(batch.take(one) for one in candidates)
     batch.flush()
+    if batch.n_living and limits.max_living is not None:
+        check_growth(author.namespace, writer.tally(author.namespace).living, limits)
     if key is not None:
         writer.answer(author.namespace, key, request, items)
     return items
@@ -65,6 +79,10 @@ class _Batch:
         """By id."""
         self._said: dict[str, Item] = {}
         """Waiting items by dedupe key."""
+        self._episodes: dict[str, Episode | None] = {}
+        """Evidence that was looked up; None is not recorded."""
+        self.n_living = 0
+        """New items that recall may find."""
         self._twins: dict[str, list[tuple[str, Vector]]] = {}
         """Ids and vectors by twin key, oldest first."""
 
@@ -74,6 +92,7 @@ class _Batch:
         sources = sources_of(writer, author.namespace, draft.lineage)
         existing = self._same(one) or self._twin(one)
         if existing is None:
+            self._check_origin(draft)
             item = item_of_draft(draft, author, one.id, trust_of(author.channel, sources))
             self._wait(Newcomer(item, one.said, one.vector))
             return item
@@ -81,6 +100,7 @@ class _Batch:
         merge = None if TRUST[author.channel] == 0 else merged(existing, draft)
         if merge is None:
             return existing
+        self._check_origin(draft)
         self.flush()
         trust = min(existing.trust, trust_of("operator", sources))
         return put(writer, author, existing, replace(merge, trust=trust), None, "merge")
@@ -92,8 +112,18 @@ class _Batch:
             self._waiting.clear()
             self._said.clear()
 
+    def _check_origin(self, draft: Draft) -> None:
+        if self._author.channel not in GATED:
+            return
+        names = {piece.episode for piece in draft.lineage.evidence}
+        for name in names - self._episodes.keys():
+            self._episodes[name] = self._writer.find_episode(self._author.namespace, name)
+        found = {name: episode for name in names if (episode := self._episodes[name]) is not None}
+        check_origin(draft, found)
+
     def _wait(self, one: Newcomer) -> None:
         self._waiting[one.item.id] = one
+        self.n_living += one.item.status in RECALLABLE
         is_over = one.item.valid_to is not None and one.item.valid_to <= self._author.at
         if one.item.status != "retired" and not is_over and one.vector is not None:
             self._said[one.said.keys.dedupe] = one.item

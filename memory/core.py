@@ -24,7 +24,9 @@ from memory.errors import BadInput, Denied
 from memory.generations import Generation, Generations
 from memory.importing import Reading, take_log
 from memory.intake import ImportReport
+from memory.limits import Limits, Rates, Usage
 from memory.recaller import Costs, CountTokens, Recaller
+from memory.redaction import without_secrets
 from memory.rerank import Reranker
 from memory.shelves import Shelves
 from memory.shown import shown_text
@@ -58,8 +60,11 @@ class Memory(Tending):
         clock: Callable[[], float],
         reranker: Reranker | None = None,
         signers: Signers | None = None,
+        limits: Limits | None = None,
     ) -> None:
         super().__init__(store, generations, clock, signers or Signers())
+        self._limits = limits or Limits()
+        self._rates = Rates(self._limits.writes_per_minute, clock)
         self._recaller = Recaller(store, generations, settings, reranker)
 
     @classmethod
@@ -75,6 +80,7 @@ class Memory(Tending):
         max_pages: int | None = None,
         index: Path | Literal["pgvector"] | None = None,
         signers: Signers | None = None,
+        limits: Limits | None = None,
     ) -> Memory:
         """Open or create the SQLite file at a path, or the PostgreSQL database at a URL, shared by processes.
 
@@ -96,7 +102,7 @@ class Memory(Tending):
         before = None if previous is None else generation(previous)
         generations = Generations(store, generation(encoder), before)
         signers = signers or _own_key(where)
-        return cls(store, generations, settings or RecallSettings(), clock, reranker, signers)
+        return cls(store, generations, settings or RecallSettings(), clock, reranker, signers, limits)
 
     # Writing
 
@@ -114,9 +120,10 @@ class Memory(Tending):
 
         New items are called by `ids`, which nothing else may have; by random names where none are given.
         Raises BadInput (also on secrets and on a lineage that names unknown items), TooLarge, Conflict when
-        the key was used for another request, EncoderError, DiskFull, StoreError.
+        the key was used for another request, OverQuota, EncoderError, DiskFull, StoreError.
         """
         author = self._author(namespace, principal, channel)
+        self._rates.take(namespace, principal, len(drafts))
         for draft in drafts:
             check_draft(draft)
             check_scope(namespace, draft.scope)
@@ -131,7 +138,7 @@ class Memory(Tending):
         return self._write(
             namespace,
             [draft.text for draft in drafts],
-            lambda writer: admit(writer, author, candidates, idempotency_key, request),
+            lambda writer: admit(writer, author, candidates, idempotency_key, request, self._limits),
         )
 
     def import_episodes(
@@ -170,6 +177,7 @@ class Memory(Tending):
         check_name("the episode's id", episode.id)
         dumps(episode)
         vector = None if episode.recall is None else self._recaller.question_vector(episode.recall)
+        episode = without_secrets(episode)
         self._store.write(lambda writer: credit.record(writer, episode, vector, author.principal, author.at))
 
     def feedback(
@@ -202,6 +210,12 @@ class Memory(Tending):
         self._store.write(lambda writer: credit.credit(writer, episode, author.principal, author.at))
 
     # Reading
+
+    def usage(self, namespace: str) -> Usage:
+        """How much a namespace holds, and its budget."""
+        with self._store.read() as reader:
+            held = reader.tally(namespace)
+        return Usage(held.items, held.living, held.episodes, self._limits.max_living)
 
     def recall(
         self,

@@ -6,6 +6,7 @@ ApprenticeError
 ├── NotFound            no such thing, or not yours (404)
 ├── Conflict            the state forbids it (409)
 ├── Denied              a guard or role forbids it (403)
+├── OverQuota           a namespace is full, or a principal writes too fast (429)
 ├── StoreError          the database failed (500)
 │   ├── DiskFull        no space left; nothing was lost (507)
 │   └── StoreLocked     another process owns the file (503)
@@ -43,6 +44,10 @@ class Conflict(ApprenticeError):
 
 class Denied(ApprenticeError):
     """A role or a guard forbids it."""
+
+
+class OverQuota(ApprenticeError):
+    """A namespace holds, or a principal writes, as much as it may."""
 
 
 class StoreError(ApprenticeError):

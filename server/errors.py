@@ -56,6 +56,7 @@ SHAPES: Mapping[type[errors.ApprenticeError], Shape] = {
     errors.NotFound: Shape(404, "invalid_request_error", "not_found"),
     errors.Conflict: Shape(409, "invalid_request_error", "conflict"),
     errors.Denied: Shape(403, "permission_error", "denied"),
+    errors.OverQuota: Shape(429, "rate_limit_error", "over_quota"),
     errors.DiskFull: Shape(507, "server_error", "disk_full"),
     errors.StoreLocked: Shape(503, "server_error", "store_locked"),
     errors.StoreError: Shape(500, "server_error", "store_error"),
