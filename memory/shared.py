@@ -47,13 +47,13 @@ class _Moment:
         scope = Scope(self.namespace, ask.kinds, ask.reaches)
         words = sorted(set(content_words(ask.text)))
         n, length = self.index.corpus(self.reader, scope)
+        if not n:
+            return Searched((), exact=False)
         # Twice as many as wanted, for the database's arithmetic is not quite that of the scores.
         near = self.index.near(self.reader, scope, ask.vector, 2 * ask.n, by_graph=self._has_graph(n))
         said, holding = self.index.saying(self.reader, scope, words, (n, length), 2 * ask.n)
-        known = {row.id for row in said}
-        others = [id_ for id_ in near if id_ not in known]
-        rows = [*said, *self.index.rows(self.reader, self.namespace, others, words)]
-        corpus = Corpus(n, length, dict(zip(words, holding, strict=True)))
+        rows = self.index.rows(self.reader, self.namespace, sorted({*near, *said}), words)
+        corpus = Corpus(n, length, holding)
         found = self._found(ask, words, corpus, rows)
         kept = _best(found, ask.n, lambda one: one.dense) | _best(found, ask.n, lambda one: one.lexical)
         # Not exact, though it often is: what was proposed is kept with the recall.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import psycopg
 from sqlalchemy import text
@@ -19,6 +19,23 @@ EF_SEARCH = 100
 """Breadth of a search through the graph; pgvector's default of 40 finds too little."""
 BUILD_MEMORY = "512MB"
 _IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)"
+_SAYING = """
+WITH hit AS MATERIALIZED (
+    SELECT id, length, word, count(*) AS c FROM :table, unnest(words) AS word
+    WHERE words && CAST(:words AS text[]) AND words @> ARRAY[:space] AND space = :space
+        AND kind = ANY(:kinds) AND reach = ANY(:reaches) AND word = ANY(CAST(:words AS text[]))
+    GROUP BY id, length, word
+), df AS MATERIALIZED (
+    SELECT word, count(*) AS d, ln(1 + (CAST(:n AS float8) - count(*) + 0.5) / (count(*) + 0.5)) AS idf
+    FROM hit GROUP BY word
+), scored AS (
+    SELECT id, sum(idf * c * 2.2 / (c + 1.2 * (0.25 + 0.75 * length / CAST(:mean AS float8)))) AS score
+    FROM hit JOIN df USING (word) GROUP BY id
+), best AS (
+    -- Rounded: the order of a sum must not part equal scores.
+    SELECT id FROM scored ORDER BY round(score * 1e9) DESC, id COLLATE "C" LIMIT :most
+)
+SELECT id, CAST(NULL AS bigint) FROM best UNION ALL SELECT word, d FROM df"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,38 +99,28 @@ class SharedIndex(SharedTables):
 
     def saying(
         self, reader: Reader, scope: Scope, words: Sequence[str], corpus: tuple[int, int], n: int
-    ) -> tuple[list[Row], list[int]]:
-        """The `n` best by BM25 (`memory.index.bm25`), and how many of those it may see have each word."""
+    ) -> tuple[list[str], dict[str, int]]:
+        """Ids of the `n` best by BM25 (`memory.index.bm25`), and how many items in scope have each word."""
         if not words or not corpus[0]:
-            return [], [0] * len(words)
-        places = range(len(words))
-        counted = ", ".join(f"count(*) FILTER (WHERE c{i} > 0) AS d{i}" for i in places)
-        score = " + ".join(
-            f"ln(1 + (CAST(:total AS float8) - d{i} + 0.5) / (d{i} + 0.5)) * c{i} * 2.2 "
-            f"/ (c{i} + 1.2 * (0.25 + 0.75 * length / CAST(:mean AS float8)))"
-            for i in places
-        )
+            return [], {}
+        asked = {"words": [kept(word) for word in words], "most": n}
         rows = reader.connection.execute(
-            text(
-                f"WITH hit AS MATERIALIZED (SELECT {self._columns(words)} FROM {self._name} "
-                "WHERE words && CAST(:words AS text[]) AND words @> ARRAY[:space] AND space = :space "
-                f"AND kind = ANY(:kinds) AND reach = ANY(:reaches)), df AS (SELECT {counted} FROM hit) "
-                # Rounded: how sums are ordered must not part equal scores.
-                f'SELECT * FROM hit, df ORDER BY round(CAST({score} AS numeric), 9) DESC, id COLLATE "C" '
-                "LIMIT :n"
-            ),
-            scope.values | _asked(words) | {"total": corpus[0], "mean": corpus[1] / corpus[0], "n": n},
+            text(_SAYING.replace(":table", self._name)),
+            scope.values | asked | {"n": corpus[0], "mean": corpus[1] / corpus[0]},
         ).all()
-        holding = list(rows[0][3 + len(words) :]) if rows else [0] * len(words)
-        return [_row(row, len(words)) for row in rows], holding
+        holding = {row[0]: int(row[1]) for row in rows if row[1] is not None}
+        return [row[0] for row in rows if row[1] is None], {one: holding.get(kept(one), 0) for one in words}
 
     def rows(self, reader: Reader, namespace: str, ids: Sequence[str], words: Sequence[str]) -> list[Row]:
         """Items by id."""
+        counts = (f"cardinality(array_positions(words, :w{place}))" for place in range(len(words)))
+        columns = ", ".join(["id", "digest", "length", *counts])
         found = reader.connection.execute(
-            text(f"SELECT {self._columns(words)} FROM {self._name} WHERE space = :space AND id = ANY(:ids)"),
-            _asked(words) | {"space": space_of(namespace), "ids": list(ids)},
+            text(f"SELECT {columns} FROM {self._name} WHERE space = :space AND id = ANY(:ids)"),
+            {"space": space_of(namespace), "ids": list(ids)}
+            | {f"w{place}": kept(word) for place, word in enumerate(words)},
         )
-        return [_row(row, len(words)) for row in found]
+        return [Row(row[0], row[1], row[2], tuple(row[3:])) for row in found]
 
     # The graph of a large namespace
 
@@ -146,23 +153,10 @@ class SharedIndex(SharedTables):
         # Half precision halves the graph; the nearest are scored again by whole vectors.
         return f"CAST({column} AS halfvec({self._dim}))"
 
-    def _columns(self, words: Sequence[str]) -> str:
-        counts = (f"cardinality(array_positions(words, :w{i})) AS c{i}" for i in range(len(words)))
-        return ", ".join(["id", "digest", "length", *counts])
-
-
-def _asked(words: Sequence[str]) -> dict[str, object]:
-    asked = [kept(word) for word in words]
-    return {"words": asked, **{f"w{i}": word for i, word in enumerate(asked)}}
-
 
 def _first(connection: psycopg.Connection, query: LiteralString, value: str) -> bool:
     row = connection.execute(query, (value,)).fetchone()
     return bool(row and row[0])
-
-
-def _row(row: Any, n_words: int) -> Row:
-    return Row(row[0], row[1], row[2], tuple(row[3 : 3 + n_words]))
 
 
 def _literal(vector: Vector) -> str:

@@ -88,6 +88,7 @@ class SharedTables:
             page = writer.entries(namespace, self._encoder, after=after, limit=PAGE)
             self._put(writer, namespace, [entry for _, entry in page])
             after = page[-1][0] if len(page) == PAGE else None
+            writer.connection.exec_driver_sql(f"ANALYZE {self._name}")
         else:
             changes = writer.changes(namespace, seq, encoder=self._encoder, limit=PAGE)
             if changes.is_reencoded:

@@ -34,6 +34,9 @@ N_READERS, N_MORE_READERS = 8, 24
 LOCK_NAME = "apprentice memory"
 LOCK_WAIT_S = 30
 """How long a write waits for other processes before it is told to come again."""
+GROWTH = 200
+"""Log rows before the planner is told about the tables for the first time; then whenever they have doubled.
+Until autovacuum comes round it would take every namespace for small and read all of it to find one row."""
 STALL_S = 60
 """How long a process may stand still inside a transaction before the server ends it for the others' sake."""
 PAUSES_S = (0.0, 0.1, 0.5, 1.0, 2.0, 4.0)
@@ -57,6 +60,8 @@ _LOCK = text(
     "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || :name, 0)), "
     "CAST(pg_current_xact_id() AS text)"
 )
+_ANALYZE = "ANALYZE item, item_fts, vector, link, log, episode, credit"
+_SIZE = text("SELECT coalesce(max(seq), 0) FROM log")
 _FATE = text("SELECT pg_xact_status(CAST(:xid AS xid8))")
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
@@ -75,6 +80,7 @@ class Postgres:
         self._readers = _engine(url, self._address, is_reader=True)
         self._writers = _engine(url, self._address, is_reader=False)
         self._writer: Connection | None = None
+        self._next_size = GROWTH
 
     @classmethod
     def open(cls, url: str) -> Postgres:
@@ -201,10 +207,17 @@ class Postgres:
             with connection.begin():
                 xid = str(connection.execute(_LOCK, {"name": LOCK_NAME}).one()[1])
                 done.append(run(connection))
+                self._tell_planner(connection)
         except DBAPIError as error:
             if not (done and error.connection_invalidated and self._has_committed(xid)):
                 raise
         return done[0]
+
+    def _tell_planner(self, connection: Connection) -> None:
+        size = int(connection.execute(_SIZE).scalar_one())
+        if size >= self._next_size:
+            self._next_size = 2 * size
+            connection.exec_driver_sql(_ANALYZE)
 
     def _writing(self) -> Connection:
         if self._writer is None or self._writer.invalidated or self._writer.closed:
