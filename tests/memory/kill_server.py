@@ -24,7 +24,7 @@ from memory.core import Memory
 from memory.types import Item
 from tests.memory.soundness import half_there, namespaces, state_of, uncredited, unsound
 from tests.memory.tripwire import UNNAMED, Tripwire
-from tests.memory.workloads import LIAR, STEPS, case, crowd, opened, remember, told
+from tests.memory.workloads import LIAR, STEPS, case, crowd, opened, remember, scratch, told
 
 SCENARIOS = STEPS | {"liar": LIAR}
 
@@ -45,7 +45,7 @@ def main() -> None:
     """Serve until the input ends."""
     logging.disable(logging.WARNING)
     warm_up()
-    root = Path(tempfile.mkdtemp(prefix="kills-"))
+    root = scratch("kills")
     try:
         for line in sys.stdin:
             order = json.loads(line)
@@ -108,7 +108,8 @@ def work(folder: Path, order: dict[str, Any], run: Callable[[Callable[..., None]
 
     def watched() -> None:
         wire = Tripwire(order.get("at"), order.get("name"), order.get("nth", 1))
-        wire.set()
+        if "after_ms" not in order:
+            wire.set()
         run(say)
         wire.unset()
         say(events=wire.seen.total(), named={k: n for k, n in wire.seen.items() if k not in UNNAMED})

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 from hypothesis.stateful import run_state_machine_as_test as run
 
-from memory.choosing import RecallSettings
 from memory.core import Memory
-from memory.encoder import HashEncoder
 from memory.types import (
     CaseBody,
     Draft,
@@ -32,6 +28,7 @@ from memory.types import (
     Status,
 )
 from memory.words import normalised, words
+from tests.memory.workloads import opened, scratch
 
 SPACES = ("home", "work")
 FAMILIES = (None, "maple 7")
@@ -112,7 +109,7 @@ class MemoryMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.root = Path(tempfile.mkdtemp(prefix="machine-"))
+        self.root = scratch("machine")
         self.folder = self.root / "0"
         self.now = 1_000.0
         self.n_crashes = self.n_episodes = 0
@@ -123,12 +120,7 @@ class MemoryMachine(RuleBasedStateMachine):
         self.memory = self.open()
 
     def open(self) -> Memory:
-        return Memory.open(
-            self.folder / "memory.db",
-            encoder=HashEncoder(64),
-            clock=lambda: self.now,
-            settings=RecallSettings(pool=10_000),
-        )
+        return opened(self.folder, in_background=True, clock=lambda: self.now)
 
     def teardown(self) -> None:
         try:

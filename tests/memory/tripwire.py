@@ -27,7 +27,7 @@ CALLS = ("fsync", "rename", "replace", "unlink", "rmdir", "mkdir", "truncate", "
 """Functions of `os` that change files; what the standard library does to files goes through them."""
 STEPS = 400
 """Instructions of SQLite's virtual machine between two counts."""
-UNNAMED = {"line", "vm", "sql SELECT"}
+UNNAMED = {"line", "vm", "sql SELECT", "sql --"}
 """Counted, but too many to be points with a name."""
 
 Trace = Callable[[FrameType, str, Any], Any]
@@ -56,8 +56,10 @@ class Tripwire:
         for call in CALLS:
             setattr(os, call, self._told(call, getattr(os, call)))
         sqlite3.connect = self._connect(sqlite3.connect)
-        threading.settrace(self._enter)
-        sys.settrace(self._enter)
+        if self.name is None:
+            # Lines are slow to follow, and none of them has a name.
+            threading.settrace(self._enter)
+            sys.settrace(self._enter)
 
     def unset(self) -> None:
         """Stop following lines."""

@@ -8,16 +8,21 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
+from tempfile import mkdtemp
 from threading import Thread
+from unittest.mock import patch
 
+from memory import shelves
 from memory.choosing import RecallSettings
 from memory.codec import to_json
 from memory.core import Memory
 from memory.encoder import HashEncoder
+from memory.forgetting import Root
+from memory.segments import Sizes
 from memory.types import CaseBody, Draft, Episode, Evidence, Item, Lineage, Message, PrincipleBody, Query
 
 RELEASE = Path(__file__).parent / "data" / "release-0.1.db.xz"
@@ -25,16 +30,33 @@ DIM = 64
 EVERYTHING = RecallSettings(pool=100_000)
 KINDS = ("case", "principle", "procedure", "tool_note", "tool", "flow", "policy", "safety", "profile")
 
+SMALL = Sizes(large=5, merge=1, share=0.01)
+
 Say = Callable[..., None]
 """Tells, past any kill, that something has begun or was acknowledged."""
 Step = Callable[[Memory, Path], object]
 
 
-def opened(folder: Path, dim: int = DIM) -> Memory:
-    """A memory whose clock stands still: two runs of the same steps leave the same bytes."""
-    return Memory.open(
-        folder / "memory.db", encoder=HashEncoder(dim), clock=lambda: 2_000_000_000.0, settings=EVERYTHING
-    )
+def scratch(name: str) -> Path:
+    """A new folder, in memory where there is such a place: a kill leaves it as it leaves a disk."""
+    memory = Path("/dev/shm")
+    return Path(mkdtemp(prefix=f"{name}-", dir=memory if os.access(memory, os.W_OK) else None))
+
+
+def opened(
+    folder: Path, dim: int = DIM, *, in_background: bool = False, clock: Callable[[], float] = lambda: 2e9
+) -> Memory:
+    """A memory whose indexes go to disk from a few rows on.
+
+    Its clock stands still: two runs of the same steps leave the same rows.
+    """
+    with patch.object(shelves, "Sizes", lambda: SMALL):
+        memory = Memory.open(folder / "memory.db", encoder=HashEncoder(dim), clock=clock, settings=EVERYTHING)
+    if not in_background:
+        kept = memory._generations.present.shelves
+        assert isinstance(kept, shelves.Shelves)
+        kept._upkeep.close()
+    return memory
 
 
 def case(text: str, *evidence: str, family: str | None = None) -> Draft:
@@ -119,6 +141,31 @@ def furnish(folder: Path) -> None:
         memory.export("home", folder / "bundle")
 
 
+def aged(folder: Path) -> None:
+    """The same with edits, retirements, feedback and a source that can be revoked."""
+    furnish(folder)
+    certain_ids(1_000)
+    with opened(folder) as memory:
+        first, second, *_ = memory.items("home")
+        memory.edit("home", first.id, text="the mug has gone to the sink", principal="ada", channel="user")
+        memory.forget("home", second.id, principal="ada")
+        memory.feedback("home", "e0", principal="ada", reward=0.0)
+        draft = replace(case("the paper says cups"), lineage=Lineage(source="paper"))
+        (item,) = remember(memory, draft)
+        remember(memory, replace(case("so cups it is"), lineage=Lineage(items=(item.id,))))
+
+
+def alike(folder: Path) -> None:
+    """Items that say nearly the same."""
+    certain_ids(1)
+    with opened(folder) as memory:
+        for n in range(3):
+            for words in ("{} mug is in the cabinet by the door", "{} mug is in the cabinet by the door now"):
+                draft = case(words.format(["a red", "one blue", "some green"][n]))
+                same = CaseBody("find it", ("look", "take", "go"), f"lesson {n}")
+                remember(memory, replace(draft, body=same))
+
+
 def empty(folder: Path) -> None:
     """Nothing."""
 
@@ -142,6 +189,11 @@ def _edit(memory: Memory, folder: Path, **change: str) -> None:
 
 def _undo(memory: Memory, folder: Path) -> None:
     newest = [entry for entry in memory.log("home") if entry.item and entry.op in {"edit", "retire"}]
+    memory.undo("home", newest[-1].seq, principal="ada")
+
+
+def _unmerge(memory: Memory, folder: Path) -> None:
+    newest = [entry for entry in memory.log("home") if entry.op == "merge"]
     memory.undo("home", newest[-1].seq, principal="ada")
 
 
@@ -193,6 +245,43 @@ STEPS = {
         ),
         is_resumed=True,
     ),
+    "restore": Steps(
+        aged,
+        (
+            lambda memory, _: memory.restore("home", 4, principal="root"),
+            lambda memory, _: memory.restore("home", 20, principal="root"),
+        ),
+    ),
+    "forget": Steps(
+        aged,
+        (
+            lambda memory, _: memory.forget_all("home", Root("episode", "e1"), principal="root"),
+            lambda memory, _: memory.revoke("home", "paper", principal="root"),
+        ),
+    ),
+    "erase": Steps(
+        aged,
+        (
+            lambda memory, _: memory.erase(
+                "home", Root("item", memory.items("home")[1].id), principal="root"
+            ),
+            lambda memory, _: memory.erase("home", Root("episode", "e2"), principal="root"),
+        ),
+    ),
+    "merge": Steps(
+        aged,
+        (
+            lambda memory, _: memory.merge(
+                "home",
+                [item.id for item in memory.items("home")[3:5]],
+                case("both mugs are in cabinets"),
+                principal="ada",
+                channel="user",
+            ),
+            _unmerge,
+        ),
+    ),
+    "consolidate": Steps(alike, (lambda memory, _: memory.consolidate("home"),), is_resumed=True),
     "reencode": Steps(furnish, (lambda memory, _: memory.reencode(),), dim=128, is_resumed=True),
 }
 
@@ -204,8 +293,8 @@ LIAR = Steps(furnish, (lambda memory, _: remember(memory, case("told before it w
 
 
 def crowd(folder: Path, say: Say, seed: int) -> None:
-    """Three writers, one reader and one who saves the index, all at once."""
-    memory = opened(folder)
+    """Three writers, one reader and one who saves the index, all at once; the index is mended beside them."""
+    memory = opened(folder, in_background=True)
     jobs: Sequence[Callable[[], None]] = (
         *(partial(_write, memory, say, f"{seed}-{thread}") for thread in range(3)),
         partial(_read, memory),
