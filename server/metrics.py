@@ -6,6 +6,8 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from memory.limits import Usage
+
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _STEPS = (1, 2, 4, 8, 12, 16, 20, 30, 50, 100)
 
@@ -40,8 +42,19 @@ class Metrics:
 
         self.backlog = gauge("apprentice_jobs_waiting", "Jobs that wait or run", ["kind"])
         self.memory_rows = gauge("apprentice_memory_rows", "Rows of memory", ["table"])
+        space = ["namespace"]
+        self.memory_living = gauge("apprentice_memory_living_items", "Items that recall may find", space)
+        self.memory_budget = gauge("apprentice_memory_living_budget", "Items that it may come to find", space)
         self.memory_lag = gauge("apprentice_memory_index_lag", "Log rows the index has not applied")
         self.ready_seconds = gauge("apprentice_ready_seconds", "Time from start to ready")
+
+    def show_usage(self, namespace: str, usage: Usage) -> None:
+        """Let the next rendering show one namespace alone: tenants need not know of each other."""
+        self.memory_living.clear()
+        self.memory_budget.clear()
+        self.memory_living.labels(namespace).set(usage.living)
+        if usage.max_living is not None:
+            self.memory_budget.labels(namespace).set(usage.max_living)
 
     def render(self) -> bytes:
         """The text format of Prometheus."""

@@ -57,6 +57,10 @@ class Settings(BaseSettings):
     """Public keys of servers whose bundles an operator restores as they were, in base64. Comma-separated."""
     memory_max_pages: int | None = None
     """Bound of memory's file in pages of 4096 bytes; a full one answers writes with 507."""
+    memory_max_living: Annotated[int, Field(ge=1)] | None = None
+    """Items that recall may find in one namespace; more are refused with 429."""
+    memory_writes_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """Items that one principal may write to a namespace in a minute, on average; more get 429."""
 
     recall_k: Annotated[int, Field(ge=0, le=32)] = 4
     """Memories shown per task or chat."""

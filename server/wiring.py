@@ -47,6 +47,7 @@ def build(settings: Settings, parts: Parts | None = None) -> Services:
             f"auth_required=false is only for a loopback host, not {settings.host!r}: make a key with"
             " `apprentice keys create`"
         )
+    _memory_at(settings)
     keys = Keys(settings.keys_path, clock=parts.clock)
     metrics = Metrics()
     opened = _Opener(settings, parts, metrics)
@@ -83,6 +84,7 @@ class _Opener:
         from memory.choosing import RecallSettings
         from memory.core import Memory  # imports SQL and the index
         from memory.encoder import open_encoder  # may import torch
+        from memory.limits import Limits
         from memory.rerank import CrossReranker
         from memory.signing import Signers
         from server.models import Models
@@ -111,6 +113,7 @@ class _Opener:
             max_pages=settings.memory_max_pages,
             index=index,
             signers=Signers(settings.signing_key_path, frozenset(settings.trusted_signers)),
+            limits=Limits(settings.memory_max_living, settings.memory_writes_per_minute),
         )
         if settings.previous_encoder:
             memory.reencode_in_background()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from memory.errors import NotFound
 from memory.store import statements
@@ -15,7 +15,7 @@ from memory.store.episodes import Episodes
 from memory.store.feed import Feed
 from memory.store.items import Items
 from memory.store.past import Past, past
-from memory.store.rows import EPISODE, ITEM, LOG, TALLY, log_of
+from memory.store.rows import LOG, TALLY, log_of
 from memory.types import Item, LogEntry
 
 
@@ -66,9 +66,10 @@ class Reader(Items, Feed, Episodes):
 
     def counts(self) -> Counts:
         """Sizes, over all namespaces."""
-        items = self._connection.execute(select(func.count()).select_from(ITEM)).scalar_one()
-        episodes = self._connection.execute(select(func.count()).select_from(EPISODE)).scalar_one()
-        newest = self._connection.execute(select(LOG.c.seq, LOG.c.at).order_by(LOG.c.seq.desc())).first()
+        held = self.tallies().values()
+        items, episodes = sum(one.items for one in held), sum(one.episodes for one in held)
+        last = select(LOG.c.seq, LOG.c.at).order_by(LOG.c.seq.desc()).limit(1)
+        newest = self._connection.execute(last).first()
         seq, at = (newest.seq, newest.at) if newest else (0, None)
         return Counts(items, episodes, seq, at)
 

@@ -50,9 +50,12 @@ async def ready(services: ServicesDep) -> Readiness:
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
-async def metrics(services: ServicesDep, core: CoreDep, _caller: Reader) -> Response:
-    """Totals over all namespaces; any key may read them."""
+async def metrics(services: ServicesDep, core: CoreDep, caller: Reader) -> Response:
+    """Totals over all namespaces, which any key may read, and what the key's own namespace holds."""
     await _refresh(services.metrics, core)
+    usage = await asyncio.to_thread(core.memory.usage, caller.namespace)
+    # From here on nothing waits: no other scrape can come between.
+    services.metrics.show_usage(caller.namespace, usage)
     return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -49,6 +49,15 @@ def test_a_task_is_counted_with_its_steps_and_tokens(client: httpx.Client) -> No
     assert value(client, "apprentice_memory_index_lag") >= 0
 
 
+def test_a_namespace_sees_its_own_size_alone(client: httpx.Client, served: Served) -> None:
+    """Names of tenants stay in their own metrics."""
+    client.post("/v1/memory", json={"items": [{"kind": "tool_note", "text": "the lamp answers slowly"}]})
+    assert value(client, "apprentice_memory_living_items", namespace="watch") >= 1
+    with served.client("next-door") as other:
+        assert value(other, "apprentice_memory_living_items", namespace="next-door") == 0
+        assert 'namespace="watch"' not in other.get("/metrics").text
+
+
 def test_requests_are_counted_by_route_not_by_id(client: httpx.Client) -> None:
     """Ids would make labels without end; unknown paths share one."""
     before = value(
