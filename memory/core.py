@@ -24,7 +24,7 @@ from memory.errors import BadInput, Denied
 from memory.generations import Generation, Generations
 from memory.importing import Reading, take_log
 from memory.intake import ImportReport
-from memory.limits import Limits, Rates, Usage
+from memory.limits import Limits, Usage
 from memory.recaller import Costs, CountTokens, Recaller
 from memory.redaction import without_secrets
 from memory.rerank import Reranker
@@ -62,9 +62,7 @@ class Memory(Tending):
         signers: Signers | None = None,
         limits: Limits | None = None,
     ) -> None:
-        super().__init__(store, generations, clock, signers or Signers())
-        self._limits = limits or Limits()
-        self._rates = Rates(self._limits.writes_per_minute, clock)
+        super().__init__(store, generations, clock, signers or Signers(), limits or Limits())
         self._recaller = Recaller(store, generations, settings, reranker)
 
     @classmethod

@@ -9,13 +9,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from memory import transfer
+from memory import exporting, transfer
 from memory.admission import check_name
 from memory.author import Author, check_right
 from memory.errors import Denied
 from memory.generations import Generations
 from memory.intake import ImportReport
 from memory.library import Library
+from memory.limits import Limits, Rates
 from memory.signing import Signers
 from memory.snapshots import Origin
 from memory.store.engine import Store
@@ -51,10 +52,17 @@ class Housekeeping(Library):
     """The housekeeping part of `Memory`."""
 
     def __init__(
-        self, store: Store, generations: Generations, clock: Callable[[], float], signers: Signers
+        self,
+        store: Store,
+        generations: Generations,
+        clock: Callable[[], float],
+        signers: Signers,
+        limits: Limits,
     ) -> None:
         super().__init__(store, clock)
         self._signers = signers
+        self._limits = limits
+        self._rates = Rates(limits.writes_per_minute, clock)
         self._generations = generations
         self._shelves = generations.present.shelves
         self._encoder = generations.present.encoder
@@ -82,7 +90,7 @@ class Housekeeping(Library):
     def export(self, namespace: str, folder: Path, *, vectors: bool = True) -> Path:
         """Write a namespace as a signed bundle, see `memory.bundle`. Raises Conflict on a folder in use."""
         check_name("namespace", namespace)
-        return transfer.export(
+        return exporting.export(
             self._store,
             self._encoder,
             namespace,
@@ -99,7 +107,7 @@ class Housekeeping(Library):
 
         An operator's import is a restore when the bundle's signer is trusted or the operator vouches for it;
         see `memory.transfer` for what a stranger's word is worth. Raises BadInput on a changed or forged
-        bundle, Denied when somebody else vouches.
+        bundle, Denied when somebody else vouches, OverQuota: a restore alone has no limits.
         """
         author = self._author(namespace, principal, channel)
         if vouched and channel != "operator":
@@ -111,6 +119,8 @@ class Housekeeping(Library):
             author,
             folder,
             is_trusted=lambda signer: vouched or self._signers.knows(signer),
+            limits=self._limits,
+            rates=self._rates,
         )
 
     @property

@@ -8,17 +8,19 @@ same file again, or another one with the same records, adds nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from memory.admission import check_draft, check_secrets
+from memory.admission import check_draft
 from memory.author import Author
 from memory.codec import dumps
 from memory.errors import BadInput
 from memory.importers.formats import importer
 from memory.importers.records import Attempt, Found
 from memory.intake import Counting, ImportReport, pages
+from memory.redaction import without_secrets
+from memory.secrets import redacted
 from memory.store.engine import Store
 from memory.transfer import adding_episodes
 from memory.types import CaseBody, Draft, Episode, Evidence, Item, Lineage, Outcome
@@ -48,7 +50,7 @@ def take_log(store: Store, remember: Remember, author: Author, data: bytes, how:
     counting = Counting(source)
     for page in pages(importer(how.format)(data), AT_ONCE):
         episodes: dict[str, Episode] = {}
-        drafts: dict[str, Draft] = {}
+        drafts: dict[str, tuple[int, Draft]] = {}
         for record in page:
             if not isinstance(record, Found):
                 counting.refuse(record.file, record.line, record.reason)
@@ -61,7 +63,8 @@ def take_log(store: Store, remember: Remember, author: Author, data: bytes, how:
             if episode is not None:
                 episodes[episode.id] = episode
             if draft is not None:
-                drafts[_id(dumps(replace(draft, lineage=Lineage())), author.namespace)] = draft
+                name = _id(dumps(replace(draft, lineage=Lineage())), author.namespace)
+                drafts[name] = (record.line, draft)
         counting.episodes += store.write(adding_episodes(list(episodes.values()), author))
         _remember(store, remember, author, drafts, counting)
     return counting.report()
@@ -110,7 +113,7 @@ def case_of(episode: Episode, actions: Sequence[str], family: str | None) -> Dra
 
 
 def _read(record: Found, author: Author, how: Reading, source: str) -> tuple[Episode | None, Draft | None]:
-    """What a record becomes. Raises BadInput on secrets, and on what drafts are refused for."""
+    """What a record becomes, secrets blotted out. Raises BadInput on what drafts are refused for."""
     thing = record.thing
     if isinstance(thing, Draft):
         draft: Draft | None = replace(
@@ -121,32 +124,49 @@ def _read(record: Found, author: Author, how: Reading, source: str) -> tuple[Epi
         )
         episode = None
     else:
-        check_secrets([_decodable(dumps(thing))])
-        episode = episode_of(thing, author, how, source)
-        draft = case_of(episode, thing.actions, how.family)
+        _check_decodable(dumps(thing))
+        episode = without_secrets(episode_of(thing, author, how, source))
+        draft = case_of(episode, [redacted(action) for action in thing.actions], how.family)
     if draft is not None:
         check_draft(draft)
     return episode, draft
 
 
-def _decodable(text: str) -> str:
+def _check_decodable(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise BadInput(f"the text holds a lone surrogate: decode it first ({error.reason})") from error
-    return text
 
 
 def _remember(
-    store: Store, remember: Remember, author: Author, drafts: dict[str, Draft], counting: Counting
+    store: Store,
+    remember: Remember,
+    author: Author,
+    drafts: Mapping[str, tuple[int, Draft]],
+    counting: Counting,
 ) -> None:
+    """Drafts by id, with their lines: all at once, or one by one where memory refuses one of them."""
     with store.read() as reader:
         there = reader.items_by_id(author.namespace, list(drafts))
-    fresh = {id_: draft for id_, draft in drafts.items() if id_ not in there}
-    items = remember(list(fresh.values()), list(fresh)) if fresh else ()
-    added = sum(item.id == id_ for item, id_ in zip(items, fresh, strict=True))
+    fresh = {id_: one for id_, one in drafts.items() if id_ not in there}
+    counting.present += len(there)
+    if not fresh:
+        return
+    try:
+        _count(remember([draft for _, draft in fresh.values()], list(fresh)), list(fresh), counting)
+    except BadInput:
+        for id_, (line, draft) in fresh.items():
+            try:
+                _count(remember([draft], [id_]), [id_], counting)
+            except BadInput as error:
+                counting.refuse("", line, error)
+
+
+def _count(items: Sequence[Item], ids: Sequence[str], counting: Counting) -> None:
+    added = sum(item.id == id_ for item, id_ in zip(items, ids, strict=True))
     counting.added += added
-    counting.present += len(drafts) - added
+    counting.present += len(items) - added
 
 
 def _id(*parts: str) -> str:

@@ -1,4 +1,4 @@
-"""Bundles out of and into a store, page by page: no namespace has to fit into memory, no writer waits long.
+"""Bundles into a store, page by page: no bundle has to fit into memory, no writer waits long.
 
 Whose word counts on the way in:
 
@@ -15,24 +15,24 @@ Every page is one transaction. What is there already stays, so a killed import c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from memory import bundle
-from memory.admission import as_draft, check_draft, check_name, check_secrets
+from memory.admission import as_draft, check_draft, check_name
 from memory.author import Author
-from memory.bundle import CREDITS, EPISODES, ITEMS, Given, Manifest, Opened
-from memory.codec import dumps, loads
+from memory.bundle import CREDITS, EPISODES, ITEMS, Given, Opened
+from memory.codec import loads
 from memory.encoder import CachedEncoder
-from memory.entry import Vector, digest_of
+from memory.entry import Vector
 from memory.errors import BadInput
 from memory.intake import Counting, ImportReport, pages
-from memory.packing import packing
-from memory.signing import SigningKey
+from memory.limits import Limits, Rates, check_growth
+from memory.redaction import without_secrets
 from memory.store.engine import Store
-from memory.store.reader import Credit, Reader
+from memory.store.reader import Credit
 from memory.store.rows import said_of
 from memory.store.writer import Newcomer, Writer
 from memory.types import GLOBAL, TRUST, Channel, Episode, Item, NoteBody, Scope, Utility
@@ -56,39 +56,12 @@ class Terms:
     author: Author
     source: str
     is_restore: bool
+    limits: Limits
 
     @property
     def channel(self) -> Channel:
         """What the trust of a stranger's things is bound by."""
         return "external" if self.author.channel == "operator" else self.author.channel
-
-
-def export(
-    store: Store,
-    encoder: CachedEncoder,
-    namespace: str,
-    folder: Path,
-    *,
-    at: float,
-    key: SigningKey | None,
-    vectors: bool,
-) -> Path:
-    """Write everything of a namespace as a bundle, as of one moment. Raises Conflict on a folder in use."""
-    inner = encoder.inner
-    with packing(folder, inner.dim if vectors else None) as pack, store.read() as reader:
-        for items in _items(reader, namespace):
-            digests = [digest_of(item.text) for item in items] if vectors else []
-            pack.add_items(items, reader.vectors(namespace, inner.generation, digests=digests))
-        for episodes in _episodes(reader, namespace):
-            pack.add_episodes(episodes)
-            pack.add_credits(
-                Given(episode.id, one.item, one.shown, one.place, one.reward)
-                for episode in episodes
-                for one in reader.credits(namespace, episode.id).values()
-            )
-        seq = reader.head(namespace)
-        pack.seal(Manifest(bundle.FORMAT, namespace, inner.generation, inner.dim, 0, 0, seq, at, {}), key)
-    return folder
 
 
 def take_in(
@@ -99,33 +72,25 @@ def take_in(
     folder: Path,
     *,
     is_trusted: Callable[[str], bool],
+    limits: Limits,
+    rates: Rates,
 ) -> ImportReport:
-    """Add a bundle's items and episodes to a namespace. Raises BadInput on a changed or forged bundle."""
+    """Add a bundle's items and episodes to a namespace.
+
+    Raises BadInput on a changed or forged bundle, OverQuota where a stranger's is too much; pages before that
+    are in, and the next import goes on from there.
+    """
     opened = bundle.open_bundle(folder)
     is_restore = author.channel == "operator" and is_trusted(opened.manifest.signer)
-    terms = Terms(author, f"bundle:{opened.manifest.hash[:16]}", is_restore)
+    if not is_restore:
+        rates.take(author.namespace, author.principal, opened.manifest.items)
+    terms = Terms(author, f"bundle:{opened.manifest.hash[:16]}", is_restore, limits)
     counting = Counting(terms.source)
     _take_items(write, encoder, opened, terms, counting)
     _take_episodes(store, opened, terms, counting)
     if is_restore:
         _take_credits(store, opened, terms, counting)
     return counting.report()
-
-
-def _items(reader: Reader, namespace: str) -> Iterator[tuple[Item, ...]]:
-    after = None
-    while page := reader.items(
-        namespace, kind=None, status=None, family=None, words=None, limit=PAGE, after=after
-    ):
-        yield page
-        after = page[-1].id
-
-
-def _episodes(reader: Reader, namespace: str) -> Iterator[tuple[Episode, ...]]:
-    after = None
-    while page := reader.episodes(namespace, limit=PAGE, after=after, task_id=None, family=None):
-        yield page
-        after = page[-1].id
 
 
 def _take_items(
@@ -180,6 +145,8 @@ def _adding(
                 said_here.add(said.keys.dedupe)
             fresh[item.id] = Newcomer(item, said, vector)
         writer.add_items(list(fresh.values()), terms.author, "import")
+        if fresh and not terms.is_restore and terms.limits.max_living is not None:
+            check_growth(namespace, writer.tally(namespace).living, terms.limits)
         return len(fresh)
 
     return run
@@ -274,10 +241,9 @@ def _check(item: Item, terms: Terms) -> None:
 def _lived(episode: Episode, terms: Terms) -> Episode:
     """The episode as it is at home here. Raises BadInput."""
     check_name("the episode's id", episode.id)
-    episode = replace(episode, namespace=terms.author.namespace)
+    episode = without_secrets(replace(episode, namespace=terms.author.namespace))
     if terms.is_restore:
         return episode
-    check_secrets([dumps(episode.messages)])
     return replace(
         episode,
         recall=None,

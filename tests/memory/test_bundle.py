@@ -19,7 +19,8 @@ from memory.bundle import Manifest
 from memory.codec import canonical, to_json
 from memory.encoder import HashEncoder
 from memory.entry import digest_of
-from memory.errors import BadInput, Conflict, Denied, DiskFull
+from memory.errors import BadInput, Conflict, Denied, DiskFull, OverQuota
+from memory.limits import Limits
 from memory.signing import Signers, SigningKey
 from memory.types import (
     BODIES,
@@ -172,6 +173,33 @@ def test_a_strangers_vectors_are_not_believed(
     assert say_to(other).recall("where is the mug").hits == ()
     other.import_("vouched", made, principal="o", channel="operator", vouched=True)
     assert len(say_to(other, "vouched").recall("where is the mug").hits) == 1
+
+
+def test_a_stranger_brings_no_more_than_there_is_room_for(
+    full: Saying, open_signing: Any, tmp_path: Path
+) -> None:
+    """The growth budget and the writing rate hold for imports; a restore has no limits."""
+    full.remember(*(full.case(f"the cup is in cabinet {n}") for n in range(9)))
+    folder = full.memory.export("home", tmp_path / "bundle")
+    other = open_signing("other.db", limits=Limits(max_living=5, writes_per_minute=12))
+    with pytest.raises(OverQuota, match="living items"):
+        other.import_("home", folder, principal="u", channel="user")
+    assert other.items("home") == ()
+    with pytest.raises(OverQuota, match="more than 12 items"):
+        other.import_("home", folder, principal="u", channel="user")
+    assert other.import_("home", folder, principal="o", channel="operator").added == 12
+
+
+def test_secrets_of_episodes_stay_outside(full: Saying, tmp_path: Path) -> None:
+    """Blotted out, as in an episode that was lived here; even in a restore."""
+    secret = "AKIA" + "IOSFODNN7EXAMPLQ"
+    found = bundle.read(full.memory.export("home", tmp_path / "bundle"))
+    told = replace(found.episodes[0], messages=(Message("user", f"use {secret} now"),))
+    folder = packing.write(tmp_path / "made", found.manifest, [], [told], {})
+    for namespace, vouched in (("guest", False), ("restored", True)):
+        full.memory.import_(namespace, folder, principal="o", channel="operator", vouched=vouched)
+        (episode,) = full.memory.episodes(namespace)
+        assert episode.messages[0].text.startswith("use [secret")
 
 
 def test_a_strangers_principle_is_on_trial(open_signing: Any, say_to: Any, tmp_path: Path) -> None:

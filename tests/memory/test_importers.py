@@ -7,7 +7,7 @@ import json
 import os
 import tarfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memory.author import Author
 from memory.core import Memory
 from memory.errors import BadInput, Denied
 from memory.importers.formats import FORMATS, importer
 from memory.importers.records import Attempt, Found
-from memory.importing import Reading
+from memory.importing import Reading, take_log
 from memory.intake import ImportReport, Refused
-from memory.types import CaseBody, Draft, Image, NoteBody, Text, ToolBody, ToolCall
+from memory.types import CaseBody, Draft, Image, Item, NoteBody, Text, ToolBody, ToolCall
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "open", "arguments": '{"place": "fridge"}'}}
 CHAT = [
@@ -345,16 +346,35 @@ def test_an_import_is_taken_back_by_its_source(memory: Memory, say: Any) -> None
     assert memory.items("home") == (own, imported)
 
 
-def test_secrets_and_broken_text_are_refused_by_line(memory: Memory) -> None:
-    """The line is named, the secret is not; the others go in."""
+def test_secrets_stay_outside_and_broken_text_is_refused_by_line(memory: Memory) -> None:
+    """Of an attempt all but the secret is kept, an item that holds one is refused; nothing names it."""
     secret = "AKIA" + "IOSFODNN7EXAMPLQ"
-    told = [dict(CHAT[1], content=f"use {secret}"), *CHAT[2:]]
+    call = {"function": {"name": "login", "arguments": {"key": secret}}}
+    told = [dict(CHAT[1], content=f"use {secret}"), {"role": "assistant", "tool_calls": [call]}]
+    assert taken(memory, "openai", lines({"messages": told}), outcome="success").added == 1
+    assert "[secret" in str(memory.items("home")[0].body)
+    block = {"agents": [], "blocks": [dict(BLOCK, value=secret), BLOCK]}
+    refused = taken(memory, "letta", json.dumps(block).encode())
+    assert (refused.added, [one.line for one in refused.refused]) == (1, [1])
+    assert "AWS Access Key" in refused.refused[0].reason
     torn = b'{"messages": [{"role": "user", "content": "\\ud800"}, {"role": "assistant", "content": "a"}]}'
-    report = taken(memory, "openai", lines({"messages": told}, torn, {"messages": CHAT}))
-    assert (report.episodes, [one.line for one in report.refused]) == (1, [1, 2])
-    assert "AWS Access Key" in report.refused[0].reason
-    assert secret not in str(report)
-    assert secret not in str(memory.episodes("home"))
+    report = taken(memory, "openai", lines(torn, {"messages": CHAT}))
+    assert (report.episodes, [one.line for one in report.refused]) == (1, [1])
+    assert secret not in str([refused, memory.episodes("home"), memory.items("home"), memory.log("home")])
+
+
+def test_one_draft_that_memory_refuses_does_not_keep_the_others_out(memory: Memory) -> None:
+    """The batch falls apart into single ones, and the bad one is named by its line."""
+    skills = {name: {"code": name, "description": name} for name in ("one", "two", "three")}
+    author = Author("home", "ada", "external", 1.0, "hash")
+
+    def picky(drafts: Sequence[Draft], ids: Sequence[str]) -> tuple[Item, ...]:
+        if any(draft.text.startswith("two") for draft in drafts):
+            raise BadInput("memory says no")
+        return memory.remember("home", drafts, principal="ada", channel="external", ids=ids)
+
+    report = take_log(memory._store, picky, author, json.dumps(skills).encode(), Reading("voyager"))
+    assert (report.added, report.n_refused, report.refused[0].line) == (2, 1, 2)
 
 
 def test_unknown_formats_and_whole_files_of_another_are_refused(memory: Memory) -> None:
