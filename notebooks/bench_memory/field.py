@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ class Notes:
         path.write_text("", encoding="utf-8")
 
     def add(self, **values: object) -> None:
+        values["load"] = os.getloadavg()[0]
         line = json.dumps({key: _rounded(value) for key, value in values.items()})
         with self._path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")

@@ -54,7 +54,8 @@ def _by_size(records: Records, axis: Any) -> None:
         xscale="log", yscale="log", xlabel="items", ylabel="ms", title="recall with the vector given, p50"
     )
     axis.grid(alpha=0.3, which="both")
-    axis.legend(fontsize=7)
+    if axis.lines:
+        axis.legend(fontsize=7)
 
 
 def _writes(records: Records, axis: Any) -> None:

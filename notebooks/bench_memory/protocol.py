@@ -103,11 +103,9 @@ class Child:
         self.send(do, **arguments)
         answer = self.line(within_s)
         if answer is None:
-            raise ContenderFailed(
-                f"{self.seat.name}: no answer to {do!r} within {within_s:.0f} s, or it died"
-            )
+            raise ContenderFailed(f"{do!r}: {self._silence(within_s)}")
         if "error" in answer:
-            raise ContenderFailed(f"{self.seat.name}: {answer['error']}")
+            raise ContenderFailed(answer["error"])
         return answer
 
     def send(self, do: str, **arguments: Any) -> None:
@@ -140,6 +138,12 @@ class Child:
         """Let it close its files. Raises ContenderFailed."""
         self.call("close", within_s=120.0)
         self._process.wait(30)
+
+    def _silence(self, waited_s: float) -> str:
+        try:
+            return f"it died, exit status {self._process.wait(2.0)}"
+        except subprocess.TimeoutExpired:
+            return f"no answer within {waited_s:.0f} s"
 
     def kill_after(self, seconds: float) -> None:
         """SIGKILL in `seconds`, while the caller goes on reading."""

@@ -17,12 +17,20 @@ MODES = ((1, False), (1, True), (16, True))
 def measure(plan: Plan) -> None:
     notes = Notes(plan.notes / "recall.jsonl")
     reopened = Notes(plan.notes / "reopen.jsonl")
+    given_up: dict[str, int] = {}
     for n, n_spaces in plan.cells:
         material = plan.material(n)
         seats = plan.seats(("ours", *plan.peers, *RAW), "recall", material, n_spaces)
         exact = Material(material, n_spaces).exact
         limit_s = plan.load_limit_s * (4.0 if n > 100_000 else 1.0)
-        ready = loaded(seats, notes, limit_s=limit_s, exact=exact, n=n, spaces=n_spaces)
+        tried = [seat for seat in seats if given_up.get(seat.name, n) >= n]
+        ready = loaded(tried, notes, limit_s=limit_s, exact=exact, n=n, spaces=n_spaces)
+        for seat in seats:
+            if seat not in tried:
+                why = f"not tried, as it could not load {given_up[seat.name]:,}"
+                notes.add(what="failed", n=n, spaces=n_spaces, name=seat.name, do="load", why=why)
+            elif seat not in ready:
+                given_up.setdefault(seat.name, n)
         with Field(ready, notes, n=n, spaces=n_spaces) as field:
             for _ in field.each("ask", count=10, first=0, threads=1, writing=False, seconds=plan.seconds):
                 pass  # the first round does not count

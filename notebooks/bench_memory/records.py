@@ -44,6 +44,10 @@ class Records:
     def values(self, key: str, what: str, **equal: object) -> list[Any]:
         return [record[key] for record in self.where(what, **equal)]
 
+    def load(self) -> Spread | None:
+        """Load averages while times were taken."""
+        return spread([record["load"] for what in ("asked", "wrote") for record in self.where(what)])
+
     def names(self, what: str, **equal: object) -> list[str]:
         """In the order they were first measured in, ours first."""
         found = dict.fromkeys(self.values("name", what, **equal))
