@@ -22,9 +22,7 @@ def check_origin(draft: Draft, episodes: Mapping[str, Episode]) -> None:
     `episodes` are those of its evidence that are recorded. Rules that were counted from events are no
     repetition, though the constitution in the prompt says them too.
     """
-    for episode in episodes.values():
-        if episode.forgotten is not None:
-            raise BadInput(f"episode {episode.id!r} may teach nothing any more: {episode.forgotten}")
+    _check_unforgotten(episodes)
     for piece in draft.lineage.evidence:
         messages = episodes[piece.episode].messages if piece.episode in episodes else ()
         if 0 <= piece.message < len(messages) and _is_given(messages[piece.message]):
@@ -44,6 +42,12 @@ def check_origin(draft: Draft, episodes: Mapping[str, Episode]) -> None:
                 echoes.append(f"message {place} of episode {episode.id!r}, {_named(message)}")
     if echoes:
         raise BadInput(f"the text repeats {echoes[0]}: it is no experience of the agent's own")
+
+
+def _check_unforgotten(episodes: Mapping[str, Episode]) -> None:
+    for episode in episodes.values():
+        if episode.forgotten is not None:
+            raise BadInput(f"episode {episode.id!r} may teach nothing any more: {episode.forgotten}")
 
 
 def _is_given(message: Message) -> bool:

@@ -147,7 +147,8 @@ class Tending(Revision):
         """Why it was skipped; None when it was done."""
         try:
             act = self._prepared(author, proposal)
-            self._store.write(act)
+            texts = [] if proposal.draft is None else [proposal.draft.text]
+            self._write(author.namespace, texts, act)
         except (Conflict, NotFound, BadInput) as error:
             return str(error)
         return None

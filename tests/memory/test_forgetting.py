@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from memory.core import Memory
-from memory.errors import NotFound
+from memory.errors import BadInput, NotFound
 from memory.forgetting import Cascade, Root
 from memory.types import (
     Draft,
@@ -87,6 +83,16 @@ def test_a_forgotten_episode_teaches_nothing(say: Saying) -> None:
     assert (kept.forgotten, kept.outcome) == ("episode 'e1' was forgotten", "success")
     assert kept.messages == episode.messages
     assert say.memory.get("home", item.id).utility.n == 0
+
+
+def test_nothing_more_is_learned_from_a_forgotten_episode(say: Saying) -> None:
+    """A reflection that comes late is refused; a person may still say so."""
+    say.memory.record(say.episode("e1"), principal="ada")
+    say.memory.forget_all("home", Root("episode", "e1"), principal="o")
+    late = say.case("the mug is in cabinet 3", evidence=(Evidence("e1", 0),))
+    with pytest.raises(BadInput, match="may teach nothing any more: episode 'e1' was forgotten"):
+        say.memory.remember("home", [late], principal="r", channel="reflection")
+    assert say.memory.remember("home", [late], principal="ada", channel="user")
 
 
 def test_what_stands_for_a_fallen_item_is_quarantined(say: Saying) -> None:
@@ -214,30 +220,6 @@ def test_erasing_leaves_no_word(say: Saying) -> None:
     assert len(say.memory.items("home")) == 2
     say.remember(say.case("life goes on"))
     assert say.memory.check() == ()
-
-
-def test_no_file_holds_a_byte_of_it(
-    open_memory: Callable[..., Memory], say_to: Callable[..., Any], tmp_path: Path
-) -> None:
-    """Neither database nor write-ahead log nor index, read as they lie on the disk."""
-    memory = open_memory("secret.db")
-    say = say_to(memory, "home")
-    fill(say)
-    memory.close()
-    memory = open_memory("secret.db")
-    assert any(word in _bytes(tmp_path) for word in WORDS)
-    memory.erase("home", Root("principal", "eve"), principal="o")
-    memory.close()
-    gc.collect()
-    assert [word for word in WORDS if word in _bytes(tmp_path)] == []
-    again = open_memory("secret.db")
-    assert again.check() == ()
-    assert [hit.item.text for hit in say_to(again, "home").recall("kettle whistles").hits]
-
-
-def _bytes(folder: Path) -> str:
-    """All files as text; one character a byte."""
-    return "".join(path.read_bytes().decode("latin-1") for path in folder.rglob("*") if path.is_file())
 
 
 def test_a_copy_of_an_erased_text_goes_too(say: Saying) -> None:
