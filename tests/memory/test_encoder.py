@@ -88,7 +88,10 @@ def test_minilm_tells_meaning_apart(open_memory: Any, say_to: Any, tmp_path: Pat
     assert first.id != second.id
     copied = export_model(tmp_path / "model")
     by_folder = open_encoder(str(copied))
-    assert (by_folder.encode(["a cup of tea"])[0] == encoder.encode(["a cup of tea"])[0]).all()
+    texts = ["a cup of tea", "", "日本 語 🎉", "word " * 600, *(f"plate {n} " * n for n in range(1, 40))]
+    assert np.abs(by_folder.encode(texts) - encoder.encode(texts)).max() < 1e-6
+    assert (encoder.encode(texts) == encoder.encode(texts)).all()
+    assert encoder.encode([]).shape == (0, 384)
     (copied / "README.md").write_text("changed", encoding="utf-8")
     assert open_encoder(str(copied)).generation != by_folder.generation
 
