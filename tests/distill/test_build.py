@@ -124,14 +124,19 @@ class TestRefusals:
             make_episode("web", shown=["own", "web"]),
             make_episode("gone", shown=["revoked"]),
             replace(make_episode("dream"), origin="imagined"),
+            replace(make_episode("log"), channel="external"),
+            replace(make_episode("vouched"), channel="operator"),
+            replace(make_episode("past"), forgotten="its source was revoked"),
         ]
         folder = write_bundle(tmp_path / "bundle", episodes, [make_item("own", 1), make_item("web", 0)])
         dataset = build(recipe_named("step"), read_bundle(folder, NAMESPACE), 0)
-        assert dataset.episodes == ("fine",)
+        assert dataset.episodes == ("fine", "vouched")
         reasons = {r.episode: r.reason for r in dataset.rejected}
         assert "web of trust 0" in reasons["web"]
         assert "no longer holds" in reasons["gone"]
         assert "imagined" in reasons["dream"]
+        assert "imported through 'external'" in reasons["log"]
+        assert "its source was revoked" in reasons["past"]
 
     def test_a_lower_bar_lets_them_in(self, tmp_path: Path) -> None:
         """When the owner says so."""
