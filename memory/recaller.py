@@ -198,10 +198,10 @@ def _items_then(
 ) -> dict[str, Item]:
     past = reader.past(namespace, record.log_seq, ids)
     if past.erased:
-        named = ", ".join(sorted(past.erased)[:N_NAMED])
+        named = ", ".join(sorted(past.erased)[:N_NAMED]) + (", …" if len(past.erased) > N_NAMED else "")
         raise NotFound(
-            f"{len(past.erased)} items that stood at log position {record.log_seq} were erased since ({named}"
-            f"{', …' if len(past.erased) > N_NAMED else ''}): what was recalled then cannot be shown again"
+            f"of the items at log position {record.log_seq}, {len(past.erased)} were erased since ({named}): "
+            "what was recalled then cannot be shown again"
         )
     return past.items
 

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from memory.choosing import RecallSettings
+from memory.codec import dumps, loads
 from memory.core import Memory
-from memory.encoder import HashEncoder
-from memory.errors import BadInput, EncoderError
-from memory.types import Evidence, Proposed, Recall
+from memory.encoder import CachedEncoder, HashEncoder
+from memory.errors import BadInput, EncoderError, NotFound
+from memory.forgetting import Root
+from memory.generations import Generation, Generations
+from memory.segments import Sizes
+from memory.shelves import Shelves
+from memory.store.engine import Store
+from memory.types import GLOBAL, Evidence, Proposed, Recall, RecallRecord
 
 Saying = Any
 
@@ -136,3 +144,59 @@ def test_validity_is_judged_at_the_time_of_asking(
     timeless = replace(recall.record(), query=replace(recall.query, at=None))
     with pytest.raises(BadInput, match="has no time"):
         say.memory.replay(timeless, count_tokens=count_tokens)
+
+
+@pytest.fixture
+def large(tmp_path: Path, clock: Any) -> Iterator[Memory]:
+    """A memory whose namespaces count as large, and are searched approximately, from 30 items on."""
+    store = Store.open(tmp_path / "large.db")
+    encoder = CachedEncoder(HashEncoder(64))
+    sizes = Sizes(large=30, merge=10, share=0.1)
+    shelves = Shelves(store, encoder.inner.generation, 64, tmp_path / "index", sizes)
+    generations = Generations(store, Generation(encoder, shelves))
+    with Memory(store, generations, RecallSettings(), clock) as memory:
+        yield memory
+
+
+def test_a_replay_of_an_approximate_search_is_exact_too(
+    large: Memory, say_to: Callable[..., Saying], count_tokens: Callable[[str], int]
+) -> None:
+    """The record keeps what was proposed, from both namespaces; the index may change as it likes."""
+    say = say_to(large)
+    things = ("mug", "plate", "kettle", "garden")
+    say.remember(*(say.case(f"the {things[n % 4]} {n} is in cabinet {n}") for n in range(60)))
+    shared = replace(say.case("every mug is washed by hand"), scope="global")
+    large.remember(GLOBAL, [shared], principal="root", channel="operator")
+    large.snapshot()
+    recalls = [say.recall(f"where is the {thing}", drop_rate=0.3, seed=n) for n, thing in enumerate(things)]
+    assert all(recall.proposed for recall in recalls)
+    assert any(one.shared for one in recalls[0].proposed or ())
+    for n in range(40):
+        say.remember(say.case(f"the mug {n + 100} is in the barn"))
+        change: Any = {"principal": "ada", "channel": "operator"}
+        (item,) = large.items("home", limit=1)
+        large.edit("home", item.id, text=f"the garden mug {n}", **change)
+    large.reinforce(say.episode("e1", recalls[0]), principal="ada")
+    large.snapshot()
+    for recall in recalls:
+        record = loads(RecallRecord, dumps(recall.record()))
+        assert large.replay(record, count_tokens=count_tokens) == recall
+
+
+def test_a_replay_says_what_was_erased(
+    say: Saying, large: Memory, say_to: Callable[..., Saying], count_tokens: Callable[[str], int]
+) -> None:
+    """By name, for both kinds of search; a recall that never saw it can still be replayed."""
+    for saying in (say, say_to(large)):
+        before = saying.recall("where is the mug")
+        items = saying.remember(*(saying.case(f"the mug {n} is in cabinet {n}") for n in range(40)))
+        recall = saying.recall("where is the mug 7 in cabinet 7")
+        gone = recall.hits[0].item.id
+        (other,) = [item.id for item in items if item.id not in {h.item.id for h in recall.candidates}][:1]
+        saying.memory.erase("home", Root("item", gone), principal="root")
+        with pytest.raises(NotFound, match=f"1 were erased since .{gone}"):
+            saying.memory.replay(recall.record(), count_tokens=count_tokens)
+        after = saying.recall("where is the mug")
+        for one in (before, after):
+            assert saying.memory.replay(one.record(), count_tokens=count_tokens) == one
+        assert saying.memory.get("home", other)
