@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -42,7 +43,8 @@ def export(
         folder.mkdir(parents=True, exist_ok=True)
         with tarfile.open(fileobj=file, mode="r:") as archive:
             archive.extractall(folder, filter="data")
-    console.print(f"wrote {folder}")
+    signer = json.loads((folder / "manifest.json").read_text("utf-8"))["signer"]
+    console.print(f"wrote {folder}, signed by {signer}", highlight=False, soft_wrap=True)
 
 
 def import_(

@@ -19,7 +19,7 @@ from memory.bundle import Manifest
 from memory.codec import canonical, to_json
 from memory.encoder import HashEncoder
 from memory.entry import digest_of
-from memory.errors import BadInput, Conflict, Denied, DiskFull, OverQuota
+from memory.errors import BadInput, Conflict, Denied, DiskFull, OverQuota, StoreError
 from memory.limits import Limits
 from memory.signing import Signers, SigningKey
 from memory.types import (
@@ -440,6 +440,9 @@ def test_the_key_is_the_owners_alone_and_stays(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert SigningKey.at(path).public == public
     assert [found.name for found in tmp_path.iterdir()] == ["signing.key"]
+    path.write_text("torn", encoding="utf-8")
+    with pytest.raises(StoreError, match="restore it, or remove it"):
+        SigningKey.at(path)
 
 
 words = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), min_size=1, max_size=30)

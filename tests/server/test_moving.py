@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from memory.importers.formats import FORMATS
+from memory.signing import SigningKey
 from server.cli import app
 from tests.server.served import Served
 
@@ -126,7 +127,8 @@ def test_the_command_line_exports_and_imports(
         return result.output
 
     folder = tmp_path / "bundle"
-    assert "wrote" in run("moving-cli", "export", str(folder))
+    key = SigningKey.at(served.services.settings.signing_key_path)
+    assert f"signed by {key.public}" in run("moving-cli", "export", str(folder))
     assert {path.name for path in folder.iterdir()} >= {"manifest.json", "items.jsonl", "vectors.npy"}
     run("moving-cli", "export", str(folder), status=1)
     assert "1 items and 0 episodes are new" in run("moving-cli-2", "import", str(folder))
