@@ -19,28 +19,12 @@ import pytest
 from memory.core import Memory
 from memory.encoder import HashEncoder
 from memory.errors import ApprenticeError, DiskFull, StoreError, StoreLocked
+from tests.memory.children import in_a_child
 from tests.memory.soundness import half_there, namespaces, state_of, unsound
 from tests.memory.workloads import ask, case, empty, furnish, opened, remember, scratch
 
 ROOT = Path(__file__).parents[2]
 Prepare = Callable[[Path], None]
-
-
-def in_a_child(run: Callable[[], None], timeout_s: int = 60) -> None:
-    """Limits of a process are for ever, so they are set in one of its own. Fails as the child fails."""
-    pid = os.fork()
-    if pid == 0:
-        signal.alarm(timeout_s)
-        code = 1
-        try:
-            run()
-            code = 0
-        except BaseException as error:  # noqa: BLE001 - the child must end here, whatever it met
-            sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
 
 
 def is_whole(folder: Path) -> bool:
