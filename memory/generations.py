@@ -48,10 +48,16 @@ class Generations:
         self.previous = previous
         self._complete: dict[str, bool] = {}
         self._lock = Lock()
+        self._is_done = False
         self._stop = Event()
         self._thread: Thread | None = None
         self.failure: str | None = None
         """Why re-encoding in the background ended early."""
+
+    @property
+    def serving(self) -> str | None:
+        """The previous generation, by name, until every namespace has been seen to have turned."""
+        return None if self.previous is None or self._is_done else self.previous.name
 
     def of(self, namespaces: Iterable[str]) -> Generation:
         """The generation that all of the namespaces can be searched by."""
@@ -97,6 +103,7 @@ class Generations:
                 n_done += len(batch)
             with self._lock:
                 self._complete[namespace] = True
+        self._is_done = True
         return n_done
 
     def start(self, *, principal: str, clock: Callable[[], float]) -> None:

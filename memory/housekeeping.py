@@ -43,7 +43,7 @@ class MemoryStats:
     """What was wrong with snapshots that were not used."""
     last_write_at: float | None
     previous: str | None = None
-    """The encoder whose vectors still serve namespaces that are not re-encoded yet, if one was named."""
+    """The encoder whose vectors still serve what is not re-encoded yet; None when nothing is left to do."""
     encoder_note: str = ""
     """Why re-encoding in the background ended early; empty when it did not."""
 
@@ -160,7 +160,7 @@ class Housekeeping(Library):
             index=self._shelves.origin,
             index_note=self._shelves.note,
             last_write_at=counts.last_write_at,
-            previous=None if (before := self._generations.previous) is None else before.name,
+            previous=self._generations.serving,
             encoder_note=self._generations.failure or "",
         )
 

@@ -58,11 +58,13 @@ def test_the_old_vectors_serve_until_the_new_are_made(
     before = say.recall("where is the mug", k=9)
     assert (before.encoder, dense(before), len(before.hits)) == ("hash-64-1", {True}, 4)
     memory.record(say.episode("e1", before), principal="ada")
+    assert memory.stats().previous == "hash-64-1"
     assert memory.reencode() == 3
     after = say.recall("where is the mug", k=9)
     assert (after.encoder, dense(after), len(after.hits)) == ("hash-128-1", {True}, 4)
     assert memory.replay(before.record(), count_tokens=count_tokens) == before
     assert memory.reencode() == 0
+    assert memory.stats().previous is None
     memory.close()
     alone = open_memory(encoder=NEW)
     assert say_to(alone).recall("where is the mug", k=9).candidates == after.candidates
