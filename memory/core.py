@@ -8,14 +8,13 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Literal
-from uuid import uuid4
 from weakref import finalize
 
 import numpy as np
 
 from memory import credit
 from memory.admission import check_draft, check_name, request_hash
-from memory.admitting import admit, candidate
+from memory.admitting import admit, candidate, fresh_id
 from memory.author import check_scope
 from memory.choosing import RecallSettings
 from memory.codec import dumps
@@ -128,9 +127,10 @@ class Memory(Tending):
         if idempotency_key is not None:
             check_name("the idempotency key", idempotency_key)
         vectors = self._encoder.items([draft.text for draft in drafts])
-        names = ids or [uuid4().hex for _ in drafts]
+        names = ids or [fresh_id(author.at) for _ in drafts]
         candidates = [
-            candidate(draft, vector, id_) for draft, vector, id_ in zip(drafts, vectors, names, strict=True)
+            candidate(draft, vector, id_, author)
+            for draft, vector, id_ in zip(drafts, vectors, names, strict=True)
         ]
         request = "" if idempotency_key is None else request_hash(channel, drafts)
         return self._write(

@@ -143,6 +143,7 @@ class Appender(Reader):
         *,
         before: str,
         after: str,
+        after_digest: str | None = None,
     ) -> dict[str, object]:
         """The row after the last, which it becomes."""
         end = self._end()
@@ -158,7 +159,7 @@ class Appender(Reader):
             "before": before,
             "after": after,
             "before_digest": digest_in_log(before),
-            "after_digest": digest_in_log(after),
+            "after_digest": after_digest or digest_in_log(after),
         }
         values["hash"] = end.hash = chained(end.hash, values)
         return values

@@ -38,9 +38,8 @@ class Words:
         self._dialect = dialect
         self.add, self.drop = _ADD[dialect], _DROP[dialect]
 
-    def row(self, key: int, namespace: str, of: str) -> dict[str, object]:
-        """What `add` takes for the text of the item with that key; `drop` takes the key alone."""
-        space, words = space_of(namespace), searchable(of)
+    def row(self, key: int, space: str, words: str) -> dict[str, object]:
+        """What `add` takes for the searchable words of the item with that key; `drop` takes the key alone."""
         if self._dialect == "sqlite":
             return {"key": key, "space": space, "words": words}
         return {"key": key, "words": " ".join(_lexemes(space, words))}

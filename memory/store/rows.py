@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from json.encoder import encode_basestring as _quoted
 from math import isfinite
@@ -42,6 +42,7 @@ NO_LINEAGE = '{"evidence":[],"items":[],"source":null}'
 AnyRow = Sequence[Any]
 
 
+@lru_cache(maxsize=1024)
 def space_of(namespace: str) -> str:
     """The namespace as one full-text word."""
     return "n" + sha256(namespace.encode()).hexdigest()[:24]

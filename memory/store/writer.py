@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, update
 
@@ -30,8 +29,10 @@ from memory.store.rows import (
     links_of,
     parts_of,
     said_of,
+    space_of,
 )
 from memory.types import Episode, Item, Json, Utility
+from memory.words import searchable
 
 _PUT_CREDIT = Prepared.adding(
     CREDIT,
@@ -43,13 +44,24 @@ _PUT_CREDIT = Prepared.adding(
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Newcomer:
-    """An item on its way into the tables, with what was worked out from what it says."""
+    """An item on its way into the tables. All but its place is worked out here, before the transaction."""
 
-    item: Item
-    said: Said
-    vector: Vector | None
+    __slots__ = ("after", "digest", "item", "links", "row", "said", "vector", "vector_row", "words")
+
+    def __init__(self, item: Item, said: Said, vector: Vector | None) -> None:
+        parts = parts_of(item, said.body)
+        self.item = item
+        self.said = said
+        self.vector = vector
+        self.row = item_values(item, said, parts, seq=0)
+        """Without its key, and at no position yet."""
+        self.after = item_text(item, parts)
+        self.digest = digest_of(self.after)
+        self.links = links_of(item)
+        self.words = searchable(item.text)
+        self.vector_row = None if vector is None else vector_row(item.namespace, "", said.digest, vector, 0)
+        """Of no generation yet, and at no position."""
 
 
 class Writer(Appender):
@@ -65,30 +77,33 @@ class Writer(Appender):
 
     def add_items(self, newcomers: Sequence[Newcomer], author: Author, op: str) -> None:
         """New items of one namespace, each kind of row in one go."""
-        logged, rows, words, vectors, links = [], [], [], [], []
-        end = self._end()
+        if not newcomers:
+            return
+        logged, vectors, links = [], [], []
+        end, namespace = self._end(), newcomers[0].item.namespace
+        space = space_of(namespace)
         for one in newcomers:
             item = one.item
-            parts = parts_of(item, one.said.body)
-            logged.append(self._item_row(item, parts, NOTHING, author, op))
-            end.key += 1
-            row = item_values(item, one.said, parts, end.seq)
-            row["key"] = end.key
-            rows.append(row)
-            words.append(self._words.row(end.key, item.namespace, item.text))
-            if one.vector is not None:
-                vectors.append(
-                    vector_row(item.namespace, author.encoder, one.said.digest, one.vector, end.seq)
+            logged.append(
+                self._log_row(
+                    *(namespace, author.principal, op, author.at, item.id, item.version),
+                    before=NOTHING,
+                    after=one.after,
+                    after_digest=one.digest,
                 )
-            links.extend(links_of(item))
+            )
+            end.key += 1
+            one.row["key"], one.row["seq"] = end.key, end.seq
+            if one.vector_row is not None:
+                vectors.append({**one.vector_row, "encoder": author.encoder, "seq": end.seq})
+            links += one.links
+            self._later.append((self._words.add, self._words.row(end.key, space, one.words)))
         self._run(statements.ADD_LOG, logged)
-        self._run(statements.ADD_ITEM, rows)
+        self._run(statements.ADD_ITEM, [one.row for one in newcomers])
         self._run(statements.ADD_VECTOR, vectors)
         self._run(statements.ADD_LINK, links)
-        self._later.extend((self._words.add, row) for row in words)
-        if newcomers:
-            living = sum(one.item.status in RECALLABLE for one in newcomers)
-            self._count(newcomers[0].item.namespace, items=len(newcomers), living=living)
+        living = sum(one.item.status in RECALLABLE for one in newcomers)
+        self._count(namespace, items=len(newcomers), living=living)
 
     def change_item(self, before: Item, after: Item, vector: Vector | None, author: Author, op: str) -> None:
         """A new version of an item; the one before stays in the log."""
@@ -103,7 +118,9 @@ class Writer(Appender):
             if key is None:
                 raise NotFound(f"there is no item {after.id!r} in this namespace")
             self._later.append((self._words.drop, {"key": key[0]}))
-            self._later.append((self._words.add, self._words.row(key[0], after.namespace, after.text)))
+            self._later.append(
+                (self._words.add, self._words.row(key[0], space_of(after.namespace), searchable(after.text)))
+            )
         if after.lineage != before.lineage:
             self._run(statements.DROP_LINKS, [{"namespace": after.namespace, "item": after.id}])
             self._run(statements.ADD_LINK, links_of(after))
