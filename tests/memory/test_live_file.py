@@ -1,7 +1,7 @@
 """The live database file is opened by SQLite alone.
 
-Closing any other descriptor of it drops all locks that SQLite holds on it in that process: such locks belong
-to a process and a file, not to a descriptor. The next reader elsewhere then thinks it is the last, and removes the
+Closing any other descriptor of it drops all locks that SQLite holds on it in that process: they belong to a
+process and a file, not to a descriptor. The next reader elsewhere then thinks it is the last, and removes the
 write-ahead log with what was acknowledged in it. Source: https://sqlite.org/howtocorrupt.html, 2.2.
 """
 
