@@ -18,6 +18,11 @@ class Library:
         self._store = store
         self._clock = clock
 
+    def namespaces(self) -> tuple[str, ...]:
+        """Every namespace that holds an item."""
+        with self._store.read() as reader:
+            return reader.namespaces()
+
     def get(self, namespace: str, item_id: str) -> Item:
         """One item, the namespace's own or of scope `global`. Raises NotFound, also for another's id."""
         with self._store.read() as reader:

@@ -66,7 +66,7 @@ class Tending(Revision):
         is asked before each. A second run finds nothing to do.
         """
         at = self._clock()
-        generation = self._author(namespace, principal, "reflection").encoder
+        generation = self._author(namespace, principal, "operator").encoder
         with self._store.read() as reader:
             items = reader.items(
                 namespace, kind=None, status=None, family=None, words=None, limit=None, after=None

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from memory.codec import from_json
 from memory.core import Memory
 from memory.types import Json
-from server.jobs import JobKind, JobRun
+from server.jobs import JobAddress, JobKind, JobRun
 from server.work import json_object
 
-CONSOLIDATE = "consolidate"
+CONSOLIDATE, NIGHTLY = "consolidate", "consolidate_all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,9 @@ class ConsolidateOrder:
 class Consolidating:
     """The handler of consolidations."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, *, nightly: bool) -> None:
         self._memory = memory
+        self._nightly = nightly
 
     async def run(self, run: JobRun, arguments: Mapping[str, Json]) -> dict[str, Json]:
         """Consolidate the job's namespace; returns the report.
@@ -56,6 +57,22 @@ class Consolidating:
         assert isinstance(report, dict)
         return report
 
-    def kind(self) -> JobKind:
+    async def run_all(self, run: JobRun, _arguments: Mapping[str, Json]) -> dict[str, Json]:
+        """Queue a consolidation of every namespace, where that is wanted."""
+
+        async def find() -> Json:
+            return list(await asyncio.to_thread(self._memory.namespaces)) if self._nightly else []
+
+        names = await run.step("find", find)
+        assert isinstance(names, list)
+        for name in map(str, names):
+            address = JobAddress(name, CONSOLIDATE, f"consolidation_{run.address.id}")
+            await run.enqueue(address, json_object(ConsolidateOrder("memory", dry_run=False)))
+        return {"namespaces": names}
+
+    def kinds(self) -> dict[str, JobKind]:
         """What the job engine is told: one at a time in a namespace."""
-        return JobKind(self.run, limit=2, ordered=True)
+        return {
+            CONSOLIDATE: JobKind(self.run, limit=2, ordered=True),
+            NIGHTLY: JobKind(self.run_all, limit=1),
+        }

@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     warm_wait_s: Annotated[float, Field(ge=0)] = 60.0
     """How long a request waits for a server that is still warming up before it gets 503."""
 
+    consolidate_daily: bool = False
+    """Put every namespace's memory in order each night: merge near-duplicates, draw procedures, archive."""
+
     @field_validator("hosted_models", "tools", "trusted_signers", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

@@ -14,7 +14,7 @@ from agent.opening import AgentSettings
 from agent.types import Model
 from memory.errors import BadInput
 from server.auth import Keys, write_private
-from server.consolidating import CONSOLIDATE, Consolidating
+from server.consolidating import NIGHTLY, Consolidating
 from server.distilling import DISTILL, Distilling
 from server.jobs import JobKind, Jobs
 from server.metrics import Metrics
@@ -25,7 +25,7 @@ from server.work import TEND, Work
 if TYPE_CHECKING:  # torch takes seconds to import
     from distill.registry import Registry
 
-DAILY = "0 4 * * *"
+BEFORE_DAWN, DAILY = "0 3 * * *", "0 4 * * *"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,7 @@ class _Opener:
         try:
             await core.jobs.launch(self._kinds(core))
             await core.jobs.schedule("tend", TEND, DAILY)
+            await core.jobs.schedule("consolidate", NIGHTLY, BEFORE_DAWN)
         except BaseException:
             await asyncio.to_thread(core.memory.close)
             raise
@@ -146,11 +147,8 @@ class _Opener:
         work = Work(core, self._metrics, retention_s=settings.job_retention_days * 86_400)
         distilling = Distilling(core.memory, settings)
         kinds = work.kinds(max_tasks=settings.max_running_tasks)
-        return {
-            **kinds,
-            DISTILL: JobKind(distilling.run, limit=1),
-            CONSOLIDATE: Consolidating(core.memory).kind(),
-        }
+        consolidating = Consolidating(core.memory, nightly=settings.consolidate_daily)
+        return {**kinds, **consolidating.kinds(), DISTILL: JobKind(distilling.run, limit=1)}
 
 
 def _memory_at(settings: Settings) -> tuple[Path | str, Path | Literal["pgvector"] | None]:

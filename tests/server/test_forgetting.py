@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from distill import copies
+from memory.types import Json
 from server.cli import app
+from server.consolidating import CONSOLIDATE, NIGHTLY, Consolidating
+from server.jobs import JobAddress
 from tests.server.served import Served
 
 runner = CliRunner()
@@ -101,6 +104,41 @@ def test_a_consolidation_is_a_job(client: httpx.Client, run: Callable[..., str])
     assert job["report"] == dry["report"]
     assert [one["dry_run"] for one in client.get("/v1/memory/consolidations").json()["data"]] == [False, True]
     assert "Nothing to do" in run("consolidate")
+
+
+async def test_a_night_puts_every_namespace_in_order() -> None:
+    """A job for each, where the setting says so."""
+    for nightly in (True, False):
+        run = _Run()
+        memory: Any = _Namespaces()
+        report = await Consolidating(memory, nightly=nightly).run_all(run, {})
+        queued = [JobAddress(name, CONSOLIDATE, "consolidation_2026-01-01") for name in ("a", "b")]
+        assert run.queued == (queued if nightly else [])
+        assert report == {"namespaces": ["a", "b"] if nightly else []}
+
+
+class _Namespaces:
+    """A memory of two namespaces."""
+
+    def namespaces(self) -> tuple[str, ...]:
+        return ("a", "b")
+
+
+class _Run:
+    """A job's run that does every step at once."""
+
+    def __init__(self) -> None:
+        self.queued: list[JobAddress] = []
+        self.address = JobAddress("system", NIGHTLY, "2026-01-01")
+
+    async def step(self, name: str, do: Callable[[], Awaitable[Json]]) -> Json:
+        return await do()
+
+    async def event(self, name: str, data: Json) -> None:
+        raise NotImplementedError
+
+    async def enqueue(self, address: JobAddress, arguments: Mapping[str, Json]) -> None:
+        self.queued.append(address)
 
 
 def test_an_episode_is_forgotten_with_what_it_taught(client: httpx.Client, served: Served) -> None:
