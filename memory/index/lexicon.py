@@ -102,18 +102,30 @@ def kept(postings: Postings, places: NDArray[np.int64]) -> Postings:
     moved = places[postings.rows]
     stays = moved >= 0
     sums = np.concatenate(([0], np.cumsum(stays)))
+    starts = sums[postings.starts]
+    filled = np.diff(starts) > 0
     return Postings(
-        postings.terms, sums[postings.starts], moved[stays].astype(np.int32), postings.counts[stays]
+        postings.terms[filled],
+        np.concatenate((starts[:-1][filled], starts[-1:])),
+        moved[stays].astype(np.int32),
+        postings.counts[stays],
     )
 
 
 def joined(parts: Sequence[Postings], offsets: Sequence[int]) -> Postings:
     """Several as one; the rows of each part start at its offset, and offsets rise."""
-    terms = np.concatenate([np.repeat(part.terms, np.diff(part.starts)) for part in parts])
-    rows = np.concatenate([part.rows + np.int32(offset) for part, offset in zip(parts, offsets, strict=True)])
-    counts = np.concatenate([part.counts for part in parts])
-    order = np.argsort(terms, kind="stable")
-    terms = terms[order]
-    firsts = np.flatnonzero(np.concatenate(([True], terms[1:] != terms[:-1]))) if len(terms) else terms
-    starts = np.concatenate((firsts, [len(terms)])).astype(np.int64)
-    return Postings(terms[firsts.astype(np.int64)], starts, rows[order], counts[order])
+    terms = np.unique(np.concatenate([part.terms for part in parts]))
+    places = [np.searchsorted(terms, part.terms) for part in parts]
+    sizes = np.zeros(len(terms), dtype=np.int64)
+    for part, place in zip(parts, places, strict=True):
+        sizes[place] += np.diff(part.starts)
+    starts = np.concatenate(([0], np.cumsum(sizes)))
+    rows, counts = np.empty(starts[-1], dtype=np.int32), np.empty(starts[-1], dtype=np.uint8)
+    following = starts[:-1].copy()  # where the next part's rows of each term go
+    for part, place, offset in zip(parts, places, offsets, strict=True):
+        own = np.diff(part.starts)
+        to = np.repeat(following[place] - part.starts[:-1], own) + np.arange(len(part.rows))
+        rows[to] = part.rows + np.int32(offset)
+        counts[to] = part.counts
+        following[place] += own
+    return Postings(terms, starts, rows, counts)
