@@ -106,9 +106,10 @@ class Tending(Revision):
         """Forget, then remove every word: from items, log, full text, vectors, episodes and index files.
 
         Cannot be undone. What stays: ids, times, names of principals, outcomes, and digests that keep the log
-        verifiable. Texts under 16 characters are not looked for in other episodes. The report says what
-        a search still finds: nothing. Backups and bundles made before are out of reach; on PostgreSQL dead
-        rows stay in its files until it vacuums. Raises NotFound.
+        verifiable. Texts under 16 characters are not looked for in other episodes. The report says what a
+        search still finds: nothing. Out of reach: backups and bundles made before; an agent that has the text
+        in its prompt right now may record it again; on PostgreSQL, dead rows until it vacuums. Raises
+        NotFound.
         """
         author = self._author(namespace, principal, "operator")
         influence = root.kind == "source"
