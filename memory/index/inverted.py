@@ -86,7 +86,7 @@ class Inverted:
     def best(
         self, terms: Sequence[Term], corpus: Corpus, room: Scores, bits: Bits | None, n: int
     ) -> NDArray[np.int64]:
-        """About the `n` best rows, of those in `bits`, and what ties with them; exact below `SCAN`
+        """About the `n` best rows, of those in `bits`, of equal ones the newest; exact below `SCAN`
         and `LOOKED_UP`.
 
         `room` is (rows,) of zeros, and is again when this returns.
@@ -99,7 +99,7 @@ class Inverted:
                 rows = _at_least(rows, room, n, sum(one.most for one in rest[place:]))
                 rows = rows if len(rows) <= LOOKED_UP else _at_least(rows, room, LOOKED_UP, 0.0)
                 self._add(term, corpus, room, rows)
-            return _at_least(rows, room, n, 0.0)
+            return _newest_of_equals(rows, room[rows], n)
         finally:
             for part in touched:
                 room[part] = 0.0
@@ -199,3 +199,12 @@ def _at_least(rows: NDArray[np.int64], room: Scores, n: int, possible: float) ->
         return rows
     scores = room[rows]
     return rows[scores + possible >= np.partition(scores, -n)[-n]]
+
+
+def _newest_of_equals(rows: NDArray[np.int64], scores: Scores, n: int) -> NDArray[np.int64]:
+    """The `n` best rows; a question of one word is answered equally well by thousands."""
+    if len(rows) <= n:
+        return rows
+    last = np.partition(scores, -n)[-n]
+    better = rows[scores > last]
+    return np.concatenate((better, np.sort(rows[scores == last])[len(better) - n :]))

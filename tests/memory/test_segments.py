@@ -148,6 +148,7 @@ def test_the_best_by_words_are_exactly_the_best(asked: list[str], n: int, seed: 
     rows = np.sort(stored.best(terms, corpus, room, bits, n))
     assert not room.any()
     assert mask[rows].all()
+    assert len(rows) == min(n, int((scores > 0.0).sum()))
     best = np.sort(scores[scores > 0.0])[::-1][:n]
     assert np.allclose(np.sort(scores[rows])[::-1][: len(best)], best, rtol=1e-12)
     again, covered = stored.scores(terms, corpus, rows)
@@ -173,6 +174,18 @@ def _asked(words: list[str]) -> tuple[Corpus, list[Term]]:
     holding = dict(zip(words, stored.holding(places), strict=True))
     corpus = Corpus(len(lengths), int(lengths.sum()), holding)
     return corpus, stored.terms(words, places, corpus)
+
+
+def test_of_equal_rows_the_newest_are_taken() -> None:
+    """As many as were asked for, though thousands say the same."""
+    grown = Lexicon()
+    for row in range(5000):
+        grown.add(row, ["mug"])
+    stored = invert(grown.postings(), np.ones(5000, dtype=np.int32))
+    places = stored.places(["mug"])
+    corpus = Corpus(5000, 5000, {"mug": 5000})
+    rows = stored.best(stored.terms(["mug"], places, corpus), corpus, np.zeros(5000), None, 8)
+    assert sorted(rows.tolist()) == list(range(4992, 5000))
 
 
 def test_very_common_words_are_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
