@@ -240,6 +240,7 @@ OVER_ALL = {
     "verify_log": "one chain runs over all namespaces; answers a position, for operators alone",
     "reencode": "gives vectors to every namespace's items, says how many",
     "reencode_in_background": "likewise",
+    "namespaces": "names them all, for the server's own jobs and for operators",
     "signer": "the public key of the whole data folder",
 }
 """Calls that know no namespace, and what they say of all."""

@@ -348,7 +348,7 @@ def test_a_memory_is_a_dictionary_that_finds_everything() -> None:
     """Store, index and oracle are one through edits, undos, restores, credits, crashes and harm."""
     run(
         MemoryMachine,
-        settings=settings(max_examples=12, stateful_step_count=30, derandomize=True, deadline=None),
+        settings=settings(max_examples=8, stateful_step_count=25, derandomize=True, deadline=None),
     )
 
 

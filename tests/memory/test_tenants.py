@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from memory.codec import dumps
 from memory.core import Memory
 from memory.encoder import HashEncoder
-from memory.errors import ApprenticeError
+from memory.errors import ApprenticeError, OverQuota
 from memory.forgetting import Root
+from memory.limits import Limits
 from memory.types import Draft, Json, Lineage
 from tests.memory.tenants import ORDER, OVER_ALL, Tenant, as_own, placed, ranks_of, stolen
 from tests.memory.workloads import scratch
@@ -102,6 +103,23 @@ def test_what_a_tenant_does_changes_nothing_elsewhere(own: list[str], foreign: l
         before = [other.view(), other.called("recall")]
         day_of(Tenant(memory, "here", own, root / "bundle"), None)
         assert [other.view(), other.called("recall")] == before
+
+
+def test_budgets_are_each_tenants_own() -> None:
+    """One that has used up its own takes nothing from another, though the same principal writes both."""
+    root = scratch("tenants")
+    limits = Limits(max_living=3, writes_per_minute=4)
+    memory = Memory.open(root / "memory.db", encoder=HashEncoder(64), clock=lambda: 1_000.0, limits=limits)
+    for namespace in ("there", "here"):
+        tenant = Tenant(memory, namespace, ["mug", "plate", "kettle"], root / "bundle")
+        items = memory.remember(
+            namespace, [tenant.case(text) for text in tenant.texts], principal="ada", channel="user"
+        )
+        assert (len(items), memory.usage(namespace).living) == (3, 3)
+        with pytest.raises(OverQuota, match=namespace):
+            memory.remember(namespace, [tenant.case("one more")], principal="ada", channel="user")
+    memory.close()
+    shutil.rmtree(root)
 
 
 # Another tenant's names
