@@ -49,7 +49,9 @@ SCHEMA = "apprentice"
 _PATH = f"""SELECT set_config('search_path', concat_ws(', ', '{SCHEMA}', 'public', (
     SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace AS n ON n.oid = extnamespace
     WHERE extname = 'vector')), false)"""
-_SETTINGS = (
+# Questions are short: compiling them or calling other processes in costs more than they do.
+_READING = ("SET jit = off", "SET max_parallel_workers_per_gather = 0")
+_WRITING = (
     f"SET lock_timeout = '{LOCK_WAIT_S}s'",
     f"SET idle_in_transaction_session_timeout = '{STALL_S}s'",
     # Acknowledged means on disk, whatever the server's default.
@@ -246,7 +248,7 @@ def _engine(url: URL, address: str, *, is_reader: bool) -> Engine:
     def connect() -> psycopg.Connection:
         connection = psycopg.connect(address, autocommit=is_reader, application_name="apprentice")
         with connection.transaction():
-            for setting in (_PATH,) if is_reader else (_PATH, *_SETTINGS):
+            for setting in (_PATH, *(_READING if is_reader else _WRITING)):
                 connection.execute(setting.encode())
         return connection
 
