@@ -15,18 +15,20 @@ from memory.types import Draft, Episode, Evidence, Lineage, Message, NoteBody
 
 EPISODES = ("e0", "e1", "e2")
 Support = tuple[frozenset[str], frozenset[int]]
-"""Episodes and earlier items that one item rests on."""
+"""Episodes that one item rests on, and earlier items by how many places before it they are."""
 SUPPORTS = st.lists(
-    st.tuples(st.frozensets(st.sampled_from(EPISODES)), st.frozensets(st.integers(0, 9), max_size=3)),
-    min_size=1,
+    st.tuples(
+        st.frozensets(st.sampled_from(EPISODES), max_size=2), st.frozensets(st.integers(1, 3), max_size=2)
+    ),
+    min_size=6,
     max_size=10,
 )
 
 
 def draft(n: int, support: Support, ids: list[str]) -> Draft:
-    episodes, parents = support
+    episodes, before = support
     evidence = tuple(Evidence(episode, 0) for episode in sorted(episodes))
-    lineage = Lineage(evidence, tuple(ids[parent] for parent in sorted(parents) if parent < n))
+    lineage = Lineage(evidence, tuple(ids[n - places] for places in sorted(before) if places <= n))
     text = f"thing {n} is on shelf {n}"
     return Draft("tool_note", text, NoteBody(f"{n}", text), lineage=lineage)
 
@@ -34,8 +36,8 @@ def draft(n: int, support: Support, ids: list[str]) -> Draft:
 def expected(supports: list[Support], forgotten: set[str]) -> dict[int, str]:
     """What the definition says, item by item: parents come before what is made of them."""
     fates: dict[int, str] = {}
-    for n, (episodes, named) in enumerate(supports):
-        parents = {parent for parent in named if parent < n}
+    for n, (episodes, before) in enumerate(supports):
+        parents = {n - places for places in before if places <= n}
         lost_parents = {parent for parent in parents if fates.get(parent) == "retired"}
         if not (episodes & forgotten or lost_parents):
             continue
