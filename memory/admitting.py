@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from secrets import token_hex
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def fresh_id(at: float) -> str:
     >>> len(fresh_id(1_700_000_000.0)), fresh_id(1.0) < fresh_id(2.0)
     (32, True)
     """
-    return f"{max(0, int(at * 1000)):012x}{token_hex(10)}"
+    return f"{max(0, int(at * 1000)):012x}{os.urandom(10).hex()}"
 
 
 def admit(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -14,8 +12,9 @@ from memory.codec import canonical
 from memory.entry import Vector, digest_of, to_blob
 from memory.store import statements
 from memory.store.chain import chained, digest_in_log
-from memory.store.prepared import Prepared
+from memory.store.prepared import Prepared, Values
 from memory.store.reader import Reader, Tally
+from memory.store.session import AnyRow
 from memory.types import Json
 
 
@@ -30,16 +29,27 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What stood when a savepoint began."""
+    """What stood when an operation began."""
 
-    n_later: int
-    n_settled: int
+    n_later: int = 0
+    n_settled: int = 0
+    tail: Tail | None = None
+
+
+_AS_IT_IS = frozenset(
+    {
+        *(statements.LAST, statements.LAST_KEY, statements.ONE_EPISODE),
+        *(statements.SAME, statements.TWINS, statements.TALLIED),
+    }
+)
+"""Questions that nothing which waits answers otherwise, or that are answered with it."""
 
 
 class Appender(Reader):
     """The part of a writer that every change goes through: savepoints, log rows, vectors, counts.
 
-    Full-text rows and counts wait until the transaction ends: FTS5 writes all it holds at every savepoint.
+    Rows of new items wait until something else is asked or changed, or the transaction ends: the operations
+    of a group commit then write them together, at half the cost; FTS5 writes all it holds at every savepoint.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -47,45 +57,71 @@ class Appender(Reader):
         self._tail: Tail | None = None
         self._later: list[tuple[Prepared, dict[str, Any]]] = []
         self._n_settled = 0
-        self._mark = Mark(0, 0)
+        self._mark = Mark()
+        self._has_savepoint = False
 
     @property
-    def connection(self) -> Connection:
-        """What it runs on, nothing waiting."""
+    def _connection(self) -> Connection:
         self.settle()
-        return self._connection
+        return self._held
 
-    def savepoint(self) -> None:
-        """Begin what can be taken back alone."""
-        self._mark = Mark(len(self._later), self._n_settled)
-        self._call("execute", "SAVEPOINT job", ())
+    def begin(self) -> None:
+        """From here on all can be taken back alone."""
+        self._mark = Mark(len(self._later), self._n_settled, replace(self._tail) if self._tail else None)
+        self._has_savepoint = False
 
-    def release(self) -> None:
-        """Keep it."""
-        self._call("execute", "RELEASE job", ())
+    def keep(self) -> None:
+        """Keep what was done since."""
+        if self._has_savepoint:
+            self._call("execute", "RELEASE job", ())
+            self._has_savepoint = False
 
-    def rewind(self) -> None:
-        """Take it back."""
-        self._tail = None
+    def take_back(self) -> None:
+        """Undo it."""
         # What was settled since is undone with the rest, also what had waited from before.
         del self._later[self._mark.n_later :]
         self._n_settled = self._mark.n_settled
-        self._call("execute", "ROLLBACK TO job", ())
-        self.release()
+        self._tail = replace(self._mark.tail) if self._mark.tail else None
+        if self._has_savepoint:
+            self._call("execute", "ROLLBACK TO job", ())
+        self.keep()
 
     def settle(self) -> None:
-        """Write what waits."""
-        waiting = self._later[self._n_settled :]
+        """Write what waits, and see that what follows can be taken back."""
+        if not self._has_savepoint:
+            self._call("execute", "SAVEPOINT job", ())
+            self._has_savepoint = True
+        if self._n_settled == len(self._later):
+            return
+        waiting = self._waiting()
         self._n_settled = len(self._later)
-        self._run(statements.COUNT, _added_up([row for one, row in waiting if one is statements.COUNT]))
-        words = ((one, row) for one, row in waiting if one is not statements.COUNT)
-        for statement, group in groupby(words, key=itemgetter(0)):
-            self._run(statement, [row for _, row in group])
+        groups: dict[Prepared, list[dict[str, Any]]] = {}
+        for statement, row in waiting:
+            groups.setdefault(statement, []).append(row)
+        for statement, rows in groups.items():
+            super()._run(statement, _added_up(rows) if statement is statements.COUNT else rows)
+
+    def _waiting(self) -> list[tuple[Prepared, dict[str, Any]]]:
+        return self._later[self._n_settled :]
+
+    def _rows(self, statement: Prepared, values: Values) -> list[AnyRow]:
+        if statement not in _AS_IT_IS:
+            self.settle()
+        return super()._rows(statement, values)
+
+    def _row(self, statement: Prepared, values: Values) -> AnyRow | None:
+        if statement not in _AS_IT_IS:
+            self.settle()
+        return super()._row(statement, values)
+
+    def _run(self, statement: Prepared, rows: Sequence[Values]) -> None:
+        self.settle()
+        super()._run(statement, rows)
 
     def tally(self, namespace: str) -> Tally:
         """How much a namespace holds, with what waits."""
-        kept = super().tally(namespace)
-        for statement, row in self._later[self._n_settled :]:
+        kept = Reader.tally(self, namespace)
+        for statement, row in self._waiting():
             if statement is statements.COUNT and row["namespace"] == namespace:
                 items, living = kept.items + row["items"], kept.living + row["living"]
                 kept = Tally(items, living, kept.episodes + row["episodes"])

@@ -175,17 +175,19 @@ class Store:
     def _attempts(self, connection: Connection, batch: list[Job[Any]]) -> list[tuple[Any, Exception | None]]:
         writer = Writer(connection)
         outcomes = [self._attempt(connection, writer, job) for job in batch]
+        writer.begin()
         writer.settle()
+        writer.keep()
         return outcomes
 
     def _attempt(self, connection: Connection, writer: Writer, job: Job[Any]) -> tuple[Any, Exception | None]:
-        writer.savepoint()
+        writer.begin()
         try:
             result = job.run(writer)
         except Exception as error:  # whatever it is belongs to the caller, who gets it from the future
             if self._backend.is_undone(connection, error):
                 raise Undone from error
-            writer.rewind()
+            writer.take_back()
             return None, error
-        writer.release()
+        writer.keep()
         return result, None

@@ -32,12 +32,16 @@ class Session:
     """A connection inside a transaction. Not thread-safe; short-lived."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self._held = connection
         self._dialect = connection.dialect
         # SQLite's driver is called directly. Of others the errors say more when SQLAlchemy has seen them.
         self._direct: Any = (
             connection.connection.driver_connection if connection.dialect.name == "sqlite" else None
         )
+
+    @property
+    def _connection(self) -> Connection:
+        return self._held
 
     @property
     def connection(self) -> Connection:
@@ -64,7 +68,7 @@ class Session:
 
     def _call(self, how: str, sql: str, parameters: Parameters | list[Parameters]) -> Any:
         if self._direct is None:
-            return self._connection.exec_driver_sql(sql, cast(Any, parameters))
+            return self._held.exec_driver_sql(sql, cast(Any, parameters))
         try:
             return getattr(self._direct, how)(sql, parameters)
         except self._dialect.loaded_dbapi.Error as error:

@@ -64,46 +64,105 @@ class Newcomer:
         """Of no generation yet, and at no position."""
 
 
+class Lately:
+    """New items whose rows wait, by what duplicates of them are looked for with."""
+
+    def __init__(self) -> None:
+        self._all: list[tuple[int, str, Newcomer]] = []
+        """With the place their rows end at and their encoder generation, in order."""
+        self.clear()
+
+    def add(self, place: int, encoder: str, one: Newcomer) -> None:
+        """One more."""
+        self._all.append((place, encoder, one))
+        self._index(encoder, one)
+
+    def clear(self) -> None:
+        """They are in the tables now; should that be undone, `rewind` knows them."""
+        self.said: dict[tuple[str, str], Newcomer] = {}
+        self.twins: dict[tuple[str, str, str], list[Newcomer]] = {}
+
+    def rewind(self, begin: int, end: int) -> None:
+        """Only those whose rows are at these places wait."""
+        self.clear()
+        self._all = [one for one in self._all if one[0] <= end]
+        for place, encoder, one in self._all:
+            if place > begin:
+                self._index(encoder, one)
+
+    def _index(self, encoder: str, one: Newcomer) -> None:
+        namespace, keys = one.item.namespace, one.said.keys
+        self.said.setdefault((namespace, keys.dedupe), one)
+        self.twins.setdefault((namespace, encoder, keys.twin), []).append(one)
+
+
 class Writer(Appender):
     """A reader that may also write; handed to operations by `Store.write`, one for a whole transaction."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._words = Words(self._dialect.name)
+        self._lately = Lately()
 
     def add_item(self, item: Item, vector: Vector | None, author: Author, op: str) -> None:
         """A new item with its full-text row, vector, links and log row."""
         self.add_items([Newcomer(item, said_of(item), vector)], author, op)
 
     def add_items(self, newcomers: Sequence[Newcomer], author: Author, op: str) -> None:
-        """New items of one namespace, each kind of row in one go."""
+        """New items of one namespace, each kind of row in one go; they wait for those of other operations."""
         if not newcomers:
             return
-        logged, vectors, links = [], [], []
         end, namespace = self._end(), newcomers[0].item.namespace
         space = space_of(namespace)
         for one in newcomers:
             item = one.item
-            logged.append(
-                self._log_row(
-                    *(namespace, author.principal, op, author.at, item.id, item.version),
-                    before=NOTHING,
-                    after=one.after,
-                    after_digest=one.digest,
-                )
+            logged = self._log_row(
+                *(namespace, author.principal, op, author.at, item.id, item.version),
+                before=NOTHING,
+                after=one.after,
+                after_digest=one.digest,
             )
             end.key += 1
-            one.row["key"], one.row["seq"] = end.key, end.seq
+            place = {"seq": end.seq, "key": end.key}
+            self._later += [(statements.ADD_LOG, logged), (statements.ADD_ITEM, one.row | place)]
             if one.vector_row is not None:
-                vectors.append({**one.vector_row, "encoder": author.encoder, "seq": end.seq})
-            links += one.links
+                vector = one.vector_row | {"encoder": author.encoder, "seq": end.seq}
+                self._later.append((statements.ADD_VECTOR, vector))
+            self._later += [(statements.ADD_LINK, row) for row in one.links]
             self._later.append((self._words.add, self._words.row(end.key, space, one.words)))
-        self._run(statements.ADD_LOG, logged)
-        self._run(statements.ADD_ITEM, [one.row for one in newcomers])
-        self._run(statements.ADD_VECTOR, vectors)
-        self._run(statements.ADD_LINK, links)
+            self._lately.add(len(self._later), author.encoder, one)
         living = sum(one.item.status in RECALLABLE for one in newcomers)
         self._count(namespace, items=len(newcomers), living=living)
+
+    def settle(self) -> None:
+        """Write what waits, and see that what follows can be taken back."""
+        super().settle()
+        self._lately.clear()
+
+    def take_back(self) -> None:
+        """Undo what was done since the mark."""
+        super().take_back()
+        self._lately.rewind(self._n_settled, len(self._later))
+
+    def same(self, namespace: str, dedupe: str, at: float) -> Item | None:
+        """The oldest item that says the same and is neither retired nor over, also when it still waits."""
+        one = self._lately.said.get((namespace, dedupe))
+        if one is not None and _holds(one.item, at):
+            return one.item
+        return super().same(namespace, dedupe, at)
+
+    def twins(
+        self, namespace: str, encoder: str, twin: str, at: float, limit: int
+    ) -> list[tuple[str, Vector]]:
+        """(id, vector) of items with that twin key, also of those that wait: the newest, newest first."""
+        stored = super().twins(namespace, encoder, twin, at, limit)
+        waiting = self._lately.twins.get((namespace, encoder, twin), ())
+        fresh = [
+            (one.item.id, one.vector)
+            for one in reversed(waiting)
+            if one.vector is not None and _holds(one.item, at)
+        ]
+        return (fresh + stored)[:limit]
 
     def change_item(self, before: Item, after: Item, vector: Vector | None, author: Author, op: str) -> None:
         """A new version of an item; the one before stays in the log."""
@@ -117,10 +176,9 @@ class Writer(Appender):
             key = self._row(statements.KEY, {"namespace": after.namespace, "id": after.id})
             if key is None:
                 raise NotFound(f"there is no item {after.id!r} in this namespace")
-            self._later.append((self._words.drop, {"key": key[0]}))
-            self._later.append(
-                (self._words.add, self._words.row(key[0], space_of(after.namespace), searchable(after.text)))
-            )
+            words = self._words.row(key[0], space_of(after.namespace), searchable(after.text))
+            self._run(self._words.drop, [{"key": key[0]}])
+            self._run(self._words.add, [words])
         if after.lineage != before.lineage:
             self._run(statements.DROP_LINKS, [{"namespace": after.namespace, "item": after.id}])
             self._run(statements.ADD_LINK, links_of(after))
@@ -204,6 +262,10 @@ class Writer(Appender):
             before=before,
             after=item_text(item, parts),
         )
+
+
+def _holds(item: Item, at: float) -> bool:
+    return item.status != "retired" and (item.valid_to is None or item.valid_to > at)
 
 
 def _named(item: Item) -> dict[str, object]:
