@@ -46,7 +46,8 @@ class Records:
 
     def load(self) -> Spread | None:
         """Load averages while times were taken."""
-        return spread([record["load"] for what in ("asked", "wrote") for record in self.where(what)])
+        taken = [*self.where("asked"), *self.where("wrote", phase="writes")]
+        return spread([record["load"] for record in taken])
 
     def names(self, what: str, **equal: object) -> list[str]:
         """In the order they were first measured in, ours first."""
