@@ -26,7 +26,7 @@ from memory.types import (
 )
 
 OpenMemory = Callable[..., Memory]
-BOTH = ("test_history", "test_namespaces", "test_postgres", "test_remember", "test_utility")
+BOTH = ("test_forgetting", "test_history", "test_namespaces", "test_remember", "test_utility")
 """Modules whose tests run on SQLite and on PostgreSQL."""
 
 
