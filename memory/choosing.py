@@ -22,8 +22,6 @@ class RecallSettings:
 
     pool: int = 32
     """Candidates from each ranker."""
-    rrf_k: float = 60.0
-    """Cormack et al. 2009, Reciprocal Rank Fusion, §2."""
     dense_floor: float | None = None
     """Least cosine; None is the encoder's own."""
     lexical_floor: float = 0.5

@@ -17,7 +17,7 @@ import numpy as np
 from memory.entry import Matrix, Vector
 from memory.errors import EncoderError
 from memory.minilm import MiniLm
-from memory.words import content_words
+from memory.words import STOP_WORDS, plain_words
 
 CACHE_SIZE = 4096
 BATCH = 32
@@ -77,7 +77,7 @@ class HashEncoder:
         """Unit vectors (n, dim) float32; a text without words is the first basis vector."""
         matrix = np.zeros((len(texts), self._dim), dtype=np.float32)
         for row, text in zip(matrix, texts, strict=True):
-            found = content_words(text)
+            found = _features(text)
             for feature in (*found, *(f"{a} {b}" for a, b in pairwise(found))):
                 digest = blake2b(feature.encode("utf-8", "replace"), digest_size=8 * BUCKETS).digest()
                 for value in struct.unpack(f">{BUCKETS}Q", digest):
@@ -88,6 +88,15 @@ class HashEncoder:
                 row[0] = length = 1.0
             row /= length
         return matrix
+
+
+def _features(text: str) -> list[str]:
+    """Words with plurals cut at the last s, stop words left out; a change here is a new generation."""
+    found = [
+        word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+        for word in plain_words(text)
+    ]
+    return [word for word in found if word not in STOP_WORDS] or found
 
 
 class SentenceEncoder:

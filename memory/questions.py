@@ -7,6 +7,8 @@ from typing import Literal
 
 from memory.things import Item, ItemKind
 
+RANKER = "2"
+"""Version of how words are read and candidates ordered; a recall replays under its own alone."""
 Fate = Literal["kept", "floor", "duplicate", "cap", "principal", "budget", "limit", "status", "held_out"]
 """Shown, or why not: under the floor, said already, too many failures, too much of one principal, over the
 token budget, over k or not among the most similar, not valid or not to be shown, held out by the coin."""
@@ -52,7 +54,7 @@ class Score:
     coverage: float = 0.0
     """Share of the question's words found in it, weighted by how rare they are, 0..1."""
     fused: float = 0.0
-    """Reciprocal-rank fusion of the two."""
+    """Both in one: the mean of their z-scores over all candidates."""
     utility: float = 0.0
     """Shrunken mean reward, 0..1."""
     rerank: float | None = None
@@ -142,6 +144,8 @@ class RecallRecord:
     """The least cosine then; None in records of the first release."""
     proposed: tuple[Proposed, ...] | None = None
     """What an approximate search found; None after an exact one, which can be run again."""
+    ranker: str = "1"
+    """Version of the ranking, see `RANKER`; the first release did not write it down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,4 +185,5 @@ class Recall:
             reranker=self.reranker,
             floor=self.floor,
             proposed=self.proposed,
+            ranker=RANKER,
         )

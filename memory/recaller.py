@@ -13,6 +13,7 @@ from memory.generations import Generations
 from memory.index.ask import Ask, Searchable
 from memory.index.shelf import Shelf
 from memory.pool import Pool
+from memory.questions import RANKER
 from memory.rank import rank
 from memory.rerank import Reranker
 from memory.shown import shown_text
@@ -86,13 +87,18 @@ class Recaller:
         What an approximate search proposed is ranked again; an exact search is made again. Raises NotFound
         when an item of then was erased since; EncoderError when the question was asked with another encoder
         and its vector never recorded with an episode, or with another reranker; BadInput on a record without
-        a time.
+        a time, or of a release that ranked otherwise.
         """
         query = record.query
         _check(query)
         if query.at is None:
             raise BadInput(
                 "the record's query has no time: record what `recall` returned, not what it was asked"
+            )
+        if record.ranker != RANKER:
+            raise BadInput(
+                f"the recall was ranked by version {record.ranker}, this release ranks by {RANKER}: replay "
+                "it with the release that made it"
             )
         if record.reranker != self._reranks_by:
             raise EncoderError(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
+
+from snowballstemmer import stemmer
 
 _WORD = re.compile(r"[^\W_]+")
 _DIGIT = re.compile(r"\d")
@@ -53,18 +56,27 @@ STOP_WORDS = frozenset(
 
 
 def words(text: str) -> list[str]:
-    """Folded words in order, plurals cut at the last s.
+    """Folded words in order, each as its stem (Snowball English, Porter 2001).
 
-    >>> words("Put two clean Mugs on shelf 2!")
-    ['put', 'two', 'clean', 'mug', 'on', 'shelf', '2']
+    >>> words("Opened the boxes: put two clean Mugs on shelf B12!")
+    ['open', 'the', 'box', 'put', 'two', 'clean', 'mug', 'on', 'shelf', 'b12']
     """
-    return [_stem(word) for word in _WORD.findall(_folded(text))]
+    return [_stem(word) for word in plain_words(text)]
 
 
 def content_words(text: str) -> list[str]:
-    """Words without stop words; all words where nothing else is left."""
-    found = words(text)
-    return [word for word in found if word not in STOP_WORDS] or found
+    """Stems without stop words; all of them where nothing else is left."""
+    found = plain_words(text)
+    return [_stem(word) for word in found if word not in STOP_WORDS] or [_stem(word) for word in found]
+
+
+def plain_words(text: str) -> list[str]:
+    """Folded words in order, as they stand.
+
+    >>> plain_words("Two clean Mugs")
+    ['two', 'clean', 'mugs']
+    """
+    return _WORD.findall(_folded(text))
 
 
 def normalised(text: str) -> str:
@@ -73,7 +85,7 @@ def normalised(text: str) -> str:
     >>> normalised("The  mug is in cabinet 3.") == normalised("the mug is in cabinet 3")
     True
     """
-    return " ".join(_WORD.findall(_folded(text)))
+    return " ".join(plain_words(text))
 
 
 def numbers(text: str) -> frozenset[str]:
@@ -101,8 +113,11 @@ def _folded(text: str) -> str:
     return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
 
 
+@lru_cache(maxsize=1 << 16)
 def _stem(word: str) -> str:
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+    # Names with a number in them have no stem, and there is no end of them. A stemmer keeps its word in
+    # itself, so that each call has its own.
+    return word if _DIGIT.search(word) else str(stemmer("english").stemWord(word))
 
 
 def _ascii(word: str) -> str:

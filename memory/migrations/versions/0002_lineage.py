@@ -12,8 +12,9 @@ from memory.admission import keys_of
 from memory.entry import RECALLABLE, digest_of
 from memory.errors import StoreError
 from memory.store.chain import chained
-from memory.store.rows import body_of, lineage_of, links_of
+from memory.store.rows import body_of, lineage_of, links_of, space_of
 from memory.types import Item
+from memory.words import searchable
 
 revision = "0002"
 down_revision = "0001"
@@ -81,9 +82,15 @@ def _fill_items() -> None:
     link = sa.text(
         "INSERT INTO link (namespace, kind, parent, item) VALUES (:namespace, :kind, :parent, :item)"
     )
+    words = sa.text("INSERT INTO item_fts (rowid, space, words) VALUES (:key, :space, :words)")
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute("DELETE FROM item_fts")
     for row in _pages("item", "key"):
         item = _item_of(row)
         op.get_bind().execute(change, {"twin": keys_of(item, row["body"]).twin, "key": row["key"]})
+        # No other database has rows of the first release, whose words were not stemmed.
+        found = {"key": row["key"], "space": space_of(item.namespace), "words": searchable(item.text)}
+        op.get_bind().execute(words, found)
         for values in links_of(item):
             op.get_bind().execute(link, values)
 
