@@ -14,8 +14,8 @@ from agent.types import Journal, Model
 from memory.codec import from_json, to_json
 from memory.core import Memory
 from memory.errors import BadInput, Conflict
-from memory.redaction import without_secrets
 from memory.types import Channel, Draft, Episode, Item, Json, Lineage, Message, PrincipleBody
+from memory.writing.redaction import without_secrets
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distill.types import Rejected
-from memory import bundle
 from memory.errors import BadInput, DistillError
+from memory.moving import bundle
 from memory.types import TRUST, Episode, EpisodeOrigin
 
 

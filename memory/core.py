@@ -12,26 +12,21 @@ from weakref import finalize
 
 import numpy as np
 
-from memory import credit
-from memory.admission import check_draft, check_name, request_hash
-from memory.admitting import admit, candidate, fresh_id
 from memory.author import check_scope
-from memory.choosing import RecallSettings
 from memory.codec import dumps
 from memory.encoder import CachedEncoder, Encoder
 from memory.errors import BadInput, Denied
-from memory.generations import Generation, Generations
-from memory.importing import Reading, take_log
-from memory.intake import ImportReport
-from memory.limits import Limits, Usage
-from memory.recaller import Costs, CountTokens, Recaller
-from memory.redaction import without_secrets
-from memory.rerank import Reranker
-from memory.shelves import Shelves
-from memory.shown import shown_text
-from memory.signing import Signers
+from memory.facade.tending import Tending
+from memory.index.shelves import Shelves
+from memory.moving.importing import Reading, take_log
+from memory.moving.intake import ImportReport
+from memory.moving.signing import Signers
+from memory.recall.choosing import RecallSettings
+from memory.recall.generations import Generation, Generations
+from memory.recall.recaller import Costs, CountTokens, Recaller
+from memory.recall.rerank import Reranker
+from memory.recall.shown import shown_text
 from memory.store.engine import Store
-from memory.tending import Tending
 from memory.types import (
     Channel,
     Draft,
@@ -43,9 +38,14 @@ from memory.types import (
     Recall,
     RecallRecord,
 )
+from memory.writing import credit
+from memory.writing.admission import check_draft, check_name, request_hash
+from memory.writing.admitting import admit, candidate, fresh_id
+from memory.writing.limits import Limits, Usage
+from memory.writing.redaction import without_secrets
 
 if TYPE_CHECKING:  # its driver is an extra
-    from memory.shared import SharedShelves
+    from memory.index.shared import SharedShelves
 
 
 class Memory(Tending):
@@ -149,7 +149,7 @@ class Memory(Tending):
         channel: Channel,
         vouched: bool = False,
     ) -> ImportReport:
-        """What another system recorded, as episodes and cases; see `memory.importing`.
+        """What another system recorded, as episodes and cases; see `memory.moving.importing`.
 
         Trusted as what is `external`, unless an operator vouches for it. Raises BadInput on a file of another
         format, Denied when somebody else vouches.
@@ -254,7 +254,7 @@ def _own_key(where: Path | str) -> Signers:
 def _shelves(store: Store, encoder: Encoder, folder: Path | None) -> Shelves | SharedShelves:
     if folder is not None:
         return Shelves(store, encoder.generation, encoder.dim, folder)
-    from memory.shared import SharedShelves  # its driver is an extra
+    from memory.index.shared import SharedShelves  # its driver is an extra
 
     return SharedShelves(store, encoder.generation, encoder.dim)
 

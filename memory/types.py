@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from memory.messages import Evidence, Image, Json, Kind, Message, Role, Span, Text, ToolCall, Usage
-from memory.questions import (
+from memory.nouns.messages import Evidence, Image, Json, Kind, Message, Role, Span, Text, ToolCall, Usage
+from memory.nouns.questions import (
     Constitution,
     Fate,
     Hit,
@@ -20,7 +20,7 @@ from memory.questions import (
     RecallRecord,
     Score,
 )
-from memory.things import (
+from memory.nouns.things import (
     BODIES,
     GLOBAL,
     TRUST,

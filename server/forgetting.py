@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from distill import copies
 from memory.errors import Conflict, NotFound
-from memory.forgetting import Cascade
+from memory.writing.forgetting import Cascade
 from server.jobs import JobAddress
 from server.services import Core
 from server.settings import Settings

@@ -82,12 +82,12 @@ class _Opener:
 
     def _open_core(self) -> Core:
         """Imports that take seconds and files that may need repair; runs in a thread."""
-        from memory.choosing import RecallSettings
         from memory.core import Memory  # imports SQL and the index
         from memory.encoder import open_encoder  # may import torch
-        from memory.limits import Limits
-        from memory.rerank import CrossReranker
-        from memory.signing import Signers
+        from memory.moving.signing import Signers
+        from memory.recall.choosing import RecallSettings
+        from memory.recall.rerank import CrossReranker
+        from memory.writing.limits import Limits
         from server.models import Models
         from server.worlds import Worlds, load_tools
 

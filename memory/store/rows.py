@@ -11,10 +11,9 @@ from json.encoder import encode_basestring as _quoted
 from math import isfinite
 from typing import Any, cast
 
-from memory.admission import Keys, keys_of
 from memory.codec import dumps, loads
 from memory.entry import digest_of
-from memory.tables import Base
+from memory.store.tables import Base
 from memory.types import (
     BODIES,
     Body,
@@ -27,6 +26,7 @@ from memory.types import (
     LogEntry,
     Utility,
 )
+from memory.writing.admission import Keys, keys_of
 
 ITEM = Base.metadata.tables["item"]
 VECTOR = Base.metadata.tables["vector"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from memory.codec import from_json
-from memory.tending import Consolidation
+from memory.facade.tending import Consolidation
 from server.auth import Identity
 from server.consolidating import CONSOLIDATE, ConsolidateOrder
 from server.deps import After, CoreDep, Limit, Operator, Reader

@@ -7,7 +7,7 @@ import asyncio
 from fastapi import APIRouter
 
 from memory.errors import BadInput
-from memory.forgetting import Cascade, Root, RootKind
+from memory.writing.forgetting import Cascade, Root, RootKind
 from server.auth import Identity
 from server.deps import CoreDep, Operator, ServicesDep
 from server.forgetting import reach, remove_copies

@@ -13,10 +13,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
-from memory.bundle import FILES, MANIFEST
 from memory.errors import BadInput
-from memory.importing import Reading
-from memory.intake import ImportReport
+from memory.moving.bundle import FILES, MANIFEST
+from memory.moving.importing import Reading
+from memory.moving.intake import ImportReport
 from memory.types import Outcome
 from server.deps import CoreDep, Reader, Writer
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from memory.restoring import Restored
 from memory.types import Item
+from memory.writing.restoring import Restored
 from server.deps import CoreDep, Operator, Reader, Writer
 from server.schemas.revision import Difference, MergeRequest, RestoreRequest
 

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from memory.forgetting import Cascade, Erased, RootKind
-from memory.restoring import FieldChange
-from memory.tending import Consolidation
+from memory.facade.tending import Consolidation
+from memory.writing.forgetting import Cascade, Erased, RootKind
+from memory.writing.restoring import FieldChange
 from server.jobs import JobState
 from server.schemas.memory import ItemIn
 

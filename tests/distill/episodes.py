@@ -5,8 +5,8 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from memory import bundle, packing
 from memory.encoder import HashEncoder
+from memory.moving import bundle, packing
 from memory.types import (
     Episode,
     Item,

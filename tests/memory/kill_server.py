@@ -18,10 +18,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from memory.admission import check_secrets
 from memory.codec import from_json, to_json
 from memory.core import Memory
 from memory.types import Item
+from memory.writing.admission import check_secrets
 from tests.memory.soundness import half_there, namespaces, state_of, uncredited, unsound
 from tests.memory.tripwire import UNNAMED, Tripwire
 from tests.memory.workloads import LIAR, STEPS, case, crowd, opened, remember, scratch, told

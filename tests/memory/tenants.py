@@ -14,8 +14,7 @@ from unittest.mock import patch
 
 from memory.codec import dumps, from_json, to_json
 from memory.core import Memory
-from memory.forgetting import Root
-from memory.importing import Reading
+from memory.moving.importing import Reading
 from memory.types import (
     CaseBody,
     Draft,
@@ -30,6 +29,7 @@ from memory.types import (
     Recall,
     RecallRecord,
 )
+from memory.writing.forgetting import Root
 
 GONE = {"hash", "sha256", "signature", "signer"}
 POSITIONS = {"seq", "log_seq", "undo_seq"}

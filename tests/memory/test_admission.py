@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memory.admission import are_twins, dedupe_key, twin_key
 from memory.codec import dumps
 from memory.errors import BadInput
-from memory.secrets import MARKS, Detector, check_secrets, detectors, redacted
 from memory.store.rows import body_of, item_text, item_values, lineage_of, parts_of, said_of, utility_of
 from memory.types import CaseBody, Draft, Evidence, Item, Lineage, NoteBody, PrincipleBody, Utility
+from memory.writing.admission import are_twins, dedupe_key, twin_key
+from memory.writing.secrets import MARKS, Detector, check_secrets, detectors, redacted
 
 TEXTS = st.sampled_from(["mug 3", "Mug  3.", "a mug in 3", "mug 4", "3 mugs, 4 pans", "mug", "cabinet b12"])
 BODIES = st.one_of(

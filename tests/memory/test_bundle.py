@@ -14,14 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memory import bundle, packing, transfer
-from memory.bundle import Manifest
 from memory.codec import canonical, to_json
 from memory.encoder import HashEncoder
 from memory.entry import digest_of
 from memory.errors import BadInput, Conflict, Denied, DiskFull, OverQuota, StoreError
-from memory.limits import Limits
-from memory.signing import Signers, SigningKey
+from memory.moving import bundle, packing, transfer
+from memory.moving.bundle import Manifest
+from memory.moving.signing import Signers, SigningKey
 from memory.types import (
     BODIES,
     CaseBody,
@@ -38,6 +37,7 @@ from memory.types import (
     ToolBody,
     Utility,
 )
+from memory.writing.limits import Limits
 
 Saying = Any
 

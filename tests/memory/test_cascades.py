@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from memory.core import Memory
 from memory.encoder import HashEncoder
-from memory.forgetting import Root
 from memory.types import Draft, Episode, Evidence, Lineage, Message, NoteBody
+from memory.writing.forgetting import Root
 
 EPISODES = ("e0", "e1", "e2")
 Support = tuple[frozenset[str], frozenset[int]]

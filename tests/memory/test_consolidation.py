@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memory import consolidation
+from memory.consolidation import policy as consolidation
+from memory.consolidation.proposals import ConsolidationSettings
 from memory.entry import digest_of
-from memory.proposals import ConsolidationSettings
 from memory.types import CaseBody, Draft, Evidence, Item, Lineage, NoteBody, Utility
 
 Saying = Any

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from memory.core import Memory
-from memory.forgetting import Root
 from memory.types import Evidence, Message
+from memory.writing.forgetting import Root
 
 Saying = Any
 SECRET = "Zanzibar Quixotic lives at Umbrellastreet"

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from memory.errors import BadInput, NotFound
-from memory.forgetting import Cascade, Root
 from memory.types import (
     Draft,
     Evidence,
@@ -19,6 +18,7 @@ from memory.types import (
     PrincipleBody,
     ProcedureBody,
 )
+from memory.writing.forgetting import Cascade, Root
 
 Saying = Any
 

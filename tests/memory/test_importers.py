@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from memory.author import Author
 from memory.core import Memory
 from memory.errors import BadInput, Denied
-from memory.importers.formats import FORMATS, importer
-from memory.importers.records import Attempt, Found
-from memory.importing import Reading, take_log
-from memory.intake import ImportReport, Refused
+from memory.moving.importers.formats import FORMATS, importer
+from memory.moving.importers.records import Attempt, Found
+from memory.moving.importing import Reading, take_log
+from memory.moving.intake import ImportReport, Refused
 from memory.types import CaseBody, Draft, Image, Item, NoteBody, Text, ToolBody, ToolCall
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "open", "arguments": '{"place": "fridge"}'}}

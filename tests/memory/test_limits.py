@@ -11,8 +11,8 @@ import pytest
 
 from memory.core import Memory
 from memory.errors import BadInput, OverQuota
-from memory.limits import Limits, Rates
 from memory.types import Draft, Episode, Evidence, Lineage, Message, Query, Text, ToolCall
+from memory.writing.limits import Limits, Rates
 
 Saying = Any
 """The `Say` helper of conftest."""

@@ -33,11 +33,11 @@ OPENERS = {
 """Calls that open files, by their last name."""
 MODULES = {"os", "shutil", "np", "numpy", "faiss", "io", "mmap", "tarfile", "zipfile", "codecs", "builtins"}
 MAY_OPEN = {
-    "memory/packing.py": "writes bundles into a folder that is made for them",
-    "memory/bundle.py": "reads bundles",
-    "memory/signing.py": "the key that bundles are signed with",
+    "memory/moving/packing.py": "writes bundles into a folder that is made for them",
+    "memory/moving/bundle.py": "reads bundles",
+    "memory/moving/signing.py": "the key that bundles are signed with",
     "memory/encoder.py": "hashes the model's own files",
-    "memory/snapshots.py": "manifests and pointers of index segments",
+    "memory/index/snapshots.py": "manifests and pointers of index segments",
     "memory/index/segment.py": "a segment's columns",
     "memory/index/vectors.py": "a segment's cells, through FAISS",
     "memory/store/lock.py": "the lock file beside the database",

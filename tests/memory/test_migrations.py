@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from memory.admission import twin_key
 from memory.codec import dumps
 from memory.core import Memory
 from memory.encoder import HashEncoder
 from memory.errors import BadInput, Conflict, StoreError
-from memory.questions import RANKER
+from memory.nouns.questions import RANKER
 from memory.store.engine import Store
 from memory.types import CaseBody, Draft, Evidence, Lineage, NoteBody
+from memory.writing.admission import twin_key
 
 RELEASE = Path(__file__).parent / "data" / "release-0.1.db.xz"
 """Namespaces home and work: 32 items, 4 episodes, 78 rows of the log, an idempotency key in each."""

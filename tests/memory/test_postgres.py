@@ -24,7 +24,7 @@ from sqlalchemy.exc import OperationalError
 from memory.core import Memory
 from memory.encoder import HashEncoder
 from memory.errors import BadInput, DiskFull, StoreError, StoreLocked
-from memory.shared import SharedShelves
+from memory.index.shared import SharedShelves
 from memory.store.engine import Store
 from memory.store.postgres import Postgres
 from memory.types import Draft, NoteBody, Query, Recall

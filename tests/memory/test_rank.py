@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory.choosing import RecallSettings
 from memory.entry import Found, Vector
-from memory.rank import DAY, rank
+from memory.recall.choosing import RecallSettings
+from memory.recall.rank import DAY, rank
 from memory.types import CaseBody, Hit, Item, Query, Utility
 
 QUERY = Query("home", "where is the mug", k=3, at=1_000.0 + 60 * DAY)

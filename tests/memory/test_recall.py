@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memory.choosing import RecallSettings
 from memory.core import Memory
 from memory.encoder import HashEncoder
 from memory.errors import BadInput
+from memory.recall.choosing import RecallSettings
 from memory.types import Draft, Evidence, Item, NoteBody, ProcedureBody, Recall
 
 Saying = Any

@@ -12,17 +12,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memory.choosing import RecallSettings
 from memory.codec import dumps, loads
 from memory.core import Memory
 from memory.encoder import CachedEncoder, HashEncoder
 from memory.errors import BadInput, EncoderError, NotFound
-from memory.forgetting import Root
-from memory.generations import Generation, Generations
-from memory.segments import Sizes
-from memory.shelves import Shelves
+from memory.index.segments import Sizes
+from memory.index.shelves import Shelves
+from memory.recall.choosing import RecallSettings
+from memory.recall.generations import Generation, Generations
 from memory.store.engine import Store
 from memory.types import GLOBAL, Evidence, Proposed, Recall, RecallRecord
+from memory.writing.forgetting import Root
 
 Saying = Any
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from memory.choosing import RecallSettings
 from memory.errors import EncoderError
-from memory.rerank import CrossReranker
+from memory.recall.choosing import RecallSettings
+from memory.recall.rerank import CrossReranker
 
 Saying = Any
 WORDS = ["where", "is", "the", "mug", "plate", "in", "cabinet", "sink", "1", "2", "3", "4"]

@@ -13,16 +13,16 @@ from time import sleep
 import numpy as np
 import pytest
 
-from memory import snapshots
 from memory.core import Memory
 from memory.encoder import CachedEncoder, HashEncoder
 from memory.entry import Vector
-from memory.generations import Generation, Generations
+from memory.index import snapshots
 from memory.index.layers import Layers
+from memory.index.segments import Sizes
 from memory.index.shelf import Shelf
-from memory.rank import RecallSettings
-from memory.segments import Sizes
-from memory.shelves import Shelves
+from memory.index.shelves import Shelves
+from memory.recall.generations import Generation, Generations
+from memory.recall.rank import RecallSettings
 from memory.store.engine import Store
 from memory.types import CaseBody, Draft, Query
 

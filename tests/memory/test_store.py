@@ -22,14 +22,14 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-import memory.migrations
+import memory.store.migrations
 from memory.core import Memory
 from memory.encoder import HashEncoder
 from memory.errors import BadInput, DiskFull, StoreError, StoreLocked
 from memory.store.engine import Store
 from memory.store.schema import HEAD
+from memory.store.tables import Base
 from memory.store.writer import Writer
-from memory.tables import Base
 
 ROOT = Path(__file__).parents[2]
 
@@ -223,7 +223,7 @@ def test_an_empty_file_gets_the_newest_schema(tmp_path: Path) -> None:
         assert context.get_current_revision() == HEAD
     engine.dispose()
     config = Config()
-    config.set_main_option("script_location", str(Path(memory.migrations.__file__).parent))
+    config.set_main_option("script_location", str(Path(memory.store.migrations.__file__).parent))
     config.set_main_option("path_separator", "os")
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
 

@@ -20,9 +20,9 @@ from memory.codec import dumps
 from memory.core import Memory
 from memory.encoder import HashEncoder
 from memory.errors import ApprenticeError, OverQuota
-from memory.forgetting import Root
-from memory.limits import Limits
 from memory.types import Draft, Json, Lineage
+from memory.writing.forgetting import Root
+from memory.writing.limits import Limits
 from tests.memory.tenants import ORDER, OVER_ALL, Tenant, as_own, placed, ranks_of, stolen
 from tests.memory.workloads import scratch
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from memory.author import Author
 from memory.encoder import HashEncoder
-from memory.merging import item_of_draft
 from memory.store.engine import Store
 from memory.store.rows import said_of
 from memory.store.writer import Writer
 from memory.types import Draft, Item, NoteBody
+from memory.writing.merging import item_of_draft
 
 AUTHOR = Author("home", "ada", "user", 1.0, HashEncoder().generation)
 

@@ -16,14 +16,14 @@ from tempfile import mkdtemp
 from threading import Thread
 from unittest.mock import patch
 
-from memory import shelves
-from memory.choosing import RecallSettings
 from memory.codec import to_json
 from memory.core import Memory
 from memory.encoder import HashEncoder
-from memory.forgetting import Root
-from memory.segments import Sizes
+from memory.index import shelves
+from memory.index.segments import Sizes
+from memory.recall.choosing import RecallSettings
 from memory.types import CaseBody, Draft, Episode, Evidence, Item, Lineage, Message, PrincipleBody, Query
+from memory.writing.forgetting import Root
 
 RELEASE = Path(__file__).parent / "data" / "release-0.1.db.xz"
 DIM = 64

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from memory.importers.formats import FORMATS
-from memory.signing import SigningKey
+from memory.moving.importers.formats import FORMATS
+from memory.moving.signing import SigningKey
 from server.cli import app
 from tests.server.served import Served
 

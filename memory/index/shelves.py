@@ -1,0 +1,244 @@
+"""Keeps every namespace's index level with the log: no reader sees it behind or ahead of its own moment."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import TypeVar
+
+from memory.entry import Vector
+from memory.index.ask import Index, Searchable
+from memory.index.layers import Layers
+from memory.index.locks import ReadWriteLock
+from memory.index.segments import Segments, Sizes
+from memory.index.shelf import Shelf
+from memory.index.snapshots import Loaded, Origin, Unwanted
+from memory.index.upkeep import Upkeep
+from memory.store.engine import Store
+from memory.store.reader import Reader
+
+T = TypeVar("T")
+TRIES = 4
+"""Times that writers may overtake a question to several namespaces before it holds them up."""
+WORSE: tuple[Origin, ...] = ("none", "snapshot", "previous", "rebuilt")
+
+
+@dataclass(slots=True)
+class _Guarded:
+    """An index, its lock, and the log position it stands at; -1 before it was ever filled."""
+
+    index: Index
+    lock: ReadWriteLock = field(default_factory=ReadWriteLock)
+    applied_seq: int = -1
+    building: Lock = field(default_factory=Lock)
+    """Held while files are written: one at a time."""
+    epoch: int = 0
+    """Times it was purged: what was made of an earlier one is thrown away."""
+    is_stale: bool = False
+    """Vectors were made anew since its segment was."""
+    patience: int = 1
+    """Doubled whenever it could not be brought into shape, so that a full disk is not asked all the time."""
+
+
+class Shelves:
+    """One index per namespace, filled at its first use, brought into shape in the background. Thread-safe."""
+
+    def __init__(
+        self, store: Store, encoder: str, dim: int, folder: Path, sizes: Sizes | None = None
+    ) -> None:
+        self._store = store
+        self._encoder = encoder
+        self._dim = dim
+        self._segments = Segments(store, encoder, dim, folder, sizes or Sizes())
+        self._guarded: dict[str, _Guarded] = {}
+        self._loaded: dict[str, Loaded] = {}
+        self._lock = Lock()
+        self._upkeep = Upkeep(self._improve)
+        for left in folder.glob("snapshot-*"):
+            # The first release kept vectors here.
+            shutil.rmtree(left, ignore_errors=True)
+
+    @property
+    def origin(self) -> Origin:
+        """Where indexes came from when they were opened; the worst of those used so far.
+
+        `none` is from the database, for nothing was on disk: so it is while namespaces are small.
+        """
+        with self._lock:
+            used = [loaded.origin for loaded in self._loaded.values()]
+        start: Origin = "snapshot" if not used and self._segments.is_any else "none"
+        return max((start, *used), key=WORSE.index)
+
+    @property
+    def note(self) -> str:
+        """What was wrong with segments that were not used; empty when nothing was."""
+        with self._lock:
+            return "; ".join(loaded.note for loaded in self._loaded.values() if loaded.note)
+
+    @property
+    def applied_seq(self) -> int:
+        """Newest log position that any index stands at."""
+        with self._lock:
+            return max((one.applied_seq for one in self._guarded.values()), default=0)
+
+    def look(self, namespace: str, use: Callable[[Searchable, Reader, int], T]) -> T:
+        """Call `use(index, reader, seq)` with the index exactly at the reader's moment, log position seq."""
+        return self.look_at([namespace], lambda indexes, reader, seq: use(indexes[namespace], reader, seq))
+
+    def look_at(
+        self, namespaces: Sequence[str], use: Callable[[Mapping[str, Searchable], Reader, int], T]
+    ) -> T:
+        """Call `use(indexes, reader, seq)` with each index exactly at the reader's one moment.
+
+        `seq` is the newest log position of any of the namespaces. A large namespace that is not on disk yet
+        is put there first.
+        """
+        # One order for everybody, or two questions could wait for each other.
+        wanted = {namespace: self._of(namespace) for namespace in sorted(set(namespaces))}
+        for _ in range(TRIES):
+            with self._held(wanted, ReadWriteLock.reading) as reader:
+                if all(one.applied_seq == reader.head(namespace) for namespace, one in wanted.items()):
+                    return self._use(wanted, reader, use)
+            # Each is brought up by itself, so that filling one does not hold up those who read another.
+            for namespace, guarded in wanted.items():
+                self._open(namespace, guarded)
+                with self._held({namespace: guarded}, ReadWriteLock.writing) as reader:
+                    self._level(namespace, guarded, reader)
+                    if len(wanted) == 1:
+                        return self._use(wanted, reader, use)
+        with self._held(wanted, ReadWriteLock.writing) as reader:
+            for namespace, guarded in wanted.items():
+                self._level(namespace, guarded, reader)
+            return self._use(wanted, reader, use)
+
+    def purge(self, namespace: str) -> None:
+        """Forget a namespace's index and delete its files, those of other generations too.
+
+        The next question reads the database again: call it once a transaction has erased something.
+        """
+        guarded = self._of(namespace)
+        with guarded.lock.writing():
+            guarded.epoch += 1
+            guarded.index, guarded.applied_seq, guarded.is_stale = Shelf(self._dim), -1, False
+            for folder in self._segments.folders(namespace):
+                # A segment that is being written may appear meanwhile.
+                while folder.exists():
+                    shutil.rmtree(folder, ignore_errors=True)
+
+    def save(self) -> None:
+        """Bring what is in memory alone to disk where reading it again would be slow; small indexes stay."""
+        with self._lock:
+            used = dict(self._guarded)
+        for namespace, guarded in used.items():
+            if guarded.applied_seq >= 0 and self._segments.is_worth_saving(guarded.index):
+                self._improve(namespace, even_so=True)
+
+    def close(self) -> None:
+        """End what runs in the background. Safe to call twice."""
+        self._segments.stopping.set()
+        self._upkeep.close()
+
+    @contextmanager
+    def _held(
+        self,
+        wanted: Mapping[str, _Guarded],
+        how: Callable[[ReadWriteLock], AbstractContextManager[None]],
+    ) -> Iterator[Reader]:
+        """All of them locked, and then a moment of the database: none can be ahead of it."""
+        with ExitStack() as held:
+            for guarded in wanted.values():
+                held.enter_context(how(guarded.lock))
+            yield held.enter_context(self._store.read())
+
+    def _use(
+        self,
+        wanted: Mapping[str, _Guarded],
+        reader: Reader,
+        use: Callable[[Mapping[str, Searchable], Reader, int], T],
+    ) -> T:
+        for namespace, guarded in wanted.items():
+            if self._is_due(guarded):
+                self._upkeep.ask(namespace)
+        indexes = {
+            namespace: guarded.index.at(partial(self._vectors, reader, namespace))
+            for namespace, guarded in wanted.items()
+        }
+        return use(indexes, reader, max(guarded.applied_seq for guarded in wanted.values()))
+
+    def _vectors(self, reader: Reader, namespace: str, digests: Sequence[str]) -> Mapping[str, Vector]:
+        return reader.vectors(namespace, self._encoder, digests=digests)
+
+    def _of(self, namespace: str) -> _Guarded:
+        with self._lock:
+            return self._guarded.setdefault(namespace, _Guarded(Shelf(self._dim)))
+
+    def _open(self, namespace: str, guarded: _Guarded) -> None:
+        """Fill it for the first time, before anybody is kept waiting by a lock or a long transaction."""
+        if guarded.applied_seq >= 0:
+            return
+        with guarded.building:
+            while guarded.applied_seq < 0:
+                epoch = guarded.epoch
+                index, seq, loaded = self._segments.opened(namespace)
+                index, seq, is_stale = self._caught_up(namespace, index, seq)
+                with guarded.lock.writing():
+                    if guarded.epoch == epoch:
+                        guarded.index, guarded.applied_seq, guarded.is_stale = index, seq, is_stale
+                        with self._lock:
+                            self._loaded[namespace] = loaded
+
+    def _level(self, namespace: str, guarded: _Guarded, reader: Reader) -> None:
+        """Bring it to the reader's moment; the lock is held for writing."""
+        seq = reader.head(namespace)
+        if guarded.applied_seq == seq:
+            return
+        is_reencoded = guarded.applied_seq < 0
+        if not is_reencoded:
+            _, is_reencoded = self._segments.level(namespace, guarded.index, reader, guarded.applied_seq)
+        if is_reencoded and not isinstance(guarded.index, Layers):
+            guarded.index = self._segments.refilled(namespace, reader)
+        guarded.is_stale |= is_reencoded and isinstance(guarded.index, Layers)
+        guarded.applied_seq = seq
+
+    def _caught_up(self, namespace: str, index: Index, seq: int) -> tuple[Index, int, bool]:
+        """An index nobody else has yet, brought so near to the present that the rest is soon done."""
+        is_stale, before = False, -1
+        while seq != before:
+            before = seq
+            with self._store.read() as reader:
+                seq, is_reencoded = self._segments.level(namespace, index, reader, seq)
+                if is_reencoded and not isinstance(index, Layers):
+                    index = self._segments.refilled(namespace, reader)
+            is_stale |= is_reencoded and isinstance(index, Layers)
+        return index, seq, is_stale
+
+    def _is_due(self, guarded: _Guarded) -> bool:
+        return guarded.is_stale or self._segments.is_due(guarded.index, guarded.patience)
+
+    def _improve(self, namespace: str, *, even_so: bool = False) -> None:
+        """Bring an index into shape beside the one in use, then swap the two; `even_so`: due or not."""
+        guarded = self._of(namespace)
+        with guarded.building:
+            with guarded.lock.reading():
+                epoch, seq = guarded.epoch, guarded.applied_seq
+                if seq < 0 or not (even_so or self._is_due(guarded)):
+                    return
+                made = self._segments.plan(namespace, guarded.index, seq, anew=guarded.is_stale)
+            try:
+                layers, seq = self._segments.build(namespace, made, lambda: guarded.epoch == epoch)
+            except Unwanted:
+                return
+            except Exception:
+                guarded.patience *= 2
+                raise
+            index, seq, is_stale = self._caught_up(namespace, layers, seq)
+            with self._held({namespace: guarded}, ReadWriteLock.writing) as reader:
+                if guarded.epoch == epoch:
+                    guarded.index, guarded.applied_seq = index, seq
+                    guarded.is_stale, guarded.patience = is_stale, 1
+                    self._level(namespace, guarded, reader)

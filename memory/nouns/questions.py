@@ -1,0 +1,189 @@
+"""What is asked of memory, what it answers, and what is kept of that. All frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from memory.nouns.things import Item, ItemKind
+
+RANKER = "2"
+"""Version of how words are read and candidates ordered; a recall replays under its own alone."""
+Fate = Literal["kept", "floor", "duplicate", "cap", "principal", "budget", "limit", "status", "held_out"]
+"""Shown, or why not: under the floor, said already, too many failures, too much of one principal, over the
+token budget, over k or not among the most similar, not valid or not to be shown, held out by the coin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What recall is asked: a situation, in one namespace."""
+
+    namespace: str
+    text: str
+    family: str | None = None
+    kinds: tuple[ItemKind, ...] = ("case", "procedure", "tool_note")
+    k: int = 4
+    token_budget: int = 1024
+    exclude_task: str | None = None
+    """Task id whose own cases are left out (no answer leaks to itself when a benchmark asks so)."""
+    drop_rate: float = 0.0
+    """Probability that each kept item is held out of the prompt, for causal utility."""
+    seed: int = 0
+    run: str | None = None
+    """The run that asks: items of scope `run` are found by their own run alone."""
+    team: str | None = None
+    """The team that asks, likewise."""
+    at: float | None = None
+    """When validity is judged; None is now. A recall answers with the time it used: a replay needs it."""
+
+    @property
+    def reaches(self) -> frozenset[str]:
+        """The confined items it may see, as `memory.entry.reach_of` names them."""
+        named = (("family", self.family), ("run", self.run), ("team", self.team))
+        return frozenset(f"{scope}:{name}" for scope, name in named if name is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The parts of a hit's score; None where a ranker did not see the item."""
+
+    dense: float | None = None
+    """Cosine similarity, -1..1."""
+    lexical: float | None = None
+    """BM25, higher is better."""
+    coverage: float = 0.0
+    """Share of the question's words found in it, weighted by how rare they are, 0..1."""
+    fused: float = 0.0
+    """Both in one: the mean of their z-scores over all candidates."""
+    utility: float = 0.0
+    """Shrunken mean reward, 0..1."""
+    rerank: float | None = None
+    """What a cross-encoder makes of question and text, higher is better; None where none was asked."""
+    recency: float = 0.0
+    """1 when its content was written or confirmed just now, halved every half-life."""
+    diversity: float = 0.0
+    """Largest cosine with an item taken before it, 0 at least."""
+    total: float = 0.0
+    """What decided; 0 for a candidate that did not reach the weighing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An item with the parts of its score and the reason for its fate."""
+
+    item: Item
+    score: Score
+    fate: Fate
+    tokens: int
+    """What it costs in the prompt; 0 where it was out before that mattered."""
+    propensity: float = 1.0
+
+    @property
+    def kept(self) -> bool:
+        """Does it go into the prompt?"""
+        return self.fate == "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Constitution:
+    """The principles of a namespace that are in force, most useful first, within a token budget."""
+
+    namespace: str
+    family: str | None
+    version: str
+    """Hash of the ids and versions below."""
+    principles: tuple[Item, ...]
+    dropped: tuple[str, ...] = ()
+    """Ids left out by the budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """One item as it was considered for an episode; enough to check a replay and to weigh its effect."""
+
+    item: str
+    version: int
+    score: float
+    propensity: float
+    """Probability that a kept item was in fact shown, in (0, 1]."""
+    shown: bool
+    tokens: int = 0
+    """What it cost, in the counter's tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A candidate as an approximate search proposed it: searching again might propose others."""
+
+    item: str
+    dense: float | None
+    lexical: float | None
+    coverage: float
+    shared: bool = False
+    """Was it found among the items of scope `global`?"""
+
+
+@dataclass(frozen=True, slots=True)
+class RecallRecord:
+    """What was asked of memory and at which log position; replaying it gives the same hits."""
+
+    query: Query
+    log_seq: int
+    encoder: str
+    """Encoder generation, e.g. `minilm-384-1`."""
+    items: tuple[Recalled, ...]
+    constitution: tuple[str, ...] = ()
+    """Ids of the principles shown, as `id@version`."""
+    tokens: int = 0
+    """Spent on the items shown, of `query.token_budget`."""
+    counter: str = ""
+    """Whose tokens: the model's name where its tokenizer counted."""
+    reranker: str | None = None
+    """The cross-encoder that was asked, if any."""
+    floor: float | None = None
+    """The least cosine then; None in records of the first release."""
+    proposed: tuple[Proposed, ...] | None = None
+    """What an approximate search found; None after an exact one, which can be run again."""
+    ranker: str = "1"
+    """Version of the ranking, see `RANKER`; the first release did not write it down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """The answer to a query: every candidate, best first; `hits` are those to show."""
+
+    query: Query
+    candidates: tuple[Hit, ...]
+    log_seq: int
+    encoder: str
+    counter: str = ""
+    reranker: str | None = None
+    floor: float = 0.0
+    proposed: tuple[Proposed, ...] | None = None
+
+    @property
+    def hits(self) -> tuple[Hit, ...]:
+        """The kept ones, in the order to show them."""
+        return tuple(hit for hit in self.candidates if hit.kept)
+
+    def record(self, constitution: Constitution | None = None) -> RecallRecord:
+        """What an episode keeps of it: the items shown and those held out by the coin."""
+        items = tuple(
+            Recalled(hit.item.id, hit.item.version, hit.score.total, hit.propensity, hit.kept, hit.tokens)
+            for hit in self.candidates
+            if hit.fate in {"kept", "held_out"}
+        )
+        principles = () if constitution is None else constitution.principles
+        return RecallRecord(
+            self.query,
+            self.log_seq,
+            self.encoder,
+            items,
+            tuple(f"{item.id}@{item.version}" for item in principles),
+            tokens=sum(hit.tokens for hit in self.hits),
+            counter=self.counter,
+            reranker=self.reranker,
+            floor=self.floor,
+            proposed=self.proposed,
+            ranker=RANKER,
+        )

@@ -1,0 +1,139 @@
+"""From candidates to what is shown: fusion, floors, a cross-encoder, value. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from memory.entry import Found
+from memory.recall.choosing import Candidate, RecallSettings, chosen
+from memory.recall.shown import shown_text
+from memory.types import CaseBody, Fate, Hit, Item, Query, Score
+from memory.value import prior_mean, shrunken
+
+DAY = 86_400.0
+Rerank = Callable[[Sequence[str]], Sequence[float]]
+"""Scores of texts for the question, higher is better."""
+
+
+def rank(
+    query: Query,
+    found: Sequence[Found],
+    items: Mapping[str, Item],
+    *,
+    settings: RecallSettings,
+    floor: float,
+    attempts: frozenset[str],
+    count_tokens: Callable[[str], int],
+    show: Callable[[Item], str] = shown_text,
+    rerank: Rerank | None = None,
+) -> tuple[Hit, ...]:
+    """Every candidate with its fate: those weighed by value first, then the others by similarity.
+
+    `floor` is the least cosine; `attempts` are the episodes whose cases are left out; `show` is the text of
+    an item in the prompt, what its tokens are counted on. `query.at` must be set.
+    """
+    pool = _fused([one for one in found if one.id in items], items)
+    allowed, barred = _parted(pool, lambda one: not _is_barred(one.item, query, attempts))
+    relevant, low = _parted(allowed, lambda one: _is_over_floor(one.found, floor, settings.lexical_floor))
+    n_short = settings.shortlist * query.k
+    if rerank is not None:
+        relevant = _reranked(relevant, max(settings.rerank_pool, n_short), rerank)
+    shortlist, beyond = _weighed(relevant[:n_short], settings, query), relevant[n_short:]
+    rest: list[tuple[Sequence[Candidate], Fate]] = [(beyond, "limit"), (low, "floor"), (barred, "status")]
+    return (
+        *chosen(shortlist, query, settings, lambda item: count_tokens(show(item))),
+        *(Hit(one.item, one.score, fate, tokens=0) for group, fate in rest for one in group),
+    )
+
+
+def _parted(
+    pool: Sequence[Candidate], is_first: Callable[[Candidate], bool]
+) -> tuple[list[Candidate], list[Candidate]]:
+    first: list[Candidate] = []
+    second: list[Candidate] = []
+    for one in pool:
+        (first if is_first(one) else second).append(one)
+    return first, second
+
+
+def _fused(found: Sequence[Found], items: Mapping[str, Item]) -> list[Candidate]:
+    """Best first by the mean of z(cosine) and z(BM25) over all candidates.
+
+    On conversations (LoCoMo) it finds more of the evidence than reciprocal-rank fusion (Cormack et al. 2009),
+    which forgets by how much one text is nearer than the next.
+    """
+    dense = _z([one.dense or 0.0 for one in found], least=0.05)
+    top = max((one.lexical or 0.0 for one in found), default=0.0) or 1.0
+    lexical = _z([(one.lexical or 0.0) / top for one in found], least=0.1)
+    prior = prior_mean([items[one.id].utility for one in sorted(found, key=lambda one: one.id)])
+    candidates = []
+    for one, near, alike in zip(found, dense, lexical, strict=True):
+        item = items[one.id]
+        utility = shrunken(item.utility, prior)
+        score = Score(one.dense, one.lexical, one.coverage, (near + alike) / 2.0, utility)
+        candidates.append(Candidate(one, item, score))
+    return sorted(candidates, key=lambda one: (-one.score.fused, one.item.id))
+
+
+def _is_barred(item: Item, query: Query, attempts: frozenset[str]) -> bool:
+    at = query.at if query.at is not None else 0.0
+    if item.valid_from > at or (item.valid_to is not None and item.valid_to <= at):
+        return True
+    if attempts and item.kind == "case" and any(p.episode in attempts for p in item.lineage.evidence):
+        return True
+    # A failure that does not say why invites the same failure.
+    return item.outcome == "failure" and isinstance(item.body, CaseBody) and not item.body.cause
+
+
+def _is_over_floor(found: Found, floor: float, lexical_floor: float) -> bool:
+    return (found.dense is not None and found.dense >= floor) or found.coverage >= lexical_floor
+
+
+def _reranked(relevant: Sequence[Candidate], n: int, rerank: Rerank) -> list[Candidate]:
+    """The first `n` in the order a cross-encoder sees; the others stay behind them."""
+    read = [one.item.text for one in relevant[:n]]
+    scored = [
+        replace(one, score=replace(one.score, rerank=float(score)))
+        for one, score in zip(relevant[:n], rerank(read) if read else (), strict=True)
+    ]
+    return [*sorted(scored, key=lambda one: (-(one.score.rerank or 0.0), one.item.id)), *relevant[n:]]
+
+
+def _weighed(shortlist: Sequence[Candidate], settings: RecallSettings, query: Query) -> list[Candidate]:
+    """Best first by (1 - λ) z(similarity) + λ z(Q), and a little for what is new.
+
+    Source: Zhang et al. 2026 (MemRL), arXiv 2601.03192, value-aware retrieval. Deviations: similarity is
+    the fused score, or what a cross-encoder says; Q is shrunk towards the mean reward while
+    uses are few; a spread under a floor counts as that floor, so that noise is not blown up to a whole
+    standard deviation; recency adds a bounded weight.
+    """
+    weight = settings.utility_weight
+    utility = _z([one.score.utility for one in shortlist], least=0.1)
+    weighed = []
+    for one, similar, useful in zip(shortlist, _similarity(shortlist), utility, strict=True):
+        recency = _recency(one.item, query, settings.recency_half_life_days)
+        total = (1.0 - weight) * similar + weight * useful + settings.recency_weight * recency
+        weighed.append(replace(one, score=replace(one.score, recency=recency, total=total)))
+    return sorted(weighed, key=lambda one: (-one.score.total, one.item.id))
+
+
+def _similarity(shortlist: Sequence[Candidate]) -> list[float]:
+    if any(one.score.rerank is not None for one in shortlist):
+        return _z([one.score.rerank or 0.0 for one in shortlist], least=0.1)
+    return _z([one.score.fused for one in shortlist], least=0.5)
+
+
+def _recency(item: Item, query: Query, half_life_days: float) -> float:
+    at = query.at if query.at is not None else 0.0
+    age_days = max(0.0, at - item.updated_at) / DAY
+    return float(0.5 ** (age_days / half_life_days))
+
+
+def _z(values: Sequence[float], least: float) -> list[float]:
+    if not values:
+        return []
+    mean = math.fsum(values) / len(values)
+    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
+    return [(value - mean) / max(spread, least) for value in values]

@@ -1,0 +1,244 @@
+"""Answers queries, now and as of any earlier moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from memory.entry import RECALLABLE, Found, Vector, digest_of, entry_of
+from memory.errors import BadInput, EncoderError, NotFound
+from memory.index.ask import Ask, Searchable
+from memory.index.shelf import Shelf
+from memory.nouns.questions import RANKER
+from memory.recall.choosing import RecallSettings
+from memory.recall.generations import Generations
+from memory.recall.pool import Pool
+from memory.recall.rank import rank
+from memory.recall.rerank import Reranker
+from memory.recall.shown import shown_text
+from memory.store.engine import Store
+from memory.store.reader import Reader
+from memory.types import GLOBAL, Item, Query, Recall, RecallRecord
+from memory.writing.admission import check_name
+
+CountTokens = Callable[[str], int]
+N_NAMED = 5
+"""Erased items that an error names."""
+AT_ONCE = 1000
+"""Vectors asked for in one statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """How the tokens of an item are counted."""
+
+    count_tokens: CountTokens
+    counter: str = ""
+    """Whose tokens."""
+    show: Callable[[Item], str] = shown_text
+    """An item as it will stand in the prompt."""
+
+
+class Recaller:
+    """Search, ranking and replay over one store. Thread-safe."""
+
+    def __init__(
+        self,
+        store: Store,
+        generations: Generations,
+        settings: RecallSettings,
+        reranker: Reranker | None = None,
+    ) -> None:
+        self._store = store
+        self._generations = generations
+        self._settings = settings
+        self._reranker = reranker
+
+    def recall(self, query: Query, *, now: float, costs: Costs) -> Recall:
+        """Everything considered for a query. Raises BadInput, EncoderError."""
+        _check(query)
+        query = query if query.at is not None else replace(query, at=now)
+        spaces = _spaces(query.namespace)
+        generation = self._generations.of(spaces)
+        ask = self._ask(query, generation.encoder.query(query.text))
+
+        def use(
+            shelves: Mapping[str, Searchable], reader: Reader, seq: int
+        ) -> tuple[Pool, frozenset[str], int]:
+            pool = Pool()
+            for namespace in spaces:
+                searched = shelves[namespace].search(ask)
+                # The index only finds; what is shown is read from the truth at the same moment.
+                ids = [one.id for one in searched.found]
+                items = reader.items_by_id(namespace, ids) if ids else {}
+                pool.add(namespace, searched.found, items, is_exact=searched.exact)
+            return pool, _attempts(reader, query, seq), seq
+
+        pool, attempts, seq = generation.shelves.look_at(spaces, use)
+        own = self._settings.dense_floor
+        floor = generation.encoder.inner.floor if own is None else own
+        reranker, proposed = self._reranks_by, pool.proposed()
+        blank = Recall(query, (), seq, generation.name, costs.counter, reranker, floor, proposed)
+        return self._ranked(blank, pool, attempts, costs)
+
+    def replay(self, record: RecallRecord, *, costs: Costs) -> Recall:
+        """The recall of a record again: items, statistics and corpus as they stood at its log position.
+
+        What an approximate search proposed is ranked again; an exact search is made again. Raises NotFound
+        when an item of then was erased since; EncoderError when the question was asked with another encoder
+        and its vector never recorded with an episode, or with another reranker; BadInput on a record without
+        a time, or of a release that ranked otherwise.
+        """
+        query = record.query
+        _check(query)
+        if query.at is None:
+            raise BadInput(
+                "the record's query has no time: record what `recall` returned, not what it was asked"
+            )
+        if record.ranker != RANKER:
+            raise BadInput(
+                f"the recall was ranked by version {record.ranker}, this release ranks by {RANKER}: replay "
+                "it with the release that made it"
+            )
+        if record.reranker != self._reranks_by:
+            raise EncoderError(
+                f"the recall was made with reranker {record.reranker!r}: open the memory with it to replay it"
+            )
+        with self._store.read() as reader:
+            again = self._searched_again if record.proposed is None else _proposed_again
+            pool = again(reader, record)
+            attempts = _attempts(reader, query, record.log_seq)
+        blank = Recall(
+            query,
+            (),
+            record.log_seq,
+            record.encoder,
+            record.counter,
+            record.reranker,
+            self._floor_of(record),
+            record.proposed,
+        )
+        return self._ranked(blank, pool, attempts, costs)
+
+    def question_vector(self, record: RecallRecord) -> Vector | None:
+        """The vector a recall was asked with, to be kept with its episode; None under another encoder."""
+        generation = self._generations.named(record.encoder)
+        return None if generation is None else generation.encoder.query(record.query.text)
+
+    @property
+    def _reranks_by(self) -> str | None:
+        return self._reranker.name if self._reranker else None
+
+    def _ranked(self, blank: Recall, pool: Pool, attempts: frozenset[str], costs: Costs) -> Recall:
+        query, reranker = blank.query, self._reranker
+        hits = rank(
+            query,
+            pool.found,
+            pool.items,
+            settings=self._settings,
+            floor=blank.floor,
+            attempts=attempts,
+            count_tokens=costs.count_tokens,
+            show=costs.show,
+            rerank=None if reranker is None else lambda texts: reranker.scores(query.text, texts).tolist(),
+        )
+        return replace(blank, candidates=hits)
+
+    def _ask(self, query: Query, vector: Vector) -> Ask:
+        return Ask(vector, query.text, query.kinds, query.reaches, self._settings.pool)
+
+    def _floor_of(self, record: RecallRecord) -> float:
+        if record.floor is not None:
+            return record.floor
+        own = self._settings.dense_floor
+        return self._generations.present.encoder.inner.floor if own is None else own
+
+    def _searched_again(self, reader: Reader, record: RecallRecord) -> Pool:
+        ask = self._ask(record.query, self._past_vector(reader, record))
+        pool = Pool()
+        for namespace in _spaces(record.query.namespace):
+            items = _items_then(reader, namespace, record, None)
+            vectors = _vectors_then(reader, namespace, record, items.values())
+            shelf = Shelf(len(ask.vector))
+            shelf.put(
+                entry_of(item, vectors.get(digest_of(item.text)))
+                for item in items.values()
+                if item.status in RECALLABLE
+            )
+            pool.add(namespace, shelf.search(ask).found, items)
+        return pool
+
+    def _past_vector(self, reader: Reader, record: RecallRecord) -> Vector:
+        query = record.query
+        kept = reader.vector(query.namespace, record.encoder, "query", digest_of(query.text))
+        if kept is not None:
+            return kept
+        vector = self.question_vector(record)
+        if vector is None:
+            raise EncoderError(
+                f"the recall was made with encoder {record.encoder!r} and its question was not kept; open "
+                "the memory with that encoder to replay it"
+            )
+        return vector
+
+
+def _proposed_again(reader: Reader, record: RecallRecord) -> Pool:
+    pool = Pool()
+    for namespace in _spaces(record.query.namespace):
+        is_shared = namespace == GLOBAL != record.query.namespace
+        proposed = [one for one in record.proposed or () if one.shared == is_shared]
+        items = _items_then(reader, namespace, record, [one.item for one in proposed])
+        vectors = _vectors_then(reader, namespace, record, items.values())
+        found = [
+            Found(
+                one.item, one.dense, one.lexical, one.coverage, vectors.get(digest_of(items[one.item].text))
+            )
+            for one in proposed
+        ]
+        pool.add(namespace, found, items)
+    return pool
+
+
+def _items_then(
+    reader: Reader, namespace: str, record: RecallRecord, ids: Sequence[str] | None
+) -> dict[str, Item]:
+    past = reader.past(namespace, record.log_seq, ids)
+    if past.erased:
+        named = ", ".join(sorted(past.erased)[:N_NAMED]) + (", …" if len(past.erased) > N_NAMED else "")
+        raise NotFound(
+            f"of the items at log position {record.log_seq}, {len(past.erased)} were erased since ({named}): "
+            "what was recalled then cannot be shown again"
+        )
+    return past.items
+
+
+def _vectors_then(
+    reader: Reader, namespace: str, record: RecallRecord, items: Iterable[Item]
+) -> dict[str, Vector]:
+    digests = sorted({digest_of(item.text) for item in items})
+    vectors: dict[str, Vector] = {}
+    for start in range(0, len(digests), AT_ONCE):
+        asked = digests[start : start + AT_ONCE]
+        vectors |= reader.vectors(namespace, record.encoder, digests=asked, until=record.log_seq)
+    return vectors
+
+
+def _spaces(namespace: str) -> tuple[str, ...]:
+    """What a question is put to: its namespace first, then what holds for all."""
+    return (namespace,) if namespace == GLOBAL else (namespace, GLOBAL)
+
+
+def _check(query: Query) -> None:
+    check_name("namespace", query.namespace)
+    if query.k < 1:
+        raise BadInput(f"k is {query.k}, at least 1 is needed")
+    if not 0.0 <= query.drop_rate < 1.0:
+        raise BadInput(f"drop_rate is {query.drop_rate}, a probability below 1 is needed")
+    if not query.kinds:
+        raise BadInput("a query needs at least one kind of item")
+
+
+def _attempts(reader: Reader, query: Query, until: int) -> frozenset[str]:
+    if query.exclude_task is None:
+        return frozenset()
+    return reader.attempts(query.namespace, query.exclude_task, until)

@@ -1,0 +1,1 @@
+"""What comes in and what happens to it, inside one transaction: who gets in, changes, credit, forgetting."""

@@ -1,0 +1,56 @@
+"""Secrets blotted out of an episode before it is kept. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+from memory.types import Episode, Image, Json, Message, Text
+from memory.writing.secrets import redacted
+
+
+def without_secrets(episode: Episode) -> Episode:
+    """The episode with `[secret: kind]` for every secret in task, messages, arguments, feedback and query.
+
+    Images are left as they are. Idempotent: what is recorded twice is compared as it was kept.
+    """
+    recall = episode.recall
+    if recall is not None:
+        recall = replace(recall, query=replace(recall.query, text=redacted(recall.query.text)))
+    return replace(
+        episode,
+        task=redacted(episode.task),
+        messages=tuple(map(_cleaned, episode.messages)),
+        feedback={name: _blotted(value) for name, value in episode.feedback.items()},
+        error=None if episode.error is None else redacted(episode.error),
+        recall=recall,
+    )
+
+
+def _cleaned(message: Message) -> Message:
+    calls = tuple(
+        replace(call, arguments=cast(dict[str, Json], _blotted(call.arguments)))
+        for call in message.tool_calls
+    )
+    if isinstance(message.content, str):
+        content: str | tuple[Text | Image, ...] = redacted(message.content)
+    else:
+        content = tuple(
+            replace(part, text=redacted(part.text)) if isinstance(part, Text) else part
+            for part in message.content
+        )
+    if (content, calls) == (message.content, message.tool_calls):
+        return message
+    # Places in a text that has changed mean nothing.
+    spans = message.spans if content == message.content else ()
+    return replace(message, content=content, tool_calls=calls, spans=spans)
+
+
+def _blotted(value: Json) -> Json:
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, list):
+        return [_blotted(one) for one in value]
+    if isinstance(value, dict):
+        return {redacted(name): _blotted(one) for name, one in value.items()}
+    return value
