@@ -64,6 +64,7 @@ class Housekeeping(Library):
         self._limits = limits
         self._rates = Rates(limits.writes_per_minute, clock)
         self._generations = generations
+        self._is_closed = False
         self._shelves = generations.present.shelves
         self._encoder = generations.present.encoder
 
@@ -76,7 +77,10 @@ class Housekeeping(Library):
         self.close()
 
     def close(self) -> None:
-        """Save the index, finish writing, let the file go."""
+        """Save the index, finish writing, let the file go. Safe to call twice."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._generations.stop()
         try:
             self.snapshot()
@@ -180,7 +184,9 @@ class Housekeeping(Library):
     def _write(self, namespace: str, texts: Sequence[str], run: Callable[[Writer], T]) -> T:
         """A transaction that brings texts: they get the previous encoder's vectors too, if there is one."""
         also = self._generations.also(texts)
-        return self._store.write(lambda writer: also(writer, namespace, run(writer)))
+        result = self._store.write(lambda writer: also(writer, namespace, run(writer)))
+        self._generations.of([namespace]).shelves.wrote(namespace, len(texts))
+        return result
 
     def _author(self, namespace: str, principal: str, channel: Channel) -> Author:
         check_name("namespace", namespace)

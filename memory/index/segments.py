@@ -45,6 +45,8 @@ class Sizes:
     """A tail is merged from here on …"""
     share: float = 1 / 16
     """… and from this share of its segment on; so is a segment of which four times as much is dead."""
+    stride: int = 4_096
+    """Written until an index follows unasked; a namespace of fewer waits for its first question."""
     outgrown: float = 4.0
     """Cells are laid out anew for this many times the rows they were made for."""
 

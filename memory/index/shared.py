@@ -16,6 +16,7 @@ from memory.errors import ApprenticeError, BadInput
 from memory.index.ask import Ask, Searchable, Searched
 from memory.index.bm25 import Corpus, bm25
 from memory.index.snapshots import Origin
+from memory.index.upkeep import Strides, Upkeep
 from memory.store.engine import Store
 from memory.store.pgvector import Row, Scope, SharedIndex
 from memory.store.postgres import Postgres
@@ -29,6 +30,8 @@ TRIES = 4
 """Times that writers may overtake a question before it holds them up."""
 LARGE = 20_000
 """Items a question may see from which the graph of the namespace goes before comparing with each."""
+STRIDE = 4_096
+"""Rows this process writes to a namespace until its index follows unasked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,9 @@ class SharedShelves:
     """Nothing is read from this machine."""
     note = ""
 
-    def __init__(self, store: Store, encoder: str, dim: int, *, large: int = LARGE) -> None:
+    def __init__(
+        self, store: Store, encoder: str, dim: int, *, large: int = LARGE, stride: int = STRIDE
+    ) -> None:
         """Makes its tables where they are missing. Raises BadInput when the store is no PostgreSQL."""
         if not isinstance(store.backend, Postgres):
             raise BadInput("an index by pgvector needs PostgreSQL: open memory by a URL")
@@ -112,6 +117,8 @@ class SharedShelves:
         self._is_closing = False
         self._lock = Lock()
         self._applied_seq = 0
+        self._following = Upkeep(self._level)
+        self._strides = Strides(self._following, stride)
         store.write(lambda writer: self._index.create(writer.connection))
 
     @property
@@ -144,6 +151,10 @@ class SharedShelves:
 
         return self._store.write(alone)
 
+    def wrote(self, namespace: str, n: int) -> None:
+        """Told after a commit of n texts; takes no time."""
+        self._strides.wrote(namespace, n)
+
     def save(self) -> None:
         """Nothing to do: the database has it."""
 
@@ -156,6 +167,7 @@ class SharedShelves:
         with self._lock:
             self._is_closing = True
             building = list(self._building.values())
+        self._following.close()
         for thread, connections in building:
             for connection in connections:
                 connection.cancel_safe()
@@ -163,7 +175,8 @@ class SharedShelves:
 
     def _level(self, namespace: str) -> None:
         while not self._store.write(lambda writer: self._index.level(writer, namespace)):
-            pass
+            if self._is_closing:
+                return
 
     def _use(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from memory.index.locks import ReadWriteLock
 from memory.index.segments import Segments, Sizes
 from memory.index.shelf import Shelf
 from memory.index.snapshots import Loaded, Origin, Unwanted
-from memory.index.upkeep import Upkeep
+from memory.index.upkeep import Strides, Upkeep
 from memory.store.engine import Store
 from memory.store.reader import Reader
 
@@ -46,7 +46,10 @@ class _Guarded:
 
 
 class Shelves:
-    """One index per namespace, filled at its first use, brought into shape in the background. Thread-safe."""
+    """One index per namespace, filled at its first use, brought into shape in the background. Thread-safe.
+
+    While much is written an index follows in the background, so that the next question need not build it.
+    """
 
     def __init__(
         self, store: Store, encoder: str, dim: int, folder: Path, sizes: Sizes | None = None
@@ -54,11 +57,15 @@ class Shelves:
         self._store = store
         self._encoder = encoder
         self._dim = dim
-        self._segments = Segments(store, encoder, dim, folder, sizes or Sizes())
+        sizes = sizes or Sizes()
+        self._segments = Segments(store, encoder, dim, folder, sizes)
         self._guarded: dict[str, _Guarded] = {}
         self._loaded: dict[str, Loaded] = {}
         self._lock = Lock()
         self._upkeep = Upkeep(self._improve)
+        # By itself, for bringing one index into shape takes minutes in which others are written to.
+        self._following = Upkeep(self._follow)
+        self._strides = Strides(self._following, sizes.stride)
         for left in folder.glob("snapshot-*"):
             # The first release kept vectors here.
             shutil.rmtree(left, ignore_errors=True)
@@ -116,6 +123,10 @@ class Shelves:
                 self._level(namespace, guarded, reader)
             return self._use(wanted, reader, use)
 
+    def wrote(self, namespace: str, n: int) -> None:
+        """Told after a commit of n texts; takes no time."""
+        self._strides.wrote(namespace, n)
+
     def purge(self, namespace: str) -> None:
         """Forget a namespace's index and delete its files, those of other generations too.
 
@@ -131,16 +142,20 @@ class Shelves:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def save(self) -> None:
-        """Bring what is in memory alone to disk where reading it again would be slow; small indexes stay."""
+        """Level what is in use with the log, and bring to disk what it would be slow to read again."""
         with self._lock:
             used = dict(self._guarded)
         for namespace, guarded in used.items():
-            if guarded.applied_seq >= 0 and self._segments.is_worth_saving(guarded.index):
-                self._improve(namespace, even_so=True)
+            with suppress(Unwanted):
+                if guarded.applied_seq >= 0:
+                    self._follow(namespace)
+                    if self._segments.is_worth_saving(guarded.index):
+                        self._improve(namespace, even_so=True)
 
     def close(self) -> None:
         """End what runs in the background. Safe to call twice."""
         self._segments.stopping.set()
+        self._following.close()
         self._upkeep.close()
 
     @contextmanager
@@ -176,6 +191,16 @@ class Shelves:
     def _of(self, namespace: str) -> _Guarded:
         with self._lock:
             return self._guarded.setdefault(namespace, _Guarded(Shelf(self._dim)))
+
+    def _follow(self, namespace: str) -> None:
+        """Level with the log, without a question."""
+        guarded = self._of(namespace)
+        with suppress(Unwanted):
+            self._open(namespace, guarded)
+            with self._held({namespace: guarded}, ReadWriteLock.writing) as reader:
+                self._level(namespace, guarded, reader)
+        if self._is_due(guarded):
+            self._upkeep.ask(namespace)
 
     def _open(self, namespace: str, guarded: _Guarded) -> None:
         """Fill it for the first time, before anybody is kept waiting by a lock or a long transaction."""

@@ -46,9 +46,32 @@ class Upkeep:
 
     def _run(self) -> None:
         while (name := self._names.get()) is not None and not self.stopping.is_set():
+            with self._lock:
+                # What is asked for from now on may not be seen by the work any more.
+                self._waiting.discard(name)
             try:
                 self._work(name)
             except Exception:
                 log.exception("the index of a namespace could not be brought up; it goes on as it is")
-            with self._lock:
-                self._waiting.discard(name)
+
+
+class Strides:
+    """Asks an upkeep for a name once so many rows were written to it: not at each, and never for a few.
+
+    Thread-safe.
+    """
+
+    def __init__(self, upkeep: Upkeep, stride: int) -> None:
+        self._upkeep = upkeep
+        self._stride = stride
+        self._written: dict[str, int] = {}
+        self._lock = Lock()
+
+    def wrote(self, name: str, n: int) -> None:
+        """Count n rows more."""
+        with self._lock:
+            written = self._written.get(name, 0) + n
+            is_time = written >= self._stride
+            self._written[name] = 0 if is_time else written
+        if is_time:
+            self._upkeep.ask(name)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Thread, current_thread, main_thread
 from time import sleep
 
 import numpy as np
@@ -15,7 +15,7 @@ import pytest
 
 from memory.core import Memory
 from memory.encoder import CachedEncoder, HashEncoder
-from memory.entry import Vector
+from memory.entry import Entry, Vector
 from memory.index import snapshots
 from memory.index.layers import Layers
 from memory.index.segments import Sizes
@@ -26,7 +26,7 @@ from memory.recall.rank import RecallSettings
 from memory.store.engine import Store
 from memory.types import CaseBody, Draft, Query
 
-SMALL = Sizes(large=60, merge=20, share=0.1)
+SMALL = Sizes(large=60, merge=20, share=0.1, stride=40)
 DIM = 64
 
 
@@ -38,6 +38,7 @@ class Home:
         encoder = HashEncoder(dim)
         self.shelves = Shelves(self.store, encoder.generation, dim, folder / "index", SMALL)
         if not in_background:
+            self.shelves._following.close()
             self.shelves._upkeep.close()
         generations = Generations(self.store, Generation(CachedEncoder(encoder), self.shelves))
         self.memory = Memory(self.store, generations, RecallSettings(pool=500), lambda: 1000.0)
@@ -88,6 +89,15 @@ def open_home(tmp_path: Path) -> Iterator[OpenHome]:
         home.close()
 
 
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for the background."""
+    for _ in range(3000):
+        if is_so():
+            return
+        sleep(0.01)
+    raise AssertionError("it never came to be")
+
+
 def expected(*numbers: int) -> set[str]:
     return {f"the mug number {n} is in cabinet {n % 7}" for n in numbers}
 
@@ -127,14 +137,55 @@ def test_a_namespace_that_grows_becomes_a_segment_in_the_background(
     assert home.found() == expected(*range(50))
     home.fill(50, 100)
     assert home.found() == expected(*range(100))
-    for _ in range(500):
-        if isinstance(home.index(), Layers):
-            break
-        sleep(0.01)
+    until(lambda: isinstance(home.index(), Layers))
     assert not home.shelves.look("home", lambda index, *_: index.search(_ask()).exact)
     home.fill(100, 110)
     assert home.found() == expected(*range(110))
     assert segments(tmp_path) == ["segment-00000001"]
+
+
+def test_the_first_question_after_a_load_builds_nothing(
+    open_home: OpenHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index followed while it was written, into a segment; what is left is less than a stride."""
+    home = open_home(in_background=True)
+    taken: list[int] = []
+    for start in range(0, 400, 20):
+        home.fill(start, start + 20)
+    until(lambda: home.shelves.applied_seq == 400 and isinstance(home.index(), Layers))
+    home.fill(400, 420)
+    put = Shelf.put
+
+    def counted(shelf: Shelf, entries: Iterable[Entry]) -> None:
+        entries = list(entries)
+        if current_thread() is main_thread():
+            taken.append(len(entries))
+        put(shelf, entries)
+
+    monkeypatch.setattr(Shelf, "put", counted)
+    assert home.found() == expected(*range(420))
+    assert taken == [20]
+
+
+def test_what_is_small_waits_for_its_first_question(open_home: OpenHome) -> None:
+    """A namespace that nobody asks costs no memory until much is written to it."""
+    home = open_home(in_background=True)
+    for n in range(3):
+        home.fill(0, 39, f"space-{n}")
+    assert home.shelves._guarded == {}
+    assert home.shelves._following._thread is None
+
+
+def test_saving_levels_what_is_in_use(open_home: OpenHome) -> None:
+    """Also what no question has seen yet; the next start reads all of it from disk."""
+    home = open_home()
+    home.fill(0, 100)
+    home.found()
+    home.fill(100, 150)
+    home.memory.snapshot()
+    index = home.index()
+    assert isinstance(index, Layers)
+    assert (index.segment.n_rows, index.tail.n_rows) == (150, 0)
 
 
 def test_a_large_namespace_goes_to_disk_at_its_first_question(open_home: OpenHome, tmp_path: Path) -> None:
