@@ -101,6 +101,8 @@ class Shelf:
 
     def search(self, ask: Ask) -> Searched:
         """The best of each ranker, in no order, weighed against what the question may see."""
+        if not self._rows:
+            return Searched((), exact=self._vectors.exact)
         mask = self._visible(ask)
         words = sorted(set(content_words(ask.text)))
         lengths = self._columns["length"][: len(mask)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import cache, lru_cache
+from functools import lru_cache
 from hashlib import sha256
 from json.encoder import encode_basestring as _quoted
 from math import isfinite
@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from memory.codec import dumps, loads
 from memory.entry import digest_of
+from memory.errors import BadInput
 from memory.store.tables import Base
 from memory.types import (
     BODIES,
@@ -36,8 +37,8 @@ CREDIT = Base.metadata.tables["credit"]
 IDEMPOTENCY = Base.metadata.tables["idempotency"]
 LINK = Base.metadata.tables["link"]
 TALLY = Base.metadata.tables["tally"]
-UNUSED = dumps(Utility())
-NO_LINEAGE = '{"evidence":[],"items":[],"source":null}'
+FRESH, UNUSED = Utility(), dumps(Utility())
+ALONE, NO_LINEAGE = Lineage(), '{"evidence":[],"items":[],"source":null}'
 
 AnyRow = Sequence[Any]
 
@@ -76,8 +77,8 @@ def parts_of(item: Item, body: str | None = None) -> Parts:
     """Its parts; the body's text where it is known already."""
     return Parts(
         dumps(item.body) if body is None else body,
-        NO_LINEAGE if item.lineage == Lineage() else dumps(item.lineage),
-        UNUSED if item.utility == Utility() else dumps(item.utility),
+        NO_LINEAGE if item.lineage == ALONE else dumps(item.lineage),
+        UNUSED if item.utility == FRESH else dumps(item.utility),
     )
 
 
@@ -170,21 +171,17 @@ def item_of(row: AnyRow) -> Item:
 
 def body_of(kind: ItemKind, text: str) -> Body:
     """The body of an item of that kind; the first release kept notes for kinds that have their own now."""
-    type_: Any = BODIES[kind]
-    data = json.loads(text)
-    for name in _tuples(type_):
-        if name in data:
-            data[name] = tuple(data[name])
     try:
-        return cast(Body, type_(**data))
-    except TypeError:
-        return _any_body(text)
+        return loads(BODIES[kind], text)
+    except BadInput:
+        # Of another kind, or nested deeper than the validator goes.
+        return _any_body(kind, text)
 
 
 def lineage_of(text: str) -> Lineage:
     """The lineage behind its canonical JSON."""
     if text == NO_LINEAGE:
-        return Lineage()
+        return ALONE
     data = json.loads(text)
     evidence = tuple(Evidence(one["episode"], one["message"]) for one in data["evidence"])
     return Lineage(evidence, tuple(data["items"]), data["source"])
@@ -193,18 +190,20 @@ def lineage_of(text: str) -> Lineage:
 def utility_of(text: str) -> Utility:
     """The statistics behind their canonical JSON."""
     if text == UNUSED:
-        return Utility()
+        return FRESH
     return Utility(**json.loads(text))
 
 
-@cache
-def _tuples(type_: Any) -> tuple[str, ...]:
-    """Fields that JSON turned into lists."""
-    return tuple(one.name for one in fields(type_) if str(one.type).startswith("tuple"))
-
-
-def _any_body(text: str) -> Body:
-    return cast(Body, loads(cast(type[object], Body), text))
+def _any_body(kind: ItemKind, text: str) -> Body:
+    type_: Any = BODIES[kind]
+    data = json.loads(text)
+    for one in fields(type_):
+        if str(one.type).startswith("tuple") and one.name in data:
+            data[one.name] = tuple(data[one.name])
+    try:
+        return cast(Body, type_(**data))
+    except TypeError:
+        return cast(Body, loads(cast(type[object], Body), text))
 
 
 def episode_of(data: str) -> Episode:

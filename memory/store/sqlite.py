@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy.pool import NullPool
 
 from memory.errors import ApprenticeError, DiskFull, StoreError, StoreLocked
 from memory.store.erasure import SCRUB
@@ -42,8 +42,10 @@ class Sqlite:
     def __init__(self, path: Path, lock: FileLock, max_pages: int | None) -> None:
         self.name = str(path)
         self._lock = lock
-        self._readers = _engine(path, "BEGIN", QueuePool)
-        self._writers = _engine(path, "BEGIN IMMEDIATE", NullPool)
+        self._readers = _engine(path, READER_KIB, is_reader=True)
+        self._idle: list[Connection] = []
+        self._writers = _engine(path, WRITER_KIB, is_reader=False)
+        event.listen(self._writers, "begin", _begin_to_write)
         self._writer = self._writers.connect()
         with self._writer.begin():
             migrate(self._writer)
@@ -74,9 +76,25 @@ class Sqlite:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection on which everything belongs to one moment."""
-        with self._readers.connect() as connection, connection.begin():
+        """A connection on which everything belongs to one moment.
+
+        The newest idle one, by the driver alone: a pool and its transactions are a tenth of a recall.
+        """
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._readers.connect()
+        raw = _raw(connection)
+        try:
+            raw.execute("BEGIN")
             yield connection
+        finally:
+            connection.rollback()
+            raw.rollback()
+            if len(self._idle) < N_READERS:
+                self._idle.append(connection)
+            else:
+                connection.close()
 
     def transact(self, run: Callable[[Connection], T]) -> T:
         """Run between BEGIN IMMEDIATE and COMMIT."""
@@ -115,7 +133,8 @@ class Sqlite:
 
     def close(self) -> None:
         """Check-point, let the file go."""
-        self._readers.dispose()
+        while self._idle:
+            self._idle.pop().close()
         try:
             _raw(self._writer).execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
@@ -142,10 +161,9 @@ def _raw(connection: Connection) -> sqlite3.Connection:
     return raw
 
 
-def _engine(path: Path, begin: str, pool: type[QueuePool] | type[NullPool]) -> Engine:
-    is_reader = pool is QueuePool
+def _engine(path: Path, kib: int, *, is_reader: bool) -> Engine:
     pragmas = ["journal_mode=WAL", "synchronous=FULL", f"query_only={is_reader:d}"]
-    pragmas += [f"cache_size=-{READER_KIB if is_reader else WRITER_KIB}", f"wal_autocheckpoint={WAL_PAGES}"]
+    pragmas += [f"cache_size=-{kib}", f"wal_autocheckpoint={WAL_PAGES}"]
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
@@ -153,15 +171,12 @@ def _engine(path: Path, begin: str, pool: type[QueuePool] | type[NullPool]) -> E
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
-    options = {"pool_size": N_READERS, "max_overflow": -1} if is_reader else {}
-    engine = create_engine("sqlite://", creator=connect, poolclass=pool, **options)
+    return create_engine("sqlite://", creator=connect, poolclass=NullPool)
 
+
+def _begin_to_write(connection: Connection) -> None:
     # The driver's own BEGIN is deferred and late; ours is where the transaction starts.
-    def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    event.listen(engine, "begin", start)
-    return engine
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _warn_of_affected_version() -> None:
