@@ -94,6 +94,7 @@ class Generations:
         """
         n_done = 0
         for namespace in self._namespaces():
+            n_before = n_done
             for batch in self._batches(namespace):
                 if stop():
                     return n_done
@@ -103,6 +104,7 @@ class Generations:
                 n_done += len(batch)
             with self._lock:
                 self._complete[namespace] = True
+            self.present.shelves.wrote(namespace, n_done - n_before)
         self._is_done = True
         return n_done
 

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
+from time import sleep
 from typing import Any
 
 import psycopg
@@ -210,6 +211,34 @@ def test_a_large_namespace_is_searched_by_its_graph(url: str, open_at: Callable[
         store.close()
     shared = sum(len(one & other) for one, other in zip(before, after, strict=True))
     assert shared >= 0.95 * sum(map(len, before))
+
+
+def test_the_index_in_the_database_follows_while_much_is_written(
+    url: str, open_at: Callable[..., Memory]
+) -> None:
+    """Unasked, once a stride is full."""
+    memory = open_at()
+    memory.remember("home", [note(f"mug {n}") for n in range(50)], principal="ada", channel="user")
+    store, encoder = Store.open(url), HashEncoder(64)
+    shelves = SharedShelves(store, encoder.generation, encoder.dim, stride=50)
+
+    def is_level() -> bool:
+        with store.read() as reader:
+            return shelves._index.is_level(reader, "home")
+
+    try:
+        shelves.wrote("home", 49)
+        assert shelves._following._thread is None
+        assert not is_level()
+        shelves.wrote("home", 1)
+        for _ in range(1000):
+            if is_level():
+                break
+            sleep(0.01)
+        assert is_level()
+    finally:
+        shelves.close()
+        store.close()
 
 
 def _nearest(shelves: SharedShelves, query: Query, encoder: HashEncoder) -> set[str]:
