@@ -109,8 +109,10 @@ class Tending(Revision):
         Cannot be undone. What stays: ids, times, names of principals, outcomes, and digests that keep the log
         verifiable. Texts under 16 characters are not looked for in other episodes. The report says what a
         search still finds: nothing. Out of reach: backups and bundles made before; an agent that has the text
-        in its prompt right now may record it again; on PostgreSQL, dead rows until it vacuums. Raises
-        NotFound.
+        in its prompt right now may record it again; on PostgreSQL, dead rows until it vacuums.
+
+        Erasing the same again finishes what was cut short, and proves it by ids, for the words are gone.
+        Raises NotFound when nothing of that name is or was here.
         """
         author = self._author(namespace, principal, "operator")
         influence = root.kind == "source"
@@ -132,9 +134,11 @@ class Tending(Revision):
             found = {one.id for ask in asks for one in indexes[namespace].search(ask).found}
             return found & set(said.items)
 
+        if not said.texts:
+            return set()
         found = self._shelves.look_at([namespace], use)
         # They were asked for by words that must not stay.
-        self._generations.purge(namespace)
+        self._encoder.clear()
         return found
 
     def _forget(

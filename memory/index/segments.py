@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -76,8 +77,31 @@ class Segments:
         """Where segments of a namespace are, of all generations."""
         return list(self._folder.glob(f"*/{_name(namespace)}"))
 
+    def sweep(self) -> None:
+        """What a crash may have left: half a segment, and segments of before an erasure."""
+        for left in self._folder.glob("*/*/.building-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        if any(self._folder.glob("*/*/segment-*")):
+            with self._store.read() as reader:
+                namespaces = list(reader.tallies())
+            for namespace in namespaces:
+                self._drop_erased(namespace)
+
+    def _drop_erased(self, namespace: str) -> None:
+        """Delete what still holds the vectors and words of things that the log says are erased."""
+        for folder in self.folders(namespace):
+            seq = min(snapshots.positions(folder), default=None)
+            if seq is None:
+                continue
+            with self._store.read() as reader:
+                is_old = reader.has_erased(namespace, seq)
+            if is_old:
+                log.warning("index rebuilt: something was erased since log position %d, where it stands", seq)
+                shutil.rmtree(folder, ignore_errors=True)
+
     def opened(self, namespace: str) -> tuple[Index, int, Loaded]:
         """The namespace's index, the log position it stands at, and where it came from."""
+        self._drop_erased(namespace)
         loaded = snapshots.load(
             self._own() / _name(namespace), lambda stamp: self._objection(namespace, stamp)
         )

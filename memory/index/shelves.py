@@ -69,6 +69,7 @@ class Shelves:
         for left in folder.glob("snapshot-*"):
             # The first release kept vectors here.
             shutil.rmtree(left, ignore_errors=True)
+        self._segments.sweep()
 
     @property
     def origin(self) -> Origin:

@@ -104,6 +104,17 @@ def write(
     return target
 
 
+def positions(folder: Path) -> list[int]:
+    """Log positions that the segments of a folder stand at; 0 for one that does not say."""
+    found = []
+    for path in _segments(folder):
+        try:
+            found.append(_manifest(path).stamp.seq)
+        except IndexCorrupt:
+            found.append(0)
+    return found
+
+
 def load(folder: Path, objection: Callable[[Stamp], str | None]) -> Loaded:
     """The newest segment that is whole and has no `objection` to it; says so when that is not the newest."""
     pointer = folder / POINTER

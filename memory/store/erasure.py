@@ -124,6 +124,20 @@ class Erasure(Session):
                 self._drop_vectors(namespace, [was])
         return len(found)
 
+    def earlier(self, namespace: str, of: str, item: str | None) -> tuple[tuple[str, ...], int] | None:
+        """What an erasure took, by its mark `of` or by an item: the items, and how many rows."""
+        query = select(LOG.c.item, LOG.c.after).where(LOG.c.namespace == namespace, LOG.c.op == "erase")
+        taken: list[str] = []
+        for name, after in self.connection.execute(query.order_by(LOG.c.seq)).all():
+            if name is not None:
+                taken.append(name)
+                continue
+            said = json.loads(after)
+            if said.get("of") == of or item in taken:
+                return tuple(taken), len(said["rows"])
+            taken = []
+        return None
+
     def finish(self) -> None:
         """Make the database let go of what was deleted, once this is committed."""
         if self.connection.dialect.name == "sqlite":

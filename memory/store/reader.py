@@ -48,6 +48,11 @@ class Reader(Items, Feed, Episodes):
         rows = self._connection.execute(query.order_by(LOG.c.seq).limit(limit))
         return tuple(log_of(row) for row in rows)
 
+    def has_erased(self, namespace: str, after: int) -> bool:
+        """Was something of a namespace erased after a log position?"""
+        query = select(LOG.c.seq).where(LOG.c.namespace == namespace, LOG.c.seq > after, LOG.c.op == "erase")
+        return self._connection.execute(query.limit(1)).first() is not None
+
     def history(self, namespace: str, item_id: str) -> tuple[LogEntry, ...]:
         """Everything that happened to one item. Raises NotFound."""
         query = select(LOG).where(LOG.c.namespace == namespace, LOG.c.item == item_id).order_by(LOG.c.seq)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from memory.author import Author
-from memory.entry import reach_of
+from memory.entry import digest_of, reach_of
 from memory.errors import NotFound
 from memory.store.erasure import Erasure, Remains
 from memory.store.traces import Traces
@@ -184,12 +184,14 @@ def _start(writer: Writer, traces: Traces, namespace: str, root: Root) -> tuple[
     elif root.kind == "episode":
         episodes = {writer.episode(namespace, root.id).id}
     elif root.kind == "principal":
-        items, reworded = traces.written_by(namespace, root.id)
+        items, reworded = (
+            set(writer.items_by_id(namespace, list(ids))) for ids in traces.written_by(namespace, root.id)
+        )
         episodes = traces.recorded_by(namespace, root.id)
     elif root.kind == "source":
         items = traces.made_from(namespace, "source", [root.id]).get(root.id, set())
         episodes = traces.came_from(namespace, root.id)
-    else:
+    elif root.id == namespace:
         everything = writer.items(
             namespace, kind=None, status=None, family=None, words=None, limit=None, after=None
         )
@@ -233,9 +235,21 @@ class Said:
 
 
 def erase(writer: Writer, author: Author, root: Root, *, influence: bool) -> tuple[Erased, Said]:
-    """Forget, then take every word of it out of items, log, full text, vectors and episodes."""
-    cascade = forget(writer, author, root, influence=influence, dry_run=False)
+    """Forget, then take every word of it out of items, log, full text, vectors and episodes.
+
+    Of something that was erased before: what is left of it. Raises NotFound.
+    """
     erasure, traces, namespace = Erasure(writer.connection), Traces(writer.connection), author.namespace
+    # By its digest, for the name of a source may say something.
+    of = digest_of(f"{root.kind} {root.id}")
+    try:
+        cascade = forget(writer, author, root, influence=influence, dry_run=False)
+    except NotFound:
+        earlier = erasure.earlier(namespace, of, root.id if root.kind == "item" else None)
+        if earlier is None:
+            raise
+        erasure.finish()
+        return _again(erasure, namespace, root, *earlier)
     ids = set(cascade.of("retired", "quarantined"))
     texts, inner = erasure.texts(namespace, ids)
     while more := erasure.copies(namespace, texts) - ids:
@@ -251,9 +265,17 @@ def erase(writer: Writer, author: Author, root: Root, *, influence: bool) -> tup
             namespace, author.principal, "erase", at=author.at, item=item.id, version=item.version + 1
         )
     listed: Json = [*sorted(rows)]
-    writer.append(namespace, author.principal, "erase", at=author.at, after={"rows": listed})
+    writer.append(namespace, author.principal, "erase", at=author.at, after={"of": of, "rows": listed})
     erasure.finish()
     reaches = {reach_of(item.scope, item.family, item.audience) for item in items} - {None}
     said = Said(tuple(item.id for item in items), texts, inner, frozenset(map(str, reaches)))
     remains = erasure.remains(namespace, said.items, texts, inner)
     return Erased(cascade, said.items, cascade.episodes, n_quotes, len(rows), remains), said
+
+
+def _again(
+    erasure: Erasure, namespace: str, root: Root, items: tuple[str, ...], n_rows: int
+) -> tuple[Erased, Said]:
+    remains = erasure.remains(namespace, items, frozenset(), frozenset())
+    erased = Erased(Cascade(root, (), (), 0), items, (), 0, n_rows, remains)
+    return erased, Said(items, frozenset(), frozenset(), frozenset())

@@ -222,6 +222,28 @@ def test_erasing_leaves_no_word(say: Saying) -> None:
     assert say.memory.check() == ()
 
 
+@pytest.mark.parametrize("kind", ["item", "principal", "source", "namespace"])
+def test_erasing_again_answers_again(say: Saying, kind: Any) -> None:
+    """A caller who never heard the answer gets it: what is gone, that nothing is found, nothing written."""
+    (item,) = say.memory.remember(
+        "home", [note("the kettle whistles", source="doc-7")], principal="eve", channel="user"
+    )
+    (other,) = say.memory.remember("work", [note("life goes on")], principal="ada", channel="user")
+    root = Root(kind, {"item": item.id, "principal": "eve", "source": "doc-7", "namespace": "home"}[kind])
+    first = say.memory.erase("home", root, principal="o")
+    log = say.memory.log("home")
+    again = say.memory.erase("home", root, principal="o")
+    assert (again.items, again.rows, again.remains) == (first.items, first.rows, first.remains)
+    assert first.items == (item.id,)
+    assert again.remains.total == 0
+    assert say.memory.log("home") == log
+    assert "doc-7" not in repr(log)
+    assert say.memory.verify_log() is None
+    with pytest.raises(NotFound):
+        say.memory.erase("work", root, principal="o")
+    assert say.memory.get("work", other.id) == other
+
+
 def test_a_copy_of_an_erased_text_goes_too(say: Saying) -> None:
     """Word for word the same in another reach; what merely resembles it stays."""
     (one,) = say.remember(say.case("the mug is in cabinet 3"))

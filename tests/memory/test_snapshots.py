@@ -25,6 +25,7 @@ from memory.recall.generations import Generation, Generations
 from memory.recall.rank import RecallSettings
 from memory.store.engine import Store
 from memory.types import CaseBody, Draft, Query
+from memory.writing.forgetting import Root
 
 SMALL = Sizes(large=60, merge=20, share=0.1, stride=40)
 DIM = 64
@@ -400,6 +401,76 @@ def test_a_segment_of_before_a_purge_is_thrown_away(
     assert spaces(tmp_path) == []
     monkeypatch.undo()
     assert home.found() == expected(*range(130))
+
+
+def test_an_erasure_that_was_cut_short_is_finished_at_the_next_start(
+    open_home: OpenHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between commit and purge: no file of before stays, asked or not; others keep theirs."""
+    home = open_home()
+    home.fill(0, 100)
+    home.fill(0, 90, "away")
+    home.settle()
+    home.settle("away")
+    first = cut_short_erasure(home, monkeypatch)
+    home.close()
+    assert len(spaces(tmp_path)) == 2
+    for space in spaces(tmp_path):
+        (space / ".building-00000009-1").mkdir()
+    again = open_home()
+    (left,) = spaces(tmp_path)
+    assert not list(left.glob(".building-*"))
+    assert again.found() == expected(*range(1, 100))
+    assert again.memory.erase("home", Root("item", first), principal="o").remains.total == 0
+    assert again.found(namespace="away") == expected(*range(90))
+    assert again.shelves.note == ""
+
+
+def test_an_erasure_that_was_cut_short_is_finished_by_asking_again(
+    open_home: OpenHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a restart."""
+    home = open_home()
+    home.fill(0, 100)
+    home.settle()
+    first = cut_short_erasure(home, monkeypatch)
+    assert len(spaces(tmp_path)) == 1
+    report = home.memory.erase("home", Root("item", first), principal="o")
+    assert (report.items, report.remains.total) == ((first,), 0)
+    assert spaces(tmp_path) == []
+    assert home.found() == expected(*range(1, 100))
+
+
+def test_a_segment_of_before_an_erasure_is_refused(
+    open_home: OpenHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that appears while the memory is open, and one that does not say what it is of."""
+    home = open_home()
+    home.fill(0, 100)
+    home.settle()
+    cut_short_erasure(home, monkeypatch)
+    (space,) = spaces(tmp_path)
+    shutil.copytree(space, tmp_path / "kept")
+    for harm in (lambda _: None, damage):
+        home.shelves.purge("home")
+        shutil.copytree(tmp_path / "kept", space)
+        harm(space / "segment-00000001" / "manifest.json")
+        assert home.found() == expected(*range(1, 100))
+        assert home.index().segment.n_rows == 99  # type: ignore[union-attr]
+
+
+def cut_short_erasure(home: Home, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Erase the first item up to the commit; its id."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    first, *_ = home.memory.items("home", limit=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(Generations, "purge", killed)
+        with pytest.raises(KeyboardInterrupt):
+            home.memory.erase("home", Root("item", first.id), principal="o")
+    return first.id
 
 
 def test_a_disk_that_fails_leaves_the_index_as_it_was(
