@@ -136,6 +136,7 @@ class Tending(Revision):
 
         if not said.texts:
             return set()
+        self._shelves.complete(namespace)
         found = self._shelves.look_at([namespace], use)
         # They were asked for by words that must not stay.
         self._encoder.clear()

@@ -99,8 +99,11 @@ class Segments:
                 log.warning("index rebuilt: something was erased since log position %d, where it stands", seq)
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def opened(self, namespace: str) -> tuple[Index, int, Loaded]:
-        """The namespace's index, the log position it stands at, and where it came from."""
+    def opened(self, namespace: str, *, at_once: bool) -> tuple[Index, int, bool, Loaded]:
+        """The namespace's index, the log position it stands at, is it in part, and where it came from.
+
+        A large one that is not on disk takes minutes; `at_once` it is the newest items alone, in memory.
+        """
         self._drop_erased(namespace)
         loaded = snapshots.load(
             self._own() / _name(namespace), lambda stamp: self._objection(namespace, stamp)
@@ -109,11 +112,11 @@ class Segments:
             log.warning("index %s: %s", loaded.origin, loaded.note)
         if loaded.path is not None and loaded.stamp is not None:
             try:
-                return self._layers(loaded.path, loaded.stamp), loaded.stamp.seq, loaded
+                return self._layers(loaded.path, loaded.stamp), loaded.stamp.seq, False, loaded
             except IndexCorrupt as error:
                 log.warning("index rebuilt: %s", error)
                 loaded = Loaded(None, None, "rebuilt", str(error))
-        return *self._read_all(namespace), loaded
+        return *self._read(namespace, at_once=at_once), loaded
 
     def level(self, namespace: str, index: Index, reader: Reader, after: int) -> tuple[int, bool]:
         """Bring an index from a log position to the reader's; also says whether vectors were made anew."""
@@ -152,7 +155,7 @@ class Segments:
 
     def plan(self, namespace: str, index: Index, seq: int, *, anew: bool) -> Made:
         """What would bring an index into shape; the index may change once this has returned."""
-        if isinstance(index, Shelf):
+        if isinstance(index, Shelf) and not anew:
             chunk = index.chunk()
 
             def promoted() -> tuple[Content, int]:
@@ -161,10 +164,9 @@ class Segments:
                 return builder.content(), seq
 
             return promoted
-        assert isinstance(index, Layers)
-        segment = index.segment
-        if anew or len(index) > self._sizes.outgrown * segment.n_trained:
+        if not isinstance(index, Layers) or anew or self._is_outgrown(index):
             return lambda: self._from_nothing(namespace)
+        segment = index.segment
         alive, tail = segment.visible.alive.copy(), index.tail.chunk()
         return lambda: (merged(segment, alive, tail), seq)
 
@@ -192,16 +194,21 @@ class Segments:
                 return f"is of another past than the database at log position {stamp.seq}"
         return None
 
-    def _read_all(self, namespace: str) -> tuple[Index, int]:
-        """In memory while small; a large one goes to disk first, which takes minutes."""
+    def _is_outgrown(self, index: Layers) -> bool:
+        return len(index) > self._sizes.outgrown * index.segment.n_trained
+
+    def _read(self, namespace: str, *, at_once: bool) -> tuple[Index, int, bool]:
         with self._store.read() as reader:
-            seq = reader.head(namespace)
+            seq, is_large = reader.head(namespace), reader.tally(namespace).living >= self._sizes.large
+            after = reader.key_before(namespace, self._sizes.large) if is_large else 0
+        if is_large and not at_once:
+            return *self.build(namespace, lambda: self._from_nothing(namespace), lambda: True), False
+        if is_large:
+            log.warning("the index of a large namespace is being made: until then the newest items are found")
         shelf = Shelf(self._dim)
-        for page in self._pages(namespace, self._store.read):
+        for page in self._pages(namespace, self._store.read, after):
             shelf.put(page)
-            if len(shelf) >= self._sizes.large:
-                return self.build(namespace, lambda: self._from_nothing(namespace), lambda: True)
-        return shelf, seq
+        return shelf, seq, is_large
 
     def _from_nothing(self, namespace: str) -> tuple[Content, int]:
         with self._store.read() as reader:
@@ -230,10 +237,10 @@ class Segments:
         return np.stack(kept) if kept else np.zeros((0, self._dim), dtype=np.float32), n
 
     def _pages(
-        self, namespace: str, reading: Callable[[], AbstractContextManager[Reader]]
+        self, namespace: str, reading: Callable[[], AbstractContextManager[Reader]], after: int = 0
     ) -> Iterator[list[Entry]]:
-        """All entries with their vectors, none of the pages empty."""
-        after, is_last = 0, False
+        """All entries after a key with their vectors, none of the pages empty."""
+        is_last = False
         while not is_last:
             if self.stopping.is_set():
                 raise Unwanted

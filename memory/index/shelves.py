@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
 from memory.entry import Vector
-from memory.index.ask import Index, Searchable
+from memory.index.ask import Ask, Index, Searchable, Searched, VectorsOf
 from memory.index.layers import Layers
 from memory.index.locks import ReadWriteLock
 from memory.index.segments import Segments, Sizes
@@ -40,7 +40,7 @@ class _Guarded:
     epoch: int = 0
     """Times it was purged: what was made of an earlier one is thrown away."""
     is_stale: bool = False
-    """Vectors were made anew since its segment was."""
+    """To be made anew: vectors were since its segment was, or it holds the newest items alone."""
     patience: int = 1
     """Doubled whenever it could not be brought into shape, so that a full disk is not asked all the time."""
 
@@ -103,8 +103,8 @@ class Shelves:
     ) -> T:
         """Call `use(indexes, reader, seq)` with each index exactly at the reader's one moment.
 
-        `seq` is the newest log position of any of the namespaces. A large namespace that is not on disk yet
-        is put there first.
+        `seq` is the newest log position of any of the namespaces. While a large namespace that is not on
+        disk is being put there, which takes minutes, its newest items are found; `complete` waits.
         """
         # One order for everybody, or two questions could wait for each other.
         wanted = {namespace: self._of(namespace) for namespace in sorted(set(namespaces))}
@@ -123,6 +123,15 @@ class Shelves:
             for namespace, guarded in wanted.items():
                 self._level(namespace, guarded, reader)
             return self._use(wanted, reader, use)
+
+    def complete(self, namespace: str) -> None:
+        """Return once all of a namespace can be found."""
+        guarded = self._of(namespace)
+        for _ in range(TRIES):
+            self._open(namespace, guarded)
+            if not guarded.is_stale:
+                return
+            self._improve(namespace)
 
     def wrote(self, namespace: str, n: int) -> None:
         """Told after a commit of n texts; takes no time."""
@@ -181,7 +190,7 @@ class Shelves:
             if self._is_due(guarded):
                 self._upkeep.ask(namespace)
         indexes = {
-            namespace: guarded.index.at(partial(self._vectors, reader, namespace))
+            namespace: _at(guarded, partial(self._vectors, reader, namespace))
             for namespace, guarded in wanted.items()
         }
         return use(indexes, reader, max(guarded.applied_seq for guarded in wanted.values()))
@@ -210,8 +219,9 @@ class Shelves:
         with guarded.building:
             while guarded.applied_seq < 0:
                 epoch = guarded.epoch
-                index, seq, loaded = self._segments.opened(namespace)
-                index, seq, is_stale = self._caught_up(namespace, index, seq)
+                can_follow = not self._upkeep.stopping.is_set()
+                index, seq, is_part, loaded = self._segments.opened(namespace, at_once=can_follow)
+                index, seq, is_stale = self._caught_up(namespace, index, seq, is_stale=is_part)
                 with guarded.lock.writing():
                     if guarded.epoch == epoch:
                         guarded.index, guarded.applied_seq, guarded.is_stale = index, seq, is_stale
@@ -226,19 +236,21 @@ class Shelves:
         is_reencoded = guarded.applied_seq < 0
         if not is_reencoded:
             _, is_reencoded = self._segments.level(namespace, guarded.index, reader, guarded.applied_seq)
-        if is_reencoded and not isinstance(guarded.index, Layers):
+        if is_reencoded and not guarded.is_stale and not isinstance(guarded.index, Layers):
             guarded.index = self._segments.refilled(namespace, reader)
         guarded.is_stale |= is_reencoded and isinstance(guarded.index, Layers)
         guarded.applied_seq = seq
 
-    def _caught_up(self, namespace: str, index: Index, seq: int) -> tuple[Index, int, bool]:
+    def _caught_up(
+        self, namespace: str, index: Index, seq: int, *, is_stale: bool = False
+    ) -> tuple[Index, int, bool]:
         """An index nobody else has yet, brought so near to the present that the rest is soon done."""
-        is_stale, before = False, -1
+        before = -1
         while seq != before:
             before = seq
             with self._store.read() as reader:
                 seq, is_reencoded = self._segments.level(namespace, index, reader, seq)
-                if is_reencoded and not isinstance(index, Layers):
+                if is_reencoded and not is_stale and not isinstance(index, Layers):
                     index = self._segments.refilled(namespace, reader)
             is_stale |= is_reencoded and isinstance(index, Layers)
         return index, seq, is_stale
@@ -268,3 +280,19 @@ class Shelves:
                     guarded.index, guarded.applied_seq = index, seq
                     guarded.is_stale, guarded.patience = is_stale, 1
                     self._level(namespace, guarded, reader)
+
+
+def _at(guarded: _Guarded, vectors_of: VectorsOf) -> Searchable:
+    now = guarded.index.at(vectors_of)
+    return _Approximate(now) if guarded.is_stale else now
+
+
+@dataclass(frozen=True, slots=True)
+class _Approximate:
+    """Part of an index, which may pass over what is better."""
+
+    part: Searchable
+
+    def search(self, ask: Ask) -> Searched:
+        """The best of each ranker in it, in no order."""
+        return replace(self.part.search(ask), exact=False)

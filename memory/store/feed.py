@@ -63,6 +63,11 @@ class Feed(Session):
             for key, id_, kind, text, scope, family, audience, digest, data in rows
         ]
 
+    def key_before(self, namespace: str, n: int) -> int:
+        """The key after which the newest n items come; 0 when there are no others."""
+        query = select(ITEM.c.key).where(ITEM.c.namespace == namespace).order_by(ITEM.c.key.desc())
+        return self._connection.execute(query.limit(1).offset(n)).scalar() or 0
+
     def changes(
         self, namespace: str, after: int, *, encoder: str | None = None, limit: int = PAGE
     ) -> Changes:

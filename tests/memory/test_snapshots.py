@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from threading import Event, Thread, current_thread, main_thread
 from time import sleep
+from typing import Any
 
 import numpy as np
 import pytest
 
 from memory.core import Memory
 from memory.encoder import CachedEncoder, HashEncoder
-from memory.entry import Entry, Vector
+from memory.entry import Entry, Found, Vector, digest_of
 from memory.index import snapshots
 from memory.index.layers import Layers
-from memory.index.segments import Sizes
+from memory.index.segments import Segments, Sizes
 from memory.index.shelf import Shelf
 from memory.index.shelves import Shelves
 from memory.recall.generations import Generation, Generations
@@ -201,6 +202,44 @@ def test_a_large_namespace_goes_to_disk_at_its_first_question(open_home: OpenHom
     assert again.found() == expected(*range(200))
     assert (again.shelves.origin, again.shelves.note) == ("snapshot", "")
     assert segments(tmp_path) == ["segment-00000001"]
+
+
+def test_a_question_does_not_wait_for_a_large_index_to_be_made(
+    open_home: OpenHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest items are found until then, and answers say that they are not exact; then all are."""
+    home = open_home()
+    home.fill(0, 200)
+    home.close()
+    may_go_on = Event()
+    from_nothing = Segments._from_nothing
+
+    def waiting(*args: object) -> object:
+        may_go_on.wait()
+        return from_nothing(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Segments, "_from_nothing", waiting)
+    again = open_home(in_background=True)
+    assert again.found() == expected(*range(140, 200))
+    first, *_ = again.memory.items("home")
+    again.memory.edit("home", first.id, text="the kettle is hot", principal="ada", channel="user")
+    assert again.found("mug kettle") == expected(*range(140, 200)) | {"the kettle is hot"}
+    assert not again.shelves.look("home", lambda index, *_: index.search(_ask()).exact)
+    may_go_on.set()
+    until(lambda: isinstance(again.index(), Layers))
+    assert again.found("mug kettle") == expected(*range(1, 200)) | {"the kettle is hot"}
+
+
+def test_an_erasure_is_proved_by_the_whole_index(open_home: OpenHome) -> None:
+    """Not by the newest items, which serve while it is made."""
+    home = open_home()
+    home.fill(0, 200)
+    home.close()
+    again = open_home(in_background=True)
+    again.found()
+    first, *_ = again.memory.items("home", limit=1)
+    assert again.memory.erase("home", Root("item", first.id), principal="o").remains.total == 0
+    assert len(again.index()) == 199
 
 
 def test_what_changed_since_a_segment_is_caught_up(open_home: OpenHome) -> None:
@@ -559,18 +598,35 @@ def test_two_namespaces_are_asked_at_one_moment(open_home: OpenHome) -> None:
     writer.join()
 
 
-def test_vectors_are_those_of_the_database(open_home: OpenHome) -> None:
-    """A large index scores by the stored vectors, not by its own quantised ones."""
+def test_cosines_are_near_those_of_the_stored_vectors(open_home: OpenHome) -> None:
+    """A large index scores by its own quantised vectors, and leaves the stored ones where they are."""
     home = open_home()
     home.fill(0, 100)
     home.settle()
 
-    def use(index: object, reader: object, seq: int) -> list[tuple[float | None, Vector | None]]:
-        return [(one.dense, one.vector) for one in index.search(_ask()).found]  # type: ignore[attr-defined]
+    def use(index: Any, reader: Any, seq: int) -> list[tuple[Found, Vector]]:
+        found = index.search(_ask()).found
+        digests = {
+            item.id: digest_of(item.text)
+            for item in reader.items_by_id("home", [one.id for one in found]).values()
+        }
+        vectors = reader.vectors("home", HashEncoder(DIM).generation, digests=list(digests.values()))
+        return [(one, vectors[digests[one.id]]) for one in found]
 
     asked = HashEncoder(DIM).encode(["mug"])[0]
     scored = home.shelves.look("home", use)
     assert scored
-    for dense, vector in scored:
-        assert vector is not None
-        assert dense == pytest.approx(float(np.dot(vector.astype(float), asked.astype(float))), abs=1e-12)
+    for one, vector in scored:
+        assert one.vector is None
+        assert one.dense == pytest.approx(float(np.dot(vector.astype(float), asked.astype(float))), abs=5e-3)
+
+
+def test_a_recall_from_a_large_index_is_replayed_to_the_bit(open_home: OpenHome) -> None:
+    """Duplicates are judged by the stored vectors both times, cosines are those of the record."""
+    home = open_home()
+    home.fill(0, 100)
+    home.settle()
+    recall = home.memory.recall(Query("home", "mug", k=8), count_tokens=len)
+    assert recall.proposed is not None
+    assert {"kept", "duplicate"} <= {hit.fate for hit in recall.candidates}
+    assert home.memory.replay(recall.record(), count_tokens=len).candidates == recall.candidates
