@@ -6,7 +6,6 @@ Source: O'Neil et al. 1996, The Log-Structured Merge-Tree, §2, with one compone
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from memory.entry import Entry, Found
 from memory.index.ask import Ask, Searchable, Searched, VectorsOf
@@ -42,8 +41,21 @@ class Layers:
             self.tail.drop([id_])
 
     def at(self, vectors_of: VectorsOf) -> Searchable:
-        """What can be asked."""
-        return _Scored(self, vectors_of)
+        """Itself: it finds by what it keeps of the vectors."""
+        del vectors_of
+        return self
+
+    def search(self, ask: Ask) -> Searched:
+        """The best of each ranker over both layers, in no order."""
+        words = sorted(set(content_words(ask.text)))
+        places = self.segment.inverted.places(words)
+        corpus = self.corpus(words, places)
+        found = self.segment.search(ask, self.segment.inverted.terms(words, places, corpus), corpus)
+        if len(self.tail):
+            found += self.tail.search_in(ask, words, corpus)
+        best = {one.id: one for one in _best(found, ask.n, lambda one: one.dense)}
+        best.update({one.id: one for one in _best(found, ask.n, lambda one: one.lexical)})
+        return Searched(tuple(best.values()), exact=False)
 
     def corpus(self, words: Sequence[str], places: Places) -> Corpus:
         """What words are weighed against: all rows, those no longer alive included until the next merge."""
@@ -53,26 +65,6 @@ class Layers:
             self.segment.n_words + self.tail.n_words,
             {word: n + self.tail.holding(word) for word, n in holding},
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    layers: Layers
-    vectors_of: VectorsOf
-
-    def search(self, ask: Ask) -> Searched:
-        """The best of each ranker over both layers, in no order."""
-        words = sorted(set(content_words(ask.text)))
-        segment, tail = self.layers.segment, self.layers.tail
-        places = segment.inverted.places(words)
-        corpus = self.layers.corpus(words, places)
-        terms = segment.inverted.terms(words, places, corpus)
-        found = segment.search(ask, terms, corpus, self.vectors_of)
-        if len(tail):
-            found += tail.search_in(ask, words, corpus)
-        best = {one.id: one for one in _best(found, ask.n, lambda one: one.dense)}
-        best.update({one.id: one for one in _best(found, ask.n, lambda one: one.lexical)})
-        return Searched(tuple(best.values()), exact=False)
 
 
 def _best(found: list[Found], n: int, score: Callable[[Found], float | None]) -> list[Found]:

@@ -11,9 +11,9 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from memory.entry import Found, Vector, cosines
+from memory.entry import Found, cosines
 from memory.errors import IndexCorrupt
-from memory.index.ask import Ask, VectorsOf
+from memory.index.ask import Ask
 from memory.index.bm25 import Corpus, Scores
 from memory.index.inverted import Inverted, Term, invert
 from memory.index.lexicon import Postings, hash_of
@@ -67,8 +67,8 @@ class Segment:
             self.visible.kill(row)
             self._n_living -= 1
 
-    def search(self, ask: Ask, terms: Sequence[Term], corpus: Corpus, vectors_of: VectorsOf) -> list[Found]:
-        """About the best of each ranker; cosines are taken from the stored vectors."""
+    def search(self, ask: Ask, terms: Sequence[Term], corpus: Corpus) -> list[Found]:
+        """About the best of each ranker, without vectors; cosines are of the quantised ones, so near ones."""
         bits, n_seen = self.visible.rows(ask.kinds, ask.reaches)
         if not n_seen:
             return []
@@ -79,20 +79,14 @@ class Segment:
         _, near = self.cells.search(ask.vector, ask.n, only, n_seen / self.n_rows)
         rows = np.union1d(alike, near)
         lexical, coverage = self.inverted.scores(terms, corpus, rows)
-        dense = self._vectors(rows, vectors_of)
-        known = {place: vector for place, vector in enumerate(dense) if vector is not None}
-        exact = cosines(np.stack(list(known.values())), ask.vector).tolist() if known else []
-        cosine_of = dict(zip(known, exact, strict=True))
-        parts = zip(self.table.ids_of(rows), lexical.tolist(), coverage.tolist(), dense, strict=True)
+        is_dense = self.table.dense[rows]
+        dense = np.zeros(len(rows))
+        dense[is_dense] = cosines(self.cells.vectors(rows[is_dense]), ask.vector)
+        parts = (is_dense.tolist(), dense.tolist(), lexical.tolist(), coverage.tolist())
         return [
-            Found(id_, cosine_of.get(place), score if score > 0.0 else None, share, vector)
-            for place, (id_, score, share, vector) in enumerate(parts)
+            Found(id_, near if has_vector else None, score if score > 0.0 else None, share, None)
+            for id_, has_vector, near, score, share in zip(self.table.ids_of(rows), *parts, strict=True)
         ]
-
-    def _vectors(self, rows: NDArray[np.int64], vectors_of: VectorsOf) -> list[Vector | None]:
-        digests = self.table.digests_of(rows)
-        known = vectors_of(digests)
-        return [known.get(digest) for digest in digests]
 
     def _row(self, id_: str) -> int | None:
         wanted, hashes = np.uint64(hash_of(id_)), self.table.id_hashes

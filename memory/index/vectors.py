@@ -110,7 +110,9 @@ class Cells:
     @classmethod
     def open(cls, path: Path, n_probe: int) -> Cells:
         """Mapped, not read. Raises RuntimeError on a file FAISS cannot read."""
-        return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC), n_probe)
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        _locate(index)
+        return cls(index, n_probe)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -165,6 +167,11 @@ class Cells:
         scores, rows = self._index.search(vector.reshape(1, -1), n, params=params)  # (1, n) each
         found = rows[0] >= 0
         return scores[0][found], rows[0][found]
+
+    def vectors(self, rows: Rows) -> Matrix:
+        """What is kept of the vectors (m, d) of rows (m,), in 8 bits a number; of opened cells only."""
+        matrix: Matrix = self._index.reconstruct_batch(rows)
+        return matrix
 
     def tune(self, questions: Matrix) -> None:
         """Choose how many cells are looked at: the fewest that find what looking at all of them finds."""
@@ -230,6 +237,22 @@ def questions_like(sample: Matrix) -> Matrix:
     near = picked + rng.normal(size=picked.shape) * (0.6 / math.sqrt(picked.shape[1]))
     made: Matrix = (near / np.linalg.norm(near, axis=1, keepdims=True)).astype(np.float32)
     return made
+
+
+def _locate(index: Any) -> None:
+    """Let it find the code of a row; FAISS does so itself only where every row has one."""
+    lists, found = index.invlists, []
+    for cell in range(index.nlist):
+        size = lists.list_size(cell)
+        if size:
+            rows = faiss.rev_swig_ptr(lists.get_ids(cell), size)
+            found.append(np.stack((rows, (cell << 32) + np.arange(size))))  # (2, size)
+    if found:
+        rows, codes = np.concatenate(found, axis=1)
+        places = np.full(rows.max() + 1, -1)
+        places[rows] = codes
+        faiss.copy_array_to_vector(places, index.direct_map.array)
+        index.direct_map.type = faiss.DirectMap.Array
 
 
 def _ivf(quantizer: Any, n_cells: int) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from memory.entry import Found
 from memory.recall.choosing import Candidate, RecallSettings, chosen
@@ -17,7 +17,18 @@ Rerank = Callable[[Sequence[str]], Sequence[float]]
 """Scores of texts for the question, higher is better."""
 
 
-def rank(
+@dataclass(frozen=True, slots=True)
+class Sifted:
+    """Candidates by what may become of them, most similar first."""
+
+    relevant: Sequence[Candidate]
+    low: Sequence[Candidate]
+    """Under the floor."""
+    barred: Sequence[Candidate]
+    """Not valid, or not to be shown."""
+
+
+def sift(
     query: Query,
     found: Sequence[Found],
     items: Mapping[str, Item],
@@ -25,23 +36,45 @@ def rank(
     settings: RecallSettings,
     floor: float,
     attempts: frozenset[str],
+) -> Sifted:
+    """What is worth weighing, before anybody else has a say.
+
+    `floor` is the least cosine; `attempts` are the episodes whose cases are left out. `query.at` must be set.
+    """
+    pool = _fused([one for one in found if one.id in items], items)
+    allowed, barred = _parted(pool, lambda one: not _is_barred(one.item, query, attempts))
+    relevant, low = _parted(allowed, lambda one: _is_over_floor(one.found, floor, settings.lexical_floor))
+    return Sifted(relevant, low, barred)
+
+
+def n_weighed(query: Query, settings: RecallSettings, *, is_reranked: bool) -> int:
+    """How many of the relevant can be shown at all."""
+    n_short = settings.shortlist * query.k
+    return max(settings.rerank_pool, n_short) if is_reranked else n_short
+
+
+def rank(
+    sifted: Sifted,
+    query: Query,
+    *,
+    settings: RecallSettings,
     count_tokens: Callable[[str], int],
     show: Callable[[Item], str] = shown_text,
     rerank: Rerank | None = None,
 ) -> tuple[Hit, ...]:
     """Every candidate with its fate: those weighed by value first, then the others by similarity.
 
-    `floor` is the least cosine; `attempts` are the episodes whose cases are left out; `show` is the text of
-    an item in the prompt, what its tokens are counted on. `query.at` must be set.
+    `show` is the text of an item in the prompt, what its tokens are counted on.
     """
-    pool = _fused([one for one in found if one.id in items], items)
-    allowed, barred = _parted(pool, lambda one: not _is_barred(one.item, query, attempts))
-    relevant, low = _parted(allowed, lambda one: _is_over_floor(one.found, floor, settings.lexical_floor))
-    n_short = settings.shortlist * query.k
+    relevant, n_short = sifted.relevant, settings.shortlist * query.k
     if rerank is not None:
-        relevant = _reranked(relevant, max(settings.rerank_pool, n_short), rerank)
+        relevant = _reranked(relevant, n_weighed(query, settings, is_reranked=True), rerank)
     shortlist, beyond = _weighed(relevant[:n_short], settings, query), relevant[n_short:]
-    rest: list[tuple[Sequence[Candidate], Fate]] = [(beyond, "limit"), (low, "floor"), (barred, "status")]
+    rest: list[tuple[Sequence[Candidate], Fate]] = [
+        (beyond, "limit"),
+        (sifted.low, "floor"),
+        (sifted.barred, "status"),
+    ]
     return (
         *chosen(shortlist, query, settings, lambda item: count_tokens(show(item))),
         *(Hit(one.item, one.score, fate, tokens=0) for group, fate in rest for one in group),

@@ -10,10 +10,10 @@ from memory.errors import BadInput, EncoderError, NotFound
 from memory.index.ask import Ask, Searchable
 from memory.index.shelf import Shelf
 from memory.nouns.questions import RANKER
-from memory.recall.choosing import RecallSettings
+from memory.recall.choosing import Candidate, RecallSettings
 from memory.recall.generations import Generations
 from memory.recall.pool import Pool
-from memory.recall.rank import rank
+from memory.recall.rank import Sifted, n_weighed, rank, sift
 from memory.recall.rerank import Reranker
 from memory.recall.shown import shown_text
 from memory.store.engine import Store
@@ -61,10 +61,10 @@ class Recaller:
         spaces = _spaces(query.namespace)
         generation = self._generations.of(spaces)
         ask = self._ask(query, generation.encoder.query(query.text))
+        own = self._settings.dense_floor
+        floor = generation.encoder.inner.floor if own is None else own
 
-        def use(
-            shelves: Mapping[str, Searchable], reader: Reader, seq: int
-        ) -> tuple[Pool, frozenset[str], int]:
+        def use(shelves: Mapping[str, Searchable], reader: Reader, seq: int) -> tuple[Pool, Sifted, int]:
             pool = Pool()
             for namespace in spaces:
                 searched = shelves[namespace].search(ask)
@@ -72,14 +72,13 @@ class Recaller:
                 ids = [one.id for one in searched.found]
                 items = reader.items_by_id(namespace, ids) if ids else {}
                 pool.add(namespace, searched.found, items, is_exact=searched.exact)
-            return pool, _attempts(reader, query, seq), seq
+            sifted = self._sifted(query, pool, floor, _attempts(reader, query, seq))
+            return pool, self._seen(sifted, query, reader, generation.name), seq
 
-        pool, attempts, seq = generation.shelves.look_at(spaces, use)
-        own = self._settings.dense_floor
-        floor = generation.encoder.inner.floor if own is None else own
+        pool, sifted, seq = generation.shelves.look_at(spaces, use)
         reranker, proposed = self._reranks_by, pool.proposed()
         blank = Recall(query, (), seq, generation.name, costs.counter, reranker, floor, proposed)
-        return self._ranked(blank, pool, attempts, costs)
+        return self._ranked(blank, sifted, costs)
 
     def replay(self, record: RecallRecord, *, costs: Costs) -> Recall:
         """The recall of a record again: items, statistics and corpus as they stood at its log position.
@@ -118,7 +117,7 @@ class Recaller:
             self._floor_of(record),
             record.proposed,
         )
-        return self._ranked(blank, pool, attempts, costs)
+        return self._ranked(blank, self._sifted(query, pool, blank.floor, attempts), costs)
 
     def question_vector(self, record: RecallRecord) -> Vector | None:
         """The vector a recall was asked with, to be kept with its episode; None under another encoder."""
@@ -129,15 +128,21 @@ class Recaller:
     def _reranks_by(self) -> str | None:
         return self._reranker.name if self._reranker else None
 
-    def _ranked(self, blank: Recall, pool: Pool, attempts: frozenset[str], costs: Costs) -> Recall:
+    def _sifted(self, query: Query, pool: Pool, floor: float, attempts: frozenset[str]) -> Sifted:
+        return sift(query, pool.found, pool.items, settings=self._settings, floor=floor, attempts=attempts)
+
+    def _seen(self, sifted: Sifted, query: Query, reader: Reader, encoder: str) -> Sifted:
+        """With the stored vectors of those that may be shown: their nearness to each other decides."""
+        n = n_weighed(query, self._settings, is_reranked=self._reranker is not None)
+        near = _with_vectors(sifted.relevant[:n], reader, encoder)
+        return replace(sifted, relevant=[*near, *sifted.relevant[n:]])
+
+    def _ranked(self, blank: Recall, sifted: Sifted, costs: Costs) -> Recall:
         query, reranker = blank.query, self._reranker
         hits = rank(
+            sifted,
             query,
-            pool.found,
-            pool.items,
             settings=self._settings,
-            floor=blank.floor,
-            attempts=attempts,
             count_tokens=costs.count_tokens,
             show=costs.show,
             rerank=None if reranker is None else lambda texts: reranker.scores(query.text, texts).tolist(),
@@ -191,12 +196,30 @@ def _proposed_again(reader: Reader, record: RecallRecord) -> Pool:
         vectors = _vectors_then(reader, namespace, record, items.values())
         found = [
             Found(
-                one.item, one.dense, one.lexical, one.coverage, vectors.get(digest_of(items[one.item].text))
+                one.item,
+                one.dense,
+                one.lexical,
+                one.coverage,
+                None if one.dense is None else vectors.get(digest_of(items[one.item].text)),
             )
             for one in proposed
         ]
         pool.add(namespace, found, items)
     return pool
+
+
+def _with_vectors(candidates: Sequence[Candidate], reader: Reader, encoder: str) -> Iterable[Candidate]:
+    digests: dict[str, dict[str, str]] = {}
+    for one in candidates:
+        if one.found.dense is not None and one.found.vector is None:
+            digests.setdefault(one.item.namespace, {})[one.item.id] = digest_of(one.item.text)
+    vectors = {}
+    for namespace, wanted in digests.items():
+        known = reader.vectors(namespace, encoder, digests=list(wanted.values()))
+        vectors.update({id_: known[digest] for id_, digest in wanted.items() if digest in known})
+    for one in candidates:
+        vector = vectors.get(one.item.id)
+        yield one if vector is None else replace(one, found=replace(one.found, vector=vector))
 
 
 def _items_then(

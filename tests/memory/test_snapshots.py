@@ -622,11 +622,10 @@ def test_cosines_are_near_those_of_the_stored_vectors(open_home: OpenHome) -> No
 
 
 def test_a_recall_from_a_large_index_is_replayed_to_the_bit(open_home: OpenHome) -> None:
-    """Duplicates are judged by the stored vectors both times, cosines are those of the record."""
+    """Cosines are those of the record, and what is shown is compared by its stored vectors both times."""
     home = open_home()
     home.fill(0, 100)
     home.settle()
     recall = home.memory.recall(Query("home", "mug", k=8), count_tokens=len)
     assert recall.proposed is not None
-    assert {"kept", "duplicate"} <= {hit.fate for hit in recall.candidates}
     assert home.memory.replay(recall.record(), count_tokens=len).candidates == recall.candidates
