@@ -105,7 +105,8 @@ class Revision(Housekeeping):
 
         Nothing is rewritten: each item gets a new version, and restoring to the report's `undo_seq` takes it
         back. Statistics and episodes stay. What was retired since comes back, revoked things too; what was
-        erased does not. Raises NotFound for a position that the log has not reached.
+        erased does not. Raises NotFound for a position that the log has not reached, OverQuota when more
+        comes back than the namespace may hold.
         """
         author = self._author(namespace, principal, "operator")
         with self._store.read() as reader:
@@ -114,7 +115,9 @@ class Revision(Housekeeping):
             pairs = restoring.stale(reader, namespace, seq)
         texts = list(dict.fromkeys(wanted.text for item, wanted in pairs if item.text != wanted.text))
         vectors = dict(zip(texts, self._encoder.items(texts), strict=True))
-        return self._write(namespace, texts, lambda writer: restoring.restore(writer, author, seq, vectors))
+        return self._write(
+            namespace, texts, lambda writer: restoring.restore(writer, author, seq, vectors, self._limits)
+        )
 
     def diff(
         self, namespace: str, item_id: str, from_version: int, to_version: int

@@ -36,6 +36,28 @@ def test_a_namespace_grows_up_to_its_budget(open_memory: Callable[..., Memory], 
     assert say.memory.check() == ()
 
 
+def test_a_restore_keeps_to_the_budget(open_memory: Callable[..., Memory], say_to: Any) -> None:
+    """All or nothing; one that brings back less than it retires is never refused."""
+    say = say_to(open_memory(limits=Limits(max_living=3)))
+    first, second, _ = say.remember(*(say.case(f"mug {n}") for n in range(3)))
+    full = say.memory.log("home")[-1].seq
+    for item in (first, second):
+        say.memory.forget("home", item.id, principal="ada")
+    say.remember(say.case("mug 4"))
+    say.memory.restore("home", full, principal="o")
+    assert say.memory.usage("home").living == 3
+    say.memory.close()
+    tight = say_to(open_memory(limits=Limits(max_living=2)))
+    tight.memory.forget("home", first.id, principal="ada")
+    before = tight.memory.items("home")
+    with pytest.raises(OverQuota, match="would hold 3 living items, 2 are allowed"):
+        tight.memory.restore("home", full, principal="o")
+    assert tight.memory.items("home") == before
+    tight.memory.restore("home", 0, principal="o")
+    assert tight.memory.usage("home").living == 0
+    assert tight.memory.check() == ()
+
+
 def test_the_budget_counts_what_other_calls_of_the_same_commit_add(
     open_memory: Callable[..., Memory], say_to: Any
 ) -> None:
