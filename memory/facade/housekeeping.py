@@ -184,8 +184,10 @@ class Housekeeping(Library):
     def _write(self, namespace: str, texts: Sequence[str], run: Callable[[Writer], T]) -> T:
         """A transaction that brings texts: they get the previous encoder's vectors too, if there is one."""
         also = self._generations.also(texts)
+        # Looked up first: once it is on disk nothing may fail any more.
+        shelves = self._generations.of([namespace]).shelves
         result = self._store.write(lambda writer: also(writer, namespace, run(writer)))
-        self._generations.of([namespace]).shelves.wrote(namespace, len(texts))
+        shelves.wrote(namespace, len(texts))
         return result
 
     def _author(self, namespace: str, principal: str, channel: Channel) -> Author:
