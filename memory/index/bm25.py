@@ -49,8 +49,8 @@ def idf(n: int, holding: int) -> float:
     return math.log(1.0 + (n - holding + 0.5) / (holding + 0.5))
 
 
-def bm25(weight: float, counts: Counts, lengths: Counts, mean: float) -> Scores:
-    """What one word of idf `weight` gives to texts (n,) that have it `counts` times."""
+def bm25(weight: float | Scores, counts: Counts, lengths: Counts, mean: float) -> Scores:
+    """What a word of idf `weight`, one or (n,), gives to texts (n,) that have it `counts` times."""
     damp = K1 * (1.0 - B + B * lengths / mean)
     scores: Scores = weight * counts * (K1 + 1.0) / (counts + damp)
     return scores

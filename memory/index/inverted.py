@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memory.index.bm25 import Corpus, Scores, bm25
-from memory.index.lexicon import Postings, hash_of
+from memory.index.lexicon import Mask, Postings, hash_of
 from memory.index.vectors import Bits
 
 SCAN = 1 << 15
@@ -107,11 +107,16 @@ class Inverted:
     def scores(self, terms: Sequence[Term], corpus: Corpus, rows: NDArray[np.int64]) -> tuple[Scores, Scores]:
         """BM25 and idf-weighted coverage of rows (m,), rising."""
         scores, covered = np.zeros(len(rows)), np.zeros(len(rows))
-        for term in sorted(terms, key=lambda term: term.word):
-            here, places = self._lookup(term, rows)
-            if len(here):
-                scores[here] += self._given(term, places, corpus)
-                covered[here] += term.idf
+        by_word = sorted(terms, key=lambda term: term.word)
+        found = [self._lookup(term, rows) for term in by_word]
+        if found:
+            here = np.concatenate([own for own, _ in found])
+            idfs = np.repeat([term.idf for term in by_word], [len(own) for own, _ in found])
+            # One after the other, so that the order of words alone decides how sums are rounded.
+            np.add.at(
+                scores, here, self._given(idfs, np.concatenate([places for _, places in found]), corpus)
+            )
+            np.add.at(covered, here, idfs)
         total = corpus.total
         return scores, covered / total if total else covered
 
@@ -125,21 +130,22 @@ class Inverted:
         touched: list[NDArray[np.int64]],
     ) -> Sequence[Term]:
         """Read words until the rest can bring no new row among the best; returns the rest."""
-        left, threshold = SCAN, 0.0
+        n_rare = sum(term.end - term.start <= WORTH for term in terms)
+        left = SCAN - self._take_in(terms[:n_rare], corpus, room, bits, touched)
+        threshold = _threshold(touched, room, n)
         possible = list(accumulate((term.most for term in reversed(terms)), initial=0.0))[::-1]
-        for place, term in enumerate(terms):
-            size = term.end - term.start
-            if left <= 0 or (size > WORTH and threshold > possible[place]):
+        for place, term in enumerate(terms[n_rare:], n_rare):
+            if left <= 0 or threshold > possible[place]:
                 return terms[place:]
             start = max(term.start, term.end - left)
-            left -= size
+            left -= term.end - term.start
             rows = self.postings.rows[start : term.end].astype(np.int64)
-            given = self._given(term, slice(start, term.end), corpus)
+            given = self._given(term.idf, slice(start, term.end), corpus)
             if bits is not None:
-                seen = (bits[rows >> 3] >> (rows & 7).astype(np.uint8)) & 1 > 0
+                seen = np.flatnonzero(_seen(bits, rows))
                 rows, given = rows[seen], given[seen]
             before = room[rows]
-            hopeful = (before > 0.0) | (given + possible[place + 1] >= threshold)
+            hopeful = np.flatnonzero((before > 0.0) | (given + possible[place + 1] >= threshold))
             rows, before, given = rows[hopeful], before[hopeful], given[hopeful]
             room[rows] = after = before + given
             touched.append(rows[before == 0.0])
@@ -149,6 +155,32 @@ class Inverted:
                 # Of these rows alone: no more than the n-th best of all, so never too strict.
                 threshold = max(threshold, float(np.partition(after, -n)[-n]))
         return []
+
+    def _take_in(
+        self,
+        terms: Sequence[Term],
+        corpus: Corpus,
+        room: Scores,
+        bits: Bits | None,
+        touched: list[NDArray[np.int64]],
+    ) -> int:
+        """Read rare words whole, all at once: each is too short to be worth a dozen operations of its own."""
+        if not terms:
+            return 0
+        sizes = [term.end - term.start for term in terms]
+        places = np.concatenate([np.arange(term.start, term.end) for term in terms])
+        rows = self.postings.rows[places].astype(np.int64)
+        given = self._given(np.repeat([term.idf for term in terms], sizes), places, corpus)
+        ends = np.cumsum(sizes)
+        if bits is not None:
+            seen = _seen(bits, rows)
+            rows, given, ends = rows[seen], given[seen], np.cumsum(seen)[ends - 1]
+        for start, end in pairwise([0, *ends.tolist()]):
+            own = rows[start:end]
+            before = room[own]
+            room[own] = before + given[start:end]
+            touched.append(own[before == 0.0])
+        return sum(sizes)
 
     def _add(
         self,
@@ -160,7 +192,7 @@ class Inverted:
     ) -> None:
         """Give rows (m,) what a word not read for new ones is worth to them, from its postings up to one."""
         here, places = self._lookup(term, rows, until)
-        room[rows[here]] += self._given(term, places, corpus)
+        room[rows[here]] += self._given(term.idf, places, corpus)
 
     def _lookup(
         self, term: Term, rows: NDArray[np.int64], until: int | None = None
@@ -174,9 +206,9 @@ class Inverted:
         here = np.flatnonzero(own[np.minimum(places, len(own) - 1)] == rows)
         return here, places[here] + term.start
 
-    def _given(self, term: Term, places: slice | NDArray[np.int64], corpus: Corpus) -> Scores:
+    def _given(self, weight: float | Scores, places: slice | NDArray[np.int64], corpus: Corpus) -> Scores:
         counts = self.postings.counts[places].astype(np.float64)
-        return bm25(term.idf, counts, self.lengths[places].astype(np.float64), corpus.mean)
+        return bm25(weight, counts, self.lengths[places].astype(np.float64), corpus.mean)
 
 
 def invert(postings: Postings, lengths: NDArray[np.int32]) -> Inverted:
@@ -191,6 +223,17 @@ def invert(postings: Postings, lengths: NDArray[np.int32]) -> Inverted:
         most[filled] = np.maximum.reduceat(postings.counts, starts[filled])
         least[filled] = np.minimum.reduceat(beside, starts[filled])
     return Inverted(postings, beside, most, least)
+
+
+def _seen(bits: Bits, rows: NDArray[np.int64]) -> Mask:
+    """Which of rows (m,) are in the bits."""
+    return (bits[rows >> 3] >> (rows & 7).astype(np.uint8)) & 1 > 0
+
+
+def _threshold(touched: Sequence[NDArray[np.int64]], room: Scores, n: int) -> float:
+    """The `n`-th best score so far; 0 where there are fewer."""
+    rows = np.concatenate(touched) if touched else np.zeros(0, dtype=np.int64)
+    return float(np.partition(room[rows], -n)[-n]) if len(rows) >= n else 0.0
 
 
 def _at_least(rows: NDArray[np.int64], room: Scores, n: int, possible: float) -> NDArray[np.int64]:

@@ -24,7 +24,7 @@ _ITEM_VECTOR = (
     & (VECTOR.c.digest == ITEM.c.digest)
 )
 
-SIZES = (1, 8, 64, 256, 1000)
+SIZES = (1, 8, 16, 32, 64, 256, 1000)
 """Lists of names are padded to one of these lengths, so that there are few statements to compile."""
 
 
