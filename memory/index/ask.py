@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from memory.entry import Entry, Found, Vector
@@ -41,6 +41,17 @@ class Searchable(Protocol):
     def search(self, ask: Ask) -> Searched:
         """The best of each ranker for a question."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Approximate:
+    """Part of an index, which may pass over what is better."""
+
+    part: Searchable
+
+    def search(self, ask: Ask) -> Searched:
+        """The best of each ranker in it, in no order."""
+        return replace(self.part.search(ask), exact=False)
 
 
 class Index(Protocol):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
 from memory.entry import Vector
-from memory.index.ask import Ask, Index, Searchable, Searched, VectorsOf
+from memory.index.ask import Approximate, Index, Searchable, VectorsOf
 from memory.index.layers import Layers
 from memory.index.locks import ReadWriteLock
 from memory.index.segments import Segments, Sizes
@@ -43,6 +43,8 @@ class _Guarded:
     """To be made anew: vectors were since its segment was, or it holds the newest items alone."""
     patience: int = 1
     """Doubled whenever it could not be brought into shape, so that a full disk is not asked all the time."""
+    n_due: int = 0
+    """Times it was seen to be due; work is asked for at every `patience`th."""
 
 
 class Shelves:
@@ -187,8 +189,7 @@ class Shelves:
         use: Callable[[Mapping[str, Searchable], Reader, int], T],
     ) -> T:
         for namespace, guarded in wanted.items():
-            if self._is_due(guarded):
-                self._upkeep.ask(namespace)
+            self._ask_if_due(namespace, guarded)
         indexes = {
             namespace: _at(guarded, partial(self._vectors, reader, namespace))
             for namespace, guarded in wanted.items()
@@ -209,8 +210,7 @@ class Shelves:
             self._open(namespace, guarded)
             with self._held({namespace: guarded}, ReadWriteLock.writing) as reader:
                 self._level(namespace, guarded, reader)
-        if self._is_due(guarded):
-            self._upkeep.ask(namespace)
+        self._ask_if_due(namespace, guarded)
 
     def _open(self, namespace: str, guarded: _Guarded) -> None:
         """Fill it for the first time, before anybody is kept waiting by a lock or a long transaction."""
@@ -258,6 +258,12 @@ class Shelves:
     def _is_due(self, guarded: _Guarded) -> bool:
         return guarded.is_stale or self._segments.is_due(guarded.index, guarded.patience)
 
+    def _ask_if_due(self, namespace: str, guarded: _Guarded) -> None:
+        if self._is_due(guarded):
+            guarded.n_due += 1
+            if guarded.n_due % guarded.patience == 0:
+                self._upkeep.ask(namespace)
+
     def _improve(self, namespace: str, *, even_so: bool = False) -> None:
         """Bring an index into shape beside the one in use, then swap the two; `even_so`: due or not."""
         guarded = self._of(namespace)
@@ -284,15 +290,4 @@ class Shelves:
 
 def _at(guarded: _Guarded, vectors_of: VectorsOf) -> Searchable:
     now = guarded.index.at(vectors_of)
-    return _Approximate(now) if guarded.is_stale else now
-
-
-@dataclass(frozen=True, slots=True)
-class _Approximate:
-    """Part of an index, which may pass over what is better."""
-
-    part: Searchable
-
-    def search(self, ask: Ask) -> Searched:
-        """The best of each ranker in it, in no order."""
-        return replace(self.part.search(ask), exact=False)
+    return Approximate(now) if guarded.is_stale else now

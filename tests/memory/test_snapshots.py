@@ -230,6 +230,29 @@ def test_a_question_does_not_wait_for_a_large_index_to_be_made(
     assert again.found("mug kettle") == expected(*range(1, 200)) | {"the kettle is hot"}
 
 
+def test_a_large_index_that_cannot_be_made_is_asked_for_ever_more_seldom(
+    open_home: OpenHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest items are found all the while."""
+    home = open_home()
+    home.fill(0, 100)
+    home.close()
+    tries: list[int] = []
+
+    def fail(*_: object) -> None:
+        tries.append(1)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(snapshots, "_write_manifest", fail)
+    again = open_home(in_background=True)
+    for n in range(100):
+        assert again.found() == expected(*range(40, 100))
+        if n < 2:
+            until(lambda: again.shelves._of("home").patience == 2 ** len(tries) > 1)
+    until(lambda: not again.shelves._upkeep._waiting)
+    assert len(tries) <= 8
+
+
 def test_an_erasure_is_proved_by_the_whole_index(open_home: OpenHome) -> None:
     """Not by the newest items, which serve while it is made."""
     home = open_home()
