@@ -36,12 +36,13 @@ class Found:
 
     id: str
     dense: float | None
-    """Cosine, -1..1; None without a vector of the generation."""
+    """Cosine, -1..1, from a large index one of quantised vectors; None without a vector of the generation."""
     lexical: float | None
     """BM25; None without a common word."""
     coverage: float
     """Share of the question's words found in it, weighted by how rare they are, 0..1."""
     vector: Vector | None
+    """(d,) as it is stored; None also where the index does not hold it."""
 
 
 def reach_of(scope: Scope, family: str | None, audience: str | None) -> str | None:

@@ -1,7 +1,7 @@
 """Nearest neighbours with FAISS: all of a few, or the likely cells of many.
 
-FAISS only proposes; cosines are taken again elsewhere. It crashes when a search meets an add, so whoever
-owns one of these keeps the two apart.
+FAISS only proposes; cosines are taken again elsewhere, of cells from their 8 bits a number. It crashes when a
+search meets an add, so whoever owns one of these keeps the two apart.
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ def test_a_replay_says_what_was_erased(
     """By name, for both kinds of search; a recall that never saw it can still be replayed."""
     for saying in (say, say_to(large)):
         before = saying.recall("where is the mug")
-        items = saying.remember(*(saying.case(f"the mug {n} is in cabinet {n}") for n in range(40)))
+        items = saying.remember(*(saying.case(f"the mug {n} is in cabinet {n}") for n in range(80)))
         recall = saying.recall("where is the mug 7 in cabinet 7")
         gone = recall.hits[0].item.id
         (other,) = [item.id for item in items if item.id not in {h.item.id for h in recall.candidates}][:1]
