@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from memory.entry import Entry, Found, Vector
 from memory.types import ItemKind
-
-VectorsOf = Callable[[Sequence[str]], Mapping[str, Vector]]
-"""Text digests to the stored vectors (d,) that are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ class Approximate:
         return replace(self.part.search(ask), exact=False)
 
 
-class Index(Protocol):
+class Index(Searchable, Protocol):
     """The findable items of one namespace; whoever changes it keeps questions away meanwhile."""
 
     def __len__(self) -> int: ...
@@ -65,8 +62,4 @@ class Index(Protocol):
 
     def drop(self, ids: Iterable[str]) -> None:
         """Remove entries; unknown ids are none of its business."""
-        ...
-
-    def at(self, vectors_of: VectorsOf) -> Searchable:
-        """What can be asked, with the stored vectors to score by."""
         ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from memory.entry import Entry, Found
-from memory.index.ask import Ask, Searchable, Searched, VectorsOf
+from memory.index.ask import Ask, Searched
 from memory.index.bm25 import Corpus
 from memory.index.inverted import Places
 from memory.index.segment import Segment
@@ -39,11 +39,6 @@ class Layers:
         for id_ in ids:
             self.segment.kill(id_)
             self.tail.drop([id_])
-
-    def at(self, vectors_of: VectorsOf) -> Searchable:
-        """Itself: it finds by what it keeps of the vectors."""
-        del vectors_of
-        return self
 
     def search(self, ask: Ask) -> Searched:
         """The best of each ranker over both layers, in no order."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memory.entry import Entry, Found, Matrix, Vector, cosines
-from memory.index.ask import Ask, Searchable, Searched, VectorsOf
+from memory.index.ask import Ask, Searched
 from memory.index.bm25 import Corpus, Scores
 from memory.index.lexicon import Lexicon, Mask, Postings, kept
 from memory.index.table import KINDS, Table, table_of
@@ -93,11 +93,6 @@ class Shelf:
             living = [self._entry(row) for row in self._rows.values()]
             self._clear()
             self.put(living)
-
-    def at(self, vectors_of: VectorsOf) -> Searchable:
-        """Itself: it has its vectors."""
-        del vectors_of
-        return self
 
     def search(self, ask: Ask) -> Searched:
         """The best of each ranker, in no order, weighed against what the question may see."""

@@ -6,13 +6,11 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
-from memory.entry import Vector
-from memory.index.ask import Approximate, Index, Searchable, VectorsOf
+from memory.index.ask import Approximate, Index, Searchable
 from memory.index.layers import Layers
 from memory.index.locks import ReadWriteLock
 from memory.index.segments import Segments, Sizes
@@ -190,18 +188,14 @@ class Shelves:
     ) -> T:
         for namespace, guarded in wanted.items():
             self._ask_if_due(namespace, guarded)
-        indexes = {
-            namespace: _at(guarded, partial(self._vectors, reader, namespace))
-            for namespace, guarded in wanted.items()
-        }
+        indexes = {namespace: _askable(guarded) for namespace, guarded in wanted.items()}
         return use(indexes, reader, max(guarded.applied_seq for guarded in wanted.values()))
-
-    def _vectors(self, reader: Reader, namespace: str, digests: Sequence[str]) -> Mapping[str, Vector]:
-        return reader.vectors(namespace, self._encoder, digests=digests)
 
     def _of(self, namespace: str) -> _Guarded:
         with self._lock:
-            return self._guarded.setdefault(namespace, _Guarded(Shelf(self._dim)))
+            if namespace not in self._guarded:
+                self._guarded[namespace] = _Guarded(Shelf(self._dim))
+            return self._guarded[namespace]
 
     def _follow(self, namespace: str) -> None:
         """Level with the log, without a question."""
@@ -288,6 +282,5 @@ class Shelves:
                     self._level(namespace, guarded, reader)
 
 
-def _at(guarded: _Guarded, vectors_of: VectorsOf) -> Searchable:
-    now = guarded.index.at(vectors_of)
-    return Approximate(now) if guarded.is_stale else now
+def _askable(guarded: _Guarded) -> Searchable:
+    return Approximate(guarded.index) if guarded.is_stale else guarded.index

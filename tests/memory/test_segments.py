@@ -73,16 +73,6 @@ def on_disk(content: Content, folder: Path) -> Layers:
     return Layers(open_segment(folder, n_probe=content.cells.n_probe, n_trained=content.n_trained), DIM)
 
 
-class Known:
-    """The stored vectors of everything that was ever put."""
-
-    def __init__(self, *batches: list[Entry]) -> None:
-        self._kept = {row.digest: row.vector for batch in batches for row in batch if row.vector is not None}
-
-    def __call__(self, digests: Iterable[str]) -> dict[str, Matrix]:
-        return {digest: self._kept[digest] for digest in digests if digest in self._kept}
-
-
 def ask(vector: Matrix, text: str = "", reaches: Iterable[str] = (), n: int = 16) -> Ask:
     return Ask(vector, text, KINDS, frozenset(reaches), n)
 
@@ -112,7 +102,7 @@ def layers(content: Content, tmp_path: Path) -> Layers:
 @pytest.mark.parametrize("reaches", [(), ("family:1", "family:nobody"), ("family:0", "family:3")])
 def test_few_neighbours_are_lost(layers: Layers, reaches: tuple[str, ...]) -> None:
     """Recall@10 of the exact search is .95 at least, with and without confined rows; cosines are near."""
-    exact, view = chunked(ROWS), layers.at(Known(ROWS))
+    exact, view = chunked(ROWS), layers
     cosines = {}
     shared = 0
     for vector in clustered(50, seed=1):
@@ -130,9 +120,9 @@ def test_few_neighbours_are_lost(layers: Layers, reaches: tuple[str, ...]) -> No
 def test_a_rare_reach_is_searched_whole(layers: Layers) -> None:
     """Of few visible rows none is lost, however far they are from the question."""
     for vector in clustered(5, seed=5):
-        found = layers.at(Known(ROWS)).search(Ask(vector, "", ("flow",), frozenset({"run:1"}), 20)).found
+        found = layers.search(Ask(vector, "", ("flow",), frozenset({"run:1"}), 20)).found
         assert {one.id for one in found} == {f"rare{n}" for n in range(12)}
-        hidden = layers.at(Known(ROWS)).search(Ask(vector, "w1", ("flow",), frozenset({"run:2"}), 20))
+        hidden = layers.search(Ask(vector, "w1", ("flow",), frozenset({"run:2"}), 20))
         assert hidden.found == ()
 
 
@@ -209,8 +199,7 @@ def test_words_of_both_layers_weigh_the_same(layers: Layers, tmp_path: Path) -> 
     for text in ("w3 w40", "w1 w2 w59", "w0"):
         question = ask(ROWS[1].vector, text, n=3000)  # type: ignore[arg-type]
         one, other = (
-            {found.id: found.lexical for found in index.at(Known(ROWS)).search(question).found}
-            for index in (layers, half)
+            {found.id: found.lexical for found in index.search(question).found} for index in (layers, half)
         )
         assert {id_ for id_, score in one.items() if score} == {id_ for id_, score in other.items() if score}
         assert one == pytest.approx({id_: other.get(id_, one[id_]) for id_ in one})
@@ -222,7 +211,7 @@ def test_what_was_dropped_or_replaced_is_gone_at_once(layers: Layers) -> None:
     layers.put([moved])
     layers.drop(["e2", "e4", "nobody"])
     assert len(layers) == len(ROWS) - 2
-    view = layers.at(Known(ROWS, [moved]))
+    view = layers
     assert nearest(view.search(ask(moved.vector)))[0] == "e1"  # type: ignore[arg-type]
     assert {one.id for one in view.search(ask(ROWS[5].vector, "zebra")).found if one.lexical} == {"e1"}  # type: ignore[arg-type]
     everything = view.search(Ask(ROWS[1].vector, "w0", KINDS, frozenset(), 4000))  # type: ignore[arg-type]
@@ -237,7 +226,7 @@ def test_what_comes_after_a_segment_is_found_at_once(layers: Layers) -> None:
     for row in fresh:
         layers.put([row])
         if row.vector is not None and row.kind in KINDS and row.reach is None:
-            view = layers.at(Known(ROWS, fresh))
+            view = layers
             assert nearest(view.search(ask(row.vector)))[0] == row.id
 
 
@@ -250,14 +239,13 @@ def test_a_merge_keeps_the_living_and_nothing_else(layers: Layers, tmp_path: Pat
     whole = merged(layers.segment, layers.segment.visible.alive, layers.tail.chunk())
     again = on_disk(whole, tmp_path / "merged")
     assert len(again) == len(layers) == again.segment.n_rows
-    known = Known(ROWS, fresh)
     shared = 0
     for vector in clustered(40, seed=2):
         question = ask(vector, reaches=("family:1",))
-        before = set(nearest(layers.at(known).search(question)))
-        shared += len(before & set(nearest(again.at(known).search(question))))
+        before = set(nearest(layers.search(question)))
+        shared += len(before & set(nearest(again.search(question))))
     assert shared >= 0.95 * 400
-    found = again.at(known).search(Ask(ROWS[1].vector, "zebra", KINDS, frozenset(), 5)).found  # type: ignore[arg-type]
+    found = again.search(Ask(ROWS[1].vector, "zebra", KINDS, frozenset(), 5)).found  # type: ignore[arg-type]
     assert {one.id for one in found if one.lexical} == {"e7"}
 
 
@@ -266,7 +254,7 @@ def test_a_segment_without_any_vector_is_found_by_words(tmp_path: Path) -> None:
     rows = [Entry(f"{n}", "case", f"mug {n}", None, digest_of(f"{n}"), None) for n in range(50)]
     builder = Builder(np.zeros((0, DIM), dtype=np.float32), 50)
     builder.add(chunked(rows).chunk())
-    view = on_disk(builder.content(), tmp_path / "bare").at(Known())
+    view = on_disk(builder.content(), tmp_path / "bare")
     found = view.search(ask(clustered(1)[0], "17")).found
     assert [(one.id, one.dense) for one in found] == [("17", None)]
 
@@ -276,7 +264,7 @@ def test_ids_of_any_shape_come_back(tmp_path: Path) -> None:
     names = ["é" * 40, "a", "x" * 500, "🙂"]
     rows = [Entry(name, "case", "mug", None, digest_of(name), clustered(1)[0]) for name in names]
     layers = on_disk(built(rows), tmp_path / "odd")
-    assert set(nearest(layers.at(Known(rows)).search(ask(clustered(1)[0])))) == set(names)
+    assert set(nearest(layers.search(ask(clustered(1)[0])))) == set(names)
     layers.drop(["é" * 40])
     assert len(layers) == 3
 
@@ -335,7 +323,7 @@ def test_at_real_size_few_neighbours_are_lost(tmp_path: Path) -> None:
     segment = open_segment(tmp_path / "real", n_probe=content.cells.n_probe, n_trained=content.n_trained)
     layers = Layers(segment, 384)
     layers.put(rows[35_000:])
-    view, shared = layers.at(Known(rows)), 0
+    view, shared = layers, 0
     for vector in vectors[40_000:]:
         truth = {str(row) for row in np.argpartition(-(vectors[:40_000] @ vector), 10)[:10]}
         shared += len(truth & set(nearest(view.search(ask(vector, n=32)))))
