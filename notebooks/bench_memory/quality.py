@@ -24,7 +24,7 @@ from plan import Plan
 from protocol import ROOT, Seat
 
 from memory.encoder import open_encoder
-from memory.words import content_words
+from memory.words import STOP_WORDS, plain_words
 
 DEPTHS = (1, 5, 10, 20)
 
@@ -160,7 +160,9 @@ def _bm25(corpus: Corpus) -> list[list[list[int]]]:
     best = []
     for asked, evidence in zip(corpus.questions, corpus.evidence, strict=True):
         table = f"s{corpus.spaces[min(evidence)]}"
-        match = " OR ".join(f'"{word}"' for word in content_words(asked))
+        # Words as they stand: it stems them itself.
+        said = [word for word in plain_words(asked) if word not in STOP_WORDS] or plain_words(asked)
+        match = " OR ".join(f'"{word}"' for word in said)
         found = f"SELECT rowid FROM {table} WHERE {table} MATCH ? ORDER BY rank LIMIT {DEPTHS[-1]}"
         best.append([row for (row,) in base.execute(found, (match,))] if match else [])
     return [best] * len(DEPTHS)
