@@ -121,22 +121,22 @@ class Memory(Tending):
         """
         author = self._author(namespace, principal, channel)
         self._rates.take(namespace, principal, len(drafts))
+        bodies = [check_draft(draft) for draft in drafts]
         for draft in drafts:
-            check_draft(draft)
             check_scope(namespace, draft.scope)
         if idempotency_key is not None:
             check_name("the idempotency key", idempotency_key)
         vectors = self._encoder.items([draft.text for draft in drafts])
         names = ids or [fresh_id(author.at) for _ in drafts]
         candidates = [
-            candidate(draft, vector, id_, author)
-            for draft, vector, id_ in zip(drafts, vectors, names, strict=True)
+            candidate(draft, body, vector, id_, author)
+            for draft, body, vector, id_ in zip(drafts, bodies, vectors, names, strict=True)
         ]
         request = "" if idempotency_key is None else request_hash(channel, drafts)
         return self._write(
             namespace,
             [draft.text for draft in drafts],
-            lambda writer: admit(writer, author, candidates, idempotency_key, request, self._limits),
+            lambda writer: admit(writer, author, candidates, idempotency_key, request),
         )
 
     def import_episodes(

@@ -61,12 +61,12 @@ def words(text: str) -> list[str]:
     >>> words("Opened the boxes: put two clean Mugs on shelf B12!")
     ['open', 'the', 'box', 'put', 'two', 'clean', 'mug', 'on', 'shelf', 'b12']
     """
-    return [_stem(word) for word in plain_words(text)]
+    return [_stem(word) for word in _plain(text)]
 
 
 def content_words(text: str) -> list[str]:
     """Stems without stop words; all of them where nothing else is left."""
-    found = plain_words(text)
+    found = _plain(text)
     return [_stem(word) for word in found if word not in STOP_WORDS] or [_stem(word) for word in found]
 
 
@@ -76,7 +76,7 @@ def plain_words(text: str) -> list[str]:
     >>> plain_words("Two clean Mugs")
     ['two', 'clean', 'mugs']
     """
-    return _WORD.findall(_folded(text))
+    return list(_plain(text))
 
 
 def normalised(text: str) -> str:
@@ -85,7 +85,7 @@ def normalised(text: str) -> str:
     >>> normalised("The  mug is in cabinet 3.") == normalised("the mug is in cabinet 3")
     True
     """
-    return " ".join(plain_words(text))
+    return " ".join(_plain(text))
 
 
 def numbers(text: str) -> frozenset[str]:
@@ -96,7 +96,8 @@ def numbers(text: str) -> frozenset[str]:
     """
     if not _DIGIT.search(text):
         return frozenset()
-    return frozenset(word for word in _WORD.findall(text.casefold()) if _DIGIT.search(word))
+    found = _plain(text) if text.isascii() else _WORD.findall(text.casefold())
+    return frozenset(word for word in found if not word.isalpha() and _DIGIT.search(word))
 
 
 def searchable(text: str) -> str:
@@ -107,6 +108,12 @@ def searchable(text: str) -> str:
     """
     found = words(text)
     return " ".join(found if text.isascii() else map(_ascii, found))
+
+
+@lru_cache(maxsize=1 << 10)
+def _plain(text: str) -> tuple[str, ...]:
+    # Whatever is written is split for duplicates, for full text and for the index, one soon after the other.
+    return tuple(_WORD.findall(_folded(text)))
 
 
 def _folded(text: str) -> str:

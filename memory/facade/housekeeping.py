@@ -21,7 +21,7 @@ from memory.store.engine import Store
 from memory.store.writer import Writer
 from memory.types import Channel
 from memory.writing.admission import check_name
-from memory.writing.limits import Limits, Rates
+from memory.writing.limits import Limits, Rates, check_growth
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -182,12 +182,27 @@ class Housekeeping(Library):
             return reader.first_broken()
 
     def _write(self, namespace: str, texts: Sequence[str], run: Callable[[Writer], T]) -> T:
-        """A transaction that brings texts: they get the previous encoder's vectors too, if there is one."""
+        """A transaction that brings texts: they get the previous encoder's vectors too, if there is one.
+
+        Raises OverQuota when the namespace would grow over its budget by it; then nothing is written.
+        """
         also = self._generations.also(texts)
         # Looked up first: once it is on disk nothing may fail any more.
         shelves = self._generations.of([namespace]).shelves
-        result = self._store.write(lambda writer: also(writer, namespace, run(writer)))
+        result = self._store.write(
+            lambda writer: also(writer, namespace, self._within(writer, namespace, run))
+        )
         shelves.wrote(namespace, len(texts))
+        return result
+
+    def _within(self, writer: Writer, namespace: str, run: Callable[[Writer], T]) -> T:
+        if self._limits.max_living is None:
+            return run(writer)
+        before = writer.tally(namespace).living
+        result = run(writer)
+        # What takes away more than it brings is never refused.
+        if (living := writer.tally(namespace).living) > before:
+            check_growth(namespace, living, self._limits)
         return result
 
     def _author(self, namespace: str, principal: str, channel: Channel) -> Author:

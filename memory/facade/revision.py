@@ -39,7 +39,7 @@ class Revision(Housekeeping):
 
         Raises NotFound, BadInput (a principle edited through reflection or a tool needs new evidence),
         Conflict when it is not at `expect_version`, Denied when others than an operator or a user take it out
-        of quarantine.
+        of quarantine, OverQuota when it comes back to a namespace that is full.
         """
         author = self._author(namespace, principal, channel)
         change = Change(text, body, status, pinned, lineage, valid_to)
@@ -89,7 +89,8 @@ class Revision(Housekeeping):
         """Take back one change of an item, as a new version; undoing an addition retires the item.
 
         Undoing a merge, or what it did to one part, brings every part back. Raises NotFound, BadInput when
-        the log entry changed no item, Conflict when a later change stands.
+        the log entry changed no item, Conflict when a later change stands, OverQuota when more comes back
+        than the namespace may hold.
         """
         author = self._author(namespace, principal, channel)
         with self._store.read() as reader:
@@ -115,9 +116,7 @@ class Revision(Housekeeping):
             pairs = restoring.stale(reader, namespace, seq)
         texts = list(dict.fromkeys(wanted.text for item, wanted in pairs if item.text != wanted.text))
         vectors = dict(zip(texts, self._encoder.items(texts), strict=True))
-        return self._write(
-            namespace, texts, lambda writer: restoring.restore(writer, author, seq, vectors, self._limits)
-        )
+        return self._write(namespace, texts, lambda writer: restoring.restore(writer, author, seq, vectors))
 
     def diff(
         self, namespace: str, item_id: str, from_version: int, to_version: int

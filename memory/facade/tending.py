@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from memory.author import Author
 from memory.consolidation import policy as consolidation
 from memory.consolidation.proposals import Action, ConsolidationSettings, Proposal
-from memory.errors import BadInput, Conflict, NotFound
+from memory.errors import BadInput, Conflict, NotFound, OverQuota
 from memory.facade.revision import Revision
 from memory.index.ask import Ask, Searchable
 from memory.store.reader import Reader
@@ -35,7 +35,7 @@ class Step:
     text: str
     """What it says."""
     skipped: str | None = None
-    """Why it was not done: somebody changed an item meanwhile."""
+    """Why it was not done: somebody changed an item meanwhile, or the namespace is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class Tending(Revision):
             act = self._prepared(author, proposal)
             texts = [] if proposal.draft is None else [proposal.draft.text]
             self._write(author.namespace, texts, act)
-        except (Conflict, NotFound, BadInput) as error:
+        except (Conflict, NotFound, BadInput, OverQuota) as error:
             return str(error)
         return None
 

@@ -47,13 +47,13 @@ def check_name(label: str, value: str) -> str:
         raise BadInput(f"{label} is empty")
     if len(value) > MAX_NAME:
         raise TooLarge(f"{label} has {len(value)} characters, at most {MAX_NAME} are allowed")
-    if _CONTROL.search(value):
+    if _is_undecoded(value):
         raise BadInput(f"{label} {value!r} holds a NUL or a lone surrogate")
     return value
 
 
-def check_draft(draft: Draft) -> None:
-    """Raises BadInput or TooLarge on a draft that cannot be remembered."""
+def check_draft(draft: Draft) -> str:
+    """The body of a draft as canonical JSON. Raises BadInput or TooLarge on what cannot be remembered."""
     if not draft.text.strip():
         raise BadInput(f"the text of a {draft.kind} is empty")
     if len(draft.text) > MAX_TEXT:
@@ -64,12 +64,17 @@ def check_draft(draft: Draft) -> None:
     body = dumps(draft.body)
     if len(body) > MAX_BODY:
         raise TooLarge(f"the body has {len(body)} characters of JSON, at most {MAX_BODY} are allowed")
-    if _CONTROL.search(draft.text) or (not body.isascii() and _CONTROL.search(body)) or "\\u0000" in body:
+    if _is_undecoded(draft.text) or _is_undecoded(body) or "\\u0000" in body:
         raise BadInput("the text holds a NUL or a lone surrogate: decode it first")
     _check_reach(draft)
     if draft.kind == "case" and draft.outcome not in {"success", "failure"}:
         raise BadInput(f"a case of outcome {draft.outcome!r} teaches nothing: only success and failure do")
     check_secrets([f"{draft.text}\n{body}"])
+    return body
+
+
+def _is_undecoded(text: str) -> bool:
+    return "\0" in text if text.isascii() else _CONTROL.search(text) is not None
 
 
 def _check_reach(draft: Draft) -> None:

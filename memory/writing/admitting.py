@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from memory.author import Author
-from memory.entry import RECALLABLE, Vector, cosines
+from memory.entry import Vector, cosines
 from memory.errors import Conflict
 from memory.store.rows import Said, said_of
 from memory.store.writer import Newcomer, Writer
@@ -17,12 +17,10 @@ from memory.types import TRUST, Draft, Episode, Item
 from memory.writing.admission import TWIN_COSINE, merged, trust_of
 from memory.writing.changes import put, sources_of
 from memory.writing.gate import GATED, check_origin
-from memory.writing.limits import Limits, check_growth
 from memory.writing.merging import item_of_draft
 
 N_TWINS = 256
 """Most items of one twin key that a draft is compared with: the newest."""
-NO_LIMITS = Limits()
 SLACK = 1e-3
 """More than single precision can be wrong by: what is this far under the threshold is under it."""
 
@@ -42,10 +40,10 @@ class Candidate:
         return self.newcomer.said
 
 
-def candidate(draft: Draft, vector: Vector, item_id: str, author: Author) -> Candidate:
-    """All that can be known before the transaction."""
+def candidate(draft: Draft, body: str, vector: Vector, item_id: str, author: Author) -> Candidate:
+    """All that can be known before the transaction; `body` is the draft's as canonical JSON."""
     item = item_of_draft(draft, author, item_id, trust_of(author.channel, ()))
-    return Candidate(draft, vector, Newcomer(item, said_of(draft), vector))
+    return Candidate(draft, vector, Newcomer(item, said_of(draft, body), vector))
 
 
 def fresh_id(at: float) -> str:
@@ -63,12 +61,11 @@ def admit(
     candidates: Sequence[Candidate],
     key: str | None,
     request: str,
-    limits: Limits = NO_LIMITS,
 ) -> tuple[Item, ...]:
     """Every draft as an item: a new one, or the one that says the same with the evidence added.
 
-    Raises BadInput on what memory or a prompt said itself, Conflict on a key of another request, OverQuota
-    when the namespace would grow over its budget; then nothing is written.
+    Raises BadInput on what memory or a prompt said itself, Conflict on a key of another request; then nothing
+    is written.
     """
     if key is not None and (answered := writer.answered(author.namespace, key)) is not None:
         if answered[0] != request:
@@ -78,8 +75,6 @@ def admit(
     batch = _Batch(writer, author)
     items = tuple(batch.take(one) for one in candidates)
     batch.flush()
-    if batch.n_living and limits.max_living is not None:
-        check_growth(author.namespace, writer.tally(author.namespace).living, limits)
     if key is not None:
         writer.answer(author.namespace, key, request, items)
     return items
@@ -97,8 +92,6 @@ class _Batch:
         """Waiting items by dedupe key."""
         self._episodes: dict[str, Episode | None] = {}
         """Evidence that was looked up; None is not recorded."""
-        self.n_living = 0
-        """New items that recall may find."""
         self._twins: dict[str, list[tuple[str, Vector]]] = {}
         """Ids and vectors by twin key, oldest first."""
 
@@ -141,7 +134,6 @@ class _Batch:
 
     def _wait(self, one: Newcomer) -> None:
         self._waiting[one.item.id] = one
-        self.n_living += one.item.status in RECALLABLE
         is_over = one.item.valid_to is not None and one.item.valid_to <= self._author.at
         if one.item.status != "retired" and not is_over and one.vector is not None:
             self._said[one.said.keys.dedupe] = one.item

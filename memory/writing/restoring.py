@@ -12,7 +12,6 @@ from memory.store.reader import Reader
 from memory.store.writer import Writer
 from memory.types import Item, Json
 from memory.writing.changes import put
-from memory.writing.limits import Limits, check_growth
 
 NOT_SAID = frozenset({"version", "updated_at", "author", "utility"})
 """Fields that differ between versions by themselves."""
@@ -58,20 +57,15 @@ def stale(reader: Reader, namespace: str, seq: int) -> list[tuple[Item, Item]]:
     return [(item, wanted) for item, wanted in pairs if wanted != item]
 
 
-def restore(
-    writer: Writer, author: Author, seq: int, vectors: Mapping[str, Vector], limits: Limits
-) -> Restored:
+def restore(writer: Writer, author: Author, seq: int, vectors: Mapping[str, Vector]) -> Restored:
     """Every item as it stood at a log position, as new versions; what came later is retired.
 
-    Statistics stay: they are evidence, not content. `vectors` are by text, of texts that come back. Raises
-    OverQuota when more come back than there is room for.
+    Statistics stay: they are evidence, not content. `vectors` are by text, of texts that come back.
     """
-    undo_seq, living = writer.head(author.namespace), writer.tally(author.namespace).living
+    undo_seq = writer.head(author.namespace)
     pairs = stale(writer, author.namespace, seq)
     for item, wanted in pairs:
         put(writer, author, item, wanted, vectors.get(wanted.text), "restore")
-    if (now_living := writer.tally(author.namespace).living) > living:
-        check_growth(author.namespace, now_living, limits)
     then = writer.items_as_of(author.namespace, seq)
     changed = tuple(item.id for item, _ in pairs if item.id in then)
     return Restored(seq, undo_seq, changed, tuple(item.id for item, _ in pairs if item.id not in then))

@@ -43,8 +43,8 @@ MARKS = {
     "Telegram Bot Token": (":",),
     "Twilio API Key": ("AC", "SK"),
 }
-"""What every secret of a kind holds, one of these as it stands or, where case does not matter, in lower case:
-looking for that first is ten times as fast."""
+"""What every secret of a kind holds, one of these in whatever case: looking for that first is ten times as
+fast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def _suspects(text: str) -> list[Detector]:
     suspects: list[Detector] = []
     for marks, every in _kinds():
         for mark in marks:
-            if mark in text or mark in folded:
+            if mark in folded:
                 suspects += every
                 break
     return suspects
@@ -104,9 +104,12 @@ def detectors() -> tuple[Detector, ...]:
 
 @cache
 def _kinds() -> tuple[tuple[tuple[str, ...], tuple[Detector, ...]], ...]:
-    """Marks and detectors of each kind; one without marks is looked for in every text."""
+    """Folded marks and detectors of each kind; one without marks is looked for in every text."""
     every = detectors()
     return tuple(
-        (MARKS.get(kind, ("",)), tuple(one for one in every if one.kind == kind))
+        (
+            tuple(dict.fromkeys(mark.casefold() for mark in MARKS.get(kind, ("",)))),
+            tuple(one for one in every if one.kind == kind),
+        )
         for kind in dict.fromkeys(one.kind for one in every)
     )

@@ -36,6 +36,25 @@ def test_a_namespace_grows_up_to_its_budget(open_memory: Callable[..., Memory], 
     assert say.memory.check() == ()
 
 
+def test_an_edit_and_an_undo_keep_to_the_budget(open_memory: Callable[..., Memory], say_to: Any) -> None:
+    """What is retired comes back only where there is room; other edits are never refused."""
+    say = say_to(open_memory(limits=Limits(max_living=2)))
+    first, second = say.remember(say.case("mug 1"), say.case("mug 2"))
+    say.memory.forget("home", first.id, principal="ada")
+    gone = say.memory.log("home")[-1].seq
+    third = say.remember(say.case("mug 3"))[0]
+    with pytest.raises(OverQuota, match="would hold 3 living items, 2 are allowed"):
+        say.memory.undo("home", gone, principal="ada")
+    with pytest.raises(OverQuota, match="would hold 3 living items"):
+        say.memory.edit("home", first.id, principal="o", channel="operator", status="active")
+    assert say.memory.get("home", first.id).status == "retired"
+    say.memory.edit("home", second.id, principal="o", channel="operator", pinned=True)
+    say.memory.forget("home", third.id, principal="ada")
+    assert say.memory.undo("home", gone, principal="ada").status == "active"
+    assert say.memory.usage("home").living == 2
+    assert say.memory.check() == ()
+
+
 def test_a_restore_keeps_to_the_budget(open_memory: Callable[..., Memory], say_to: Any) -> None:
     """All or nothing; one that brings back less than it retires is never refused."""
     say = say_to(open_memory(limits=Limits(max_living=3)))
