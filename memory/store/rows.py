@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from json.encoder import encode_basestring as _quoted
 from math import isfinite
 from typing import Any, cast
+
+from pydantic import TypeAdapter, ValidationError
 
 from memory.codec import dumps, loads
 from memory.entry import digest_of
@@ -58,9 +60,9 @@ class Said:
     keys: Keys
 
 
-def said_of(thing: Draft | Item) -> Said:
-    """The same for a draft and for the item it becomes."""
-    body = dumps(thing.body)
+def said_of(thing: Draft | Item, body: str | None = None) -> Said:
+    """The same for a draft and for the item it becomes; its body as canonical JSON where that is known."""
+    body = dumps(thing.body) if body is None else body
     return Said(body, digest_of(thing.text), keys_of(thing, body))
 
 
@@ -140,31 +142,15 @@ def item_values(item: Item, said: Said, parts: Parts, seq: int) -> dict[str, obj
 
 def item_of(row: AnyRow) -> Item:
     """The item of an ITEM row, its columns in the table's order."""
-    _, id_, namespace, kind, scope, family, text, _, _, body, *rest = row
-    outcome, status, version, channel, trust, author, created_at, updated_at, *rest = rest
-    valid_from, valid_to, superseded_by, pinned, lineage, utility, _, audience, _ = rest
+    _, id_, namespace, kind, scope, family, text, _, _, body, *plain, lineage, utility, _, audience, _ = row
+    *plain, pinned = plain
     return Item(
-        id_,
-        namespace,
-        kind,
-        scope,
-        family,
-        text,
+        *(id_, namespace, kind, scope, family, text),
         body_of(kind, body),
-        outcome,
-        status,
-        version,
-        channel,
-        trust,
-        author,
-        created_at,
-        updated_at,
-        valid_from,
-        valid_to,
-        superseded_by,
+        *plain,
         bool(pinned),
-        lineage_of(lineage),
-        utility_of(utility),
+        ALONE if lineage == NO_LINEAGE else lineage_of(lineage),
+        FRESH if utility == UNUSED else utility_of(utility),
         audience,
     )
 
@@ -172,10 +158,16 @@ def item_of(row: AnyRow) -> Item:
 def body_of(kind: ItemKind, text: str) -> Body:
     """The body of an item of that kind; the first release kept notes for kinds that have their own now."""
     try:
-        return loads(BODIES[kind], text)
-    except BadInput:
+        return _validator(kind)(text)
+    except ValidationError:
         # Of another kind, or nested deeper than the validator goes.
         return _any_body(kind, text)
+
+
+@cache
+def _validator(kind: ItemKind) -> Callable[[str], Body]:
+    validator = TypeAdapter(BODIES[kind]).validator
+    return cast(Callable[[str], Body], validator.validate_json)
 
 
 def lineage_of(text: str) -> Lineage:
