@@ -24,7 +24,7 @@ than are left, only the newest rows are read: a question made of very common wor
 these. Rare words come first, so the limit costs them nothing."""
 LOOKED_UP = 1 << 11
 """Most rows to which the words beyond are added; the best so far, and what ties with the last."""
-WORTH = 4096
+WORTH = 2048
 """A word in fewer rows is read without asking whether it must be."""
 Places = NDArray[np.int64]
 LONG = 0xFFFF
@@ -95,6 +95,8 @@ class Inverted:
         try:
             rest = self._scan(terms, corpus, room, bits, n, touched)
             rows = np.concatenate(touched) if touched else np.zeros(0, dtype=np.int64)
+            rows = _at_least(rows, room, n, sum(one.most for one in rest))
+            rows.sort()  # rising ones are looked up several times as fast
             for place, term in enumerate(rest):
                 rows = _at_least(rows, room, n, sum(one.most for one in rest[place:]))
                 rows = rows if len(rows) <= LOOKED_UP else _at_least(rows, room, LOOKED_UP, 0.0)
@@ -106,17 +108,16 @@ class Inverted:
 
     def scores(self, terms: Sequence[Term], corpus: Corpus, rows: NDArray[np.int64]) -> tuple[Scores, Scores]:
         """BM25 and idf-weighted coverage of rows (m,), rising."""
-        scores, covered = np.zeros(len(rows)), np.zeros(len(rows))
+        if not len(terms):
+            return np.zeros(len(rows)), np.zeros(len(rows))
         by_word = sorted(terms, key=lambda term: term.word)
         found = [self._lookup(term, rows) for term in by_word]
-        if found:
-            here = np.concatenate([own for own, _ in found])
-            idfs = np.repeat([term.idf for term in by_word], [len(own) for own, _ in found])
-            # One after the other, so that the order of words alone decides how sums are rounded.
-            np.add.at(
-                scores, here, self._given(idfs, np.concatenate([places for _, places in found]), corpus)
-            )
-            np.add.at(covered, here, idfs)
+        here = np.concatenate([own for own, _ in found])
+        idfs = np.repeat([term.idf for term in by_word], [len(own) for own, _ in found])
+        given = self._given(idfs, np.concatenate([places for _, places in found]), corpus)
+        # One after the other, so that the order of words alone decides how sums are rounded.
+        scores: Scores = np.bincount(here, given, len(rows)).astype(np.float64)
+        covered: Scores = np.bincount(here, idfs, len(rows)).astype(np.float64)
         total = corpus.total
         return scores, covered / total if total else covered
 
@@ -168,9 +169,12 @@ class Inverted:
         if not terms:
             return 0
         sizes = [term.end - term.start for term in terms]
-        places = np.concatenate([np.arange(term.start, term.end) for term in terms])
-        rows = self.postings.rows[places].astype(np.int64)
-        given = self._given(np.repeat([term.idf for term in terms], sizes), places, corpus)
+        rows, counts, lengths = (
+            np.concatenate([column[term.start : term.end] for term in terms])
+            for column in (self.postings.rows, self.postings.counts, self.lengths)
+        )
+        idfs = np.repeat([term.idf for term in terms], sizes)
+        given = bm25(idfs, counts.astype(np.float64), lengths.astype(np.float64), corpus.mean)
         ends = np.cumsum(sizes)
         if bits is not None:
             seen = _seen(bits, rows)
@@ -202,8 +206,8 @@ class Inverted:
         if not len(own) or not len(rows):
             nothing = np.zeros(0, dtype=np.int64)
             return nothing, nothing
-        places = np.searchsorted(own, rows.astype(np.int32))
-        here = np.flatnonzero(own[np.minimum(places, len(own) - 1)] == rows)
+        places = own.searchsorted(rows.astype(np.int32))
+        here = np.flatnonzero(own.take(places, mode="clip") == rows)
         return here, places[here] + term.start
 
     def _given(self, weight: float | Scores, places: slice | NDArray[np.int64], corpus: Corpus) -> Scores:

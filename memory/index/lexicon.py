@@ -49,22 +49,28 @@ class Lexicon:
         """Rows that have a word, dead ones included."""
         return len(self._postings[word][0]) if word in self._postings else 0
 
-    def seen(self, words: Sequence[str], mask: Mask) -> dict[str, int]:
-        """For each word the rows of the mask that have it."""
-        return {word: int(mask[self._rows(word)[0]].sum()) for word in words}
+    def seen(self, words: Sequence[str], mask: Mask | None) -> dict[str, int]:
+        """For each word the rows of the mask that have it; without a mask all rows."""
+        if mask is None:
+            return {word: self.holding(word) for word in words}
+        return {word: int(np.count_nonzero(mask[self._rows(word)[0]])) for word in words}
 
     def scores(
-        self, words: Sequence[str], mask: Mask, lengths: NDArray[np.int32], corpus: Corpus
+        self, words: Sequence[str], mask: Mask | None, lengths: NDArray[np.int32], corpus: Corpus
     ) -> tuple[Scores, Scores]:
-        """BM25 and idf-weighted coverage (n,) of the rows of the mask (n,); words sorted, each once."""
-        scores, covered = np.zeros(len(mask)), np.zeros(len(mask))
+        """BM25 and idf-weighted coverage (n,) of the rows of the mask (n,), without one of all rows.
+
+        Words are sorted, each once.
+        """
+        scores, covered = np.zeros(len(lengths)), np.zeros(len(lengths))
         total = 0.0
         for word in words:
             weight = corpus.idf(word)
             total += weight
             rows, counts = self._rows(word)
-            seen = mask[rows]
-            rows, counts = rows[seen], counts[seen]
+            if mask is not None:
+                seen = mask[rows]
+                rows, counts = rows[seen], counts[seen]
             if len(rows):
                 scores[rows] += bm25(weight, counts, lengths[rows], corpus.mean)
                 covered[rows] += weight

@@ -18,7 +18,8 @@ from memory.index.ask import Ask, Searched
 from memory.index.bm25 import Corpus, Scores
 from memory.index.lexicon import Lexicon, Mask, Postings, kept
 from memory.index.table import KINDS, Table, table_of
-from memory.index.vectors import Flat, Neighbours, Rows
+from memory.index.vectors import Bits, Flat, Neighbours, Rows
+from memory.types import ItemKind
 from memory.words import content_words
 
 MARGIN = 1e-4
@@ -26,6 +27,23 @@ MARGIN = 1e-4
 DEAD = 1024
 """Dead rows that are worth a rebuild once they are half of all."""
 _COLUMNS = np.dtype([("alive", "?"), ("dense", "?"), ("kind", "i2"), ("reach", "i4"), ("length", "i4")])
+
+
+KEPT = 16
+"""Views that are remembered until something changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What a question may see."""
+
+    mask: Mask | None
+    """(n,); None is every row."""
+    n: int
+    n_words: int
+    bits: Bits
+    """Those of them that have a vector, and how many they are."""
+    n_dense: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +72,7 @@ class Shelf:
         self._reaches: dict[str, int] = {}
         self._lexicon = Lexicon()
         self._n_words = 0
+        self._views: dict[tuple[tuple[ItemKind, ...], frozenset[str]], _View] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -88,6 +107,7 @@ class Shelf:
             row = self._rows.pop(id_, None)
             if row is not None:
                 self._columns["alive"][row] = False
+                self._views = {}
         n_dead = len(self._entries) - len(self._rows)
         if n_dead > DEAD and n_dead > len(self._rows):
             living = [self._entry(row) for row in self._rows.values()]
@@ -98,11 +118,10 @@ class Shelf:
         """The best of each ranker, in no order, weighed against what the question may see."""
         if not self._rows:
             return Searched((), exact=self._vectors.exact)
-        mask = self._visible(ask)
+        view = self._visible(ask)
         words = sorted(set(content_words(ask.text)))
-        lengths = self._columns["length"][: len(mask)]
-        corpus = Corpus(int(mask.sum()), int(lengths[mask].sum()), self._lexicon.seen(words, mask))
-        found = self._search(ask, words, mask, corpus)
+        corpus = Corpus(view.n, view.n_words, self._lexicon.seen(words, view.mask))
+        found = self._search(ask, words, view, corpus)
         return Searched(tuple(found), exact=self._vectors.exact)
 
     def search_in(self, ask: Ask, words: Sequence[str], corpus: Corpus) -> list[Found]:
@@ -121,26 +140,32 @@ class Shelf:
         table = table_of([self._entry(row) for row in rows.tolist()], self._columns["length"][rows])
         return Chunk(table, kept(self._lexicon.postings(), places), self._vectors.matrix[rows])
 
-    def _search(self, ask: Ask, words: Sequence[str], mask: Mask, corpus: Corpus) -> list[Found]:
-        lengths = self._columns["length"][: len(mask)]
-        lexical, coverage = self._lexicon.scores(words, mask, lengths, corpus)
-        rows = set(self._best(np.flatnonzero(lexical > 0.0), lexical[lexical > 0.0], ask.n))
-        rows.update(self._best_by_vector(ask.vector, mask, ask.n))
+    def _search(self, ask: Ask, words: Sequence[str], view: _View, corpus: Corpus) -> list[Found]:
+        lengths = self._columns["length"][: len(self._entries)]
+        lexical, coverage = self._lexicon.scores(words, view.mask, lengths, corpus)
+        alike = np.flatnonzero(lexical > 0.0)
+        rows = set(self._best(alike, lexical[alike], ask.n))
+        rows.update(self._best_by_vector(ask.vector, view, ask.n))
         order = np.array(sorted(rows), dtype=np.int64)
-        near = self._cosines(order, ask.vector)
-        dense = self._columns["dense"][order]
+        vectors = self._vectors.matrix[order]  # (m, d), a copy
+        dense = self._columns["dense"][order].tolist()
+        near = cosines(vectors, ask.vector).tolist()
+        parts = (lexical[order].tolist(), coverage[order].tolist(), vectors)
         return [
             Found(
-                id=self._entries[row].id,
-                dense=float(near[place]) if dense[place] else None,
-                lexical=float(lexical[row]) if lexical[row] > 0.0 else None,
-                coverage=float(coverage[row]),
-                vector=self._vectors.matrix[row].copy() if dense[place] else None,
+                self._entries[row].id,
+                cosine if has_vector else None,
+                score if score > 0.0 else None,
+                share,
+                vector if has_vector else None,
             )
-            for place, row in enumerate(order.tolist())
+            for row, has_vector, cosine, score, share, vector in zip(
+                order.tolist(), dense, near, *parts, strict=True
+            )
         ]
 
     def _append(self, entry: Entry) -> None:
+        self._views = {}
         row = len(self._entries)
         said = content_words(entry.text)
         reach = -1
@@ -165,7 +190,16 @@ class Shelf:
             wider[: len(self._columns)] = self._columns
             self._columns = wider
 
-    def _visible(self, ask: Ask) -> Mask:
+    def _visible(self, ask: Ask) -> _View:
+        asked = (ask.kinds, ask.reaches)
+        known = self._views.get(asked)
+        if known is None:
+            # Others may ask at the same time: the same is then made twice.
+            known = _view(self._mask(ask), self._columns[: len(self._entries)])
+            self._views = {**self._views, asked: known} if len(self._views) < KEPT else {asked: known}
+        return known
+
+    def _mask(self, ask: Ask) -> Mask:
         columns = self._columns[: len(self._entries)]
         wanted = np.zeros(len(KINDS), dtype=np.bool_)
         wanted[[KINDS[kind] for kind in ask.kinds]] = True
@@ -186,13 +220,11 @@ class Shelf:
     def _by_score_and_id(self, pair: tuple[float, int]) -> tuple[float, str]:
         return pair[0], self._entries[pair[1]].id
 
-    def _best_by_vector(self, vector: Vector, mask: Mask, n: int) -> list[int]:
-        wanted = mask & self._columns["dense"][: len(mask)]
-        n_wanted = int(wanted.sum())
-        bits = np.packbits(wanted, bitorder="little")
+    def _best_by_vector(self, vector: Vector, view: _View, n: int) -> list[int]:
+        n_wanted = view.n_dense
         n_asked = min(n_wanted, 2 * n)
         while n_asked:
-            near, rows = self._vectors.propose(vector, bits, n_asked, n_wanted / len(mask))
+            near, rows = self._vectors.propose(vector, view.bits, n_asked, n_wanted / len(self._entries))
             exact = self._cosines(rows, vector)
             if (
                 not self._vectors.exact
@@ -205,3 +237,15 @@ class Shelf:
 
     def _cosines(self, rows: Rows, vector: Vector) -> NDArray[np.float64]:
         return cosines(self._vectors.matrix[rows], vector)
+
+
+def _view(mask: Mask, columns: NDArray[np.void]) -> _View:
+    wanted = mask & columns["dense"]
+    n = int(np.count_nonzero(mask))
+    return _View(
+        mask if n < len(mask) else None,
+        n,
+        int(columns["length"][mask].sum(dtype=np.int64)),
+        np.packbits(wanted, bitorder="little"),
+        int(np.count_nonzero(wanted)),
+    )

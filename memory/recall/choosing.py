@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memory.entry import Found, Matrix, cosines
+from memory.entry import Found, Matrix
 from memory.types import Fate, Hit, Item, Query, Score
 from memory.writing.admission import are_twins
 
@@ -63,7 +63,12 @@ def chosen(
     left = list(shortlist)
     while left:
         one = left.pop(0)
-        score = replace(one.score, diversity=choice.diversity(one), total=choice.worth(one))
+        old = one.score
+        score = Score(
+            *(old.dense, old.lexical, old.coverage, old.fused, old.utility, old.rerank, old.recency),
+            diversity=choice.diversity(one),
+            total=choice.worth(one),
+        )
         tokens = 0
         fate = choice.fate(one)
         if fate == "kept":
@@ -90,7 +95,7 @@ class _Choice:
     def __init__(self, shortlist: Sequence[Candidate], query: Query, settings: RecallSettings) -> None:
         self._query, self._settings = query, settings
         self._rows = {one.item.id: row for row, one in enumerate(shortlist)}
-        self._vectors = _stacked(shortlist)
+        self._vectors = _stacked(shortlist).astype(np.float64)
         self._taken: list[Candidate] = []
         self._near: list[NDArray[np.float64]] = []
         """For each item taken, its cosine with each of the shortlist."""
@@ -121,7 +126,7 @@ class _Choice:
         self._n_failures += one.item.outcome == "failure"
         self._authors[one.item.author] += 1
         vector = self._vectors[self._rows[one.item.id]]
-        near = cosines(self._vectors, vector)  # (n,)
+        near = np.add.reduce(self._vectors * vector, axis=1)  # (n,), as `cosines` adds up
         self._near.append(near)
         self._nearest = np.maximum(self._nearest, near)
 

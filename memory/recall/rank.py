@@ -148,7 +148,13 @@ def _weighed(shortlist: Sequence[Candidate], settings: RecallSettings, query: Qu
     for one, similar, useful in zip(shortlist, _similarity(shortlist), utility, strict=True):
         recency = _recency(one.item, query, settings.recency_half_life_days)
         total = (1.0 - weight) * similar + weight * useful + settings.recency_weight * recency
-        weighed.append(replace(one, score=replace(one.score, recency=recency, total=total)))
+        old = one.score
+        score = Score(
+            *(old.dense, old.lexical, old.coverage, old.fused, old.utility, old.rerank),
+            recency=recency,
+            total=total,
+        )
+        weighed.append(Candidate(one.found, one.item, score))
     return sorted(weighed, key=lambda one: (-one.score.total, one.item.id))
 
 
@@ -168,5 +174,6 @@ def _z(values: Sequence[float], least: float) -> list[float]:
     if not values:
         return []
     mean = math.fsum(values) / len(values)
-    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
-    return [(value - mean) / max(spread, least) for value in values]
+    apart = [value - mean for value in values]
+    unit = max(math.sqrt(math.fsum([one**2 for one in apart]) / len(values)), least)
+    return [one / unit for one in apart]

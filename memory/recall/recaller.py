@@ -219,7 +219,11 @@ def _with_vectors(candidates: Sequence[Candidate], reader: Reader, encoder: str)
         vectors.update({id_: known[digest] for id_, digest in wanted.items() if digest in known})
     for one in candidates:
         vector = vectors.get(one.item.id)
-        yield one if vector is None else replace(one, found=replace(one.found, vector=vector))
+        yield one if vector is None else Candidate(_seen_as(one.found, vector), one.item, one.score)
+
+
+def _seen_as(found: Found, vector: Vector) -> Found:
+    return Found(found.id, found.dense, found.lexical, found.coverage, vector)
 
 
 def _items_then(

@@ -15,7 +15,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from memory.codec import dumps, loads
 from memory.entry import digest_of
-from memory.errors import BadInput
 from memory.store.tables import Base
 from memory.types import (
     BODIES,
@@ -143,11 +142,12 @@ def item_values(item: Item, said: Said, parts: Parts, seq: int) -> dict[str, obj
 def item_of(row: AnyRow) -> Item:
     """The item of an ITEM row, its columns in the table's order."""
     _, id_, namespace, kind, scope, family, text, _, _, body, *plain, lineage, utility, _, audience, _ = row
-    *plain, pinned = plain
+    outcome, status, version, channel, trust, author, *times, valid_to, superseded_by, pinned = plain
+    created_at, updated_at, valid_from = times
     return Item(
-        *(id_, namespace, kind, scope, family, text),
-        body_of(kind, body),
-        *plain,
+        *(id_, namespace, kind, scope, family, text, body_of(kind, body)),
+        *(outcome, status, version, channel, trust, author),
+        *(created_at, updated_at, valid_from, valid_to, superseded_by),
         bool(pinned),
         ALONE if lineage == NO_LINEAGE else lineage_of(lineage),
         FRESH if utility == UNUSED else utility_of(utility),
