@@ -95,8 +95,6 @@ class Inverted:
         try:
             rest = self._scan(terms, corpus, room, bits, n, touched)
             rows = np.concatenate(touched) if touched else np.zeros(0, dtype=np.int64)
-            rows = _at_least(rows, room, n, sum(one.most for one in rest))
-            rows.sort()  # rising ones are looked up several times as fast
             for place, term in enumerate(rest):
                 rows = _at_least(rows, room, n, sum(one.most for one in rest[place:]))
                 rows = rows if len(rows) <= LOOKED_UP else _at_least(rows, room, LOOKED_UP, 0.0)

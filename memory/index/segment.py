@@ -77,7 +77,7 @@ class Segment:
         alike = self.inverted.best(terms, corpus, room, only, ask.n)
         self._spare.append(room)
         _, near = self.cells.search(ask.vector, ask.n, only, n_seen / self.n_rows)
-        rows = np.union1d(alike, near)
+        rows = np.array(sorted({*alike.tolist(), *near.tolist()}), dtype=np.int64)
         lexical, coverage = self.inverted.scores(terms, corpus, rows)
         is_dense = self.table.dense[rows]
         dense = np.zeros(len(rows))

@@ -42,7 +42,8 @@ def sift(
     `floor` is the least cosine; `attempts` are the episodes whose cases are left out. `query.at` must be set.
     """
     pool = _fused([one for one in found if one.id in items], items)
-    allowed, barred = _parted(pool, lambda one: not _is_barred(one.item, query, attempts))
+    at = query.at if query.at is not None else 0.0
+    allowed, barred = _parted(pool, lambda one: not _is_barred(one.item, at, attempts))
     relevant, low = _parted(allowed, lambda one: _is_over_floor(one.found, floor, settings.lexical_floor))
     return Sifted(relevant, low, barred)
 
@@ -110,8 +111,7 @@ def _fused(found: Sequence[Found], items: Mapping[str, Item]) -> list[Candidate]
     return sorted(candidates, key=lambda one: (-one.score.fused, one.item.id))
 
 
-def _is_barred(item: Item, query: Query, attempts: frozenset[str]) -> bool:
-    at = query.at if query.at is not None else 0.0
+def _is_barred(item: Item, at: float, attempts: frozenset[str]) -> bool:
     if item.valid_from > at or (item.valid_to is not None and item.valid_to <= at):
         return True
     if attempts and item.kind == "case" and any(p.episode in attempts for p in item.lineage.evidence):
