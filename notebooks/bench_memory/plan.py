@@ -11,7 +11,7 @@ from protocol import Seat
 
 PEERS = ("chroma", "mem0-faiss", "mem0-qdrant", "lancedb", "sqlite-vec")
 RAW = ("faiss-flat", "faiss-ivf", "faiss-hnsw")
-WRITERS = ("queue", "batch-64", "batch-500")
+WRITERS = ("queue", "queue-same-rows", "batch-64", "batch-500")
 
 
 @dataclass(frozen=True)
