@@ -24,7 +24,7 @@ than are left, only the newest rows are read: a question made of very common wor
 these. Rare words come first, so the limit costs them nothing."""
 LOOKED_UP = 1 << 11
 """Most rows to which the words beyond are added; the best so far, and what ties with the last."""
-WORTH = 2048
+WORTH = 4096
 """A word in fewer rows is read without asking whether it must be."""
 Places = NDArray[np.int64]
 LONG = 0xFFFF
