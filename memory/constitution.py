@@ -9,7 +9,7 @@ from memory.codec import from_json as decode
 from memory.codec import to_json as encode
 from memory.entry import reach_of
 from memory.types import Constitution, Item, Json, PrincipleBody
-from memory.value import prior_mean, shrunken
+from memory.value.means import prior_mean, shrunken
 
 TIERS = ("global", "family", "tool")
 TITLES = {"global": "Everywhere", "family": "Here", "tool": "Tools"}

@@ -31,6 +31,7 @@ from memory.nouns.things import (
     FlowBody,
     Item,
     ItemKind,
+    Lift,
     Lineage,
     NoteBody,
     Outcome,
@@ -64,9 +65,11 @@ __all__ = [
     "ItemKind",
     "Json",
     "Kind",
+    "Lift",
     "Lineage",
     "LogEntry",
     "Message",
+    "Mode",
     "NoteBody",
     "Outcome",
     "PolicyBody",
@@ -81,8 +84,10 @@ __all__ = [
     "SafetyBody",
     "Scope",
     "Score",
+    "Source",
     "Span",
     "Status",
+    "StepVerdict",
     "Text",
     "ToolBody",
     "ToolCall",
@@ -91,6 +96,22 @@ __all__ = [
 ]
 
 EpisodeOrigin = Literal["real", "imagined", "synthetic"]
+Source = Literal["world", "rule", "human", "verifier", "judge"]
+"""Who says how an episode went, the most believed first."""
+Mode = Literal["learn", "frozen", "shadow", "off"]
+"""What memory does for an episode: shown and learnt from; shown alone; learnt from alone; neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepVerdict:
+    """How one step of an episode went."""
+
+    message: int
+    """Place of the action among the episode's messages."""
+    verdict: Literal["ok", "error", "recovery"]
+    """A recovery is a step that puts right what an error before it did."""
+    reason: str = ""
+    by: Literal["miner", "model", "world"] = "miner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +149,13 @@ class Episode:
     started_at: float = 0.0
     ended_at: float = 0.0
     principal: str = ""
+    verdicts: tuple[StepVerdict, ...] = ()
+    """By step, in order; the first error is what a lesson is about."""
+    outcome_by: Source | None = None
+    """Who said how it went; None where nobody wrote it down."""
+    mode: Mode = "learn"
+    learning: Usage = field(default_factory=Usage)
+    """What reflection and verification cost; not part of `usage`."""
     channel: Channel | None = None
     """How it was imported; None: it was lived here."""
     source: str | None = None

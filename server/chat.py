@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
-from agent.opening import recall_for
+from agent.opening import coins_of, recall_for
 from agent.prompt import PROMPT_VERSION, compose_chat, parse_action
 from agent.types import Delta, Model, Reply, Request
 from memory.errors import NotFound
@@ -83,10 +83,11 @@ class Chat:
         asked = tuple(message.to_message() for message in body.messages)
         before = await self._continued(asked) if mode == "on" else None
         question = next((m.text for m in reversed(asked) if m.role == "user"), "")
+        fresh = new_id("ep")
         recall = constitution = None
         if mode != "off" and before is None:
             constitution = await self._constitution(family)
-            recall = await self._recall(question, family, body.seed or 0) if question.strip() else None
+            recall = await self._recall(question, family, fresh) if question.strip() else None
         if before is None:
             unseen = compose_chat(asked, recall, constitution, self._model.style)
         else:
@@ -102,7 +103,7 @@ class Chat:
             temperature=body.temperature,
             seed=body.seed,
         )
-        episode = before.id if before else new_id("ep") if mode == "on" else None
+        episode = before.id if before else fresh if mode == "on" else None
         self._metrics.chat_stage_seconds.labels("recall").observe(time.time() - started_at)
         return Turn(episode, mode, request, asked, unseen, before, recall, constitution, started_at)
 
@@ -125,7 +126,7 @@ class Chat:
             await self._record(turn, (reply,))
             yield replace(delta, reply=reply)
 
-    async def _recall(self, question: str, family: str | None, seed: int) -> Recall:
+    async def _recall(self, question: str, family: str | None, episode: str) -> Recall:
         settings = self._core.agent
         query = Query(
             self._identity.namespace,
@@ -134,7 +135,7 @@ class Chat:
             k=settings.k,
             token_budget=settings.token_budget,
             drop_rate=settings.drop_rate,
-            seed=seed,
+            seed=coins_of(self._identity.namespace, episode),
         )
         return await asyncio.to_thread(recall_for, self._core.memory, query, self._model)
 

@@ -14,7 +14,7 @@ from memory.consolidation.induction import inductions
 from memory.consolidation.proposals import ConsolidationSettings, Proposal
 from memory.entry import RECALLABLE, Vector
 from memory.types import Item, ItemKind
-from memory.value import prior_mean, shrunken
+from memory.value.means import prior_mean, shrunken
 from memory.writing.merging import pooled
 
 EXPERIENCE = frozenset({"case", "procedure", "flow"})

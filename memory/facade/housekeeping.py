@@ -181,28 +181,22 @@ class Housekeeping(Library):
         with self._store.read() as reader:
             return reader.first_broken()
 
-    def _write(self, namespace: str, texts: Sequence[str], run: Callable[[Writer], T]) -> T:
+    def _write(
+        self, namespace: str, texts: Sequence[str], run: Callable[[Writer], T], limits: Limits | None = None
+    ) -> T:
         """A transaction that brings texts: they get the previous encoder's vectors too, if there is one.
 
-        Raises OverQuota when the namespace would grow over its budget by it; then nothing is written.
+        Raises OverQuota when the namespace would grow over its budget by it, the memory's own where none is
+        given; then nothing is written.
         """
+        within = limits or self._limits
         also = self._generations.also(texts)
         # Looked up first: once it is on disk nothing may fail any more.
         shelves = self._generations.of([namespace]).shelves
         result = self._store.write(
-            lambda writer: also(writer, namespace, self._within(writer, namespace, run))
+            lambda writer: also(writer, namespace, _grown(within, writer, namespace, run))
         )
         shelves.wrote(namespace, len(texts))
-        return result
-
-    def _within(self, writer: Writer, namespace: str, run: Callable[[Writer], T]) -> T:
-        if self._limits.max_living is None:
-            return run(writer)
-        before = writer.tally(namespace).living
-        result = run(writer)
-        # What takes away more than it brings is never refused.
-        if (living := writer.tally(namespace).living) > before:
-            check_growth(namespace, living, self._limits)
         return result
 
     def _author(self, namespace: str, principal: str, channel: Channel) -> Author:
@@ -210,3 +204,14 @@ class Housekeeping(Library):
         check_name("principal", principal)
         check_right(namespace, channel)
         return Author(namespace, principal, channel, self._clock(), self._encoder.inner.generation)
+
+
+def _grown(limits: Limits, writer: Writer, namespace: str, run: Callable[[Writer], T]) -> T:
+    if limits.max_living is None:
+        return run(writer)
+    before = writer.tally(namespace).living
+    result = run(writer)
+    # What takes away more than it brings is never refused.
+    if (living := writer.tally(namespace).living) > before:
+        check_growth(namespace, living, limits)
+    return result

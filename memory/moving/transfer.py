@@ -34,7 +34,7 @@ from memory.store.rows import said_of
 from memory.store.writer import Newcomer, Writer
 from memory.types import GLOBAL, TRUST, Channel, Episode, Item, NoteBody, Scope, Utility
 from memory.writing.admission import as_draft, check_draft, check_name
-from memory.writing.limits import Limits, Rates, check_growth
+from memory.writing.limits import Limits, Rates
 from memory.writing.redaction import without_secrets
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ PAGE = 256
 class Write(Protocol):
     """Runs an operation that brings texts, in a transaction; vectors of all open generations come along."""
 
-    def __call__(self, namespace: str, texts: Sequence[str], run: Callable[[Writer], T]) -> T:
+    def __call__(self, namespace: str, texts: Sequence[str], run: Callable[[Writer], T], limits: Limits) -> T:
         """Returns what `run` does, once it is on disk."""
         ...
 
@@ -84,7 +84,9 @@ def take_in(
     is_restore = author.channel == "operator" and is_trusted(opened.manifest.signer)
     if not is_restore:
         rates.take(author.namespace, author.principal, opened.manifest.items)
-    terms = Terms(author, f"bundle:{opened.manifest.hash[:16]}", is_restore, limits)
+    terms = Terms(
+        author, f"bundle:{opened.manifest.hash[:16]}", is_restore, Limits() if is_restore else limits
+    )
     counting = Counting(terms.source)
     _take_items(write, encoder, opened, terms, counting)
     _take_episodes(store, opened, terms, counting)
@@ -118,6 +120,7 @@ def _take_items(
             terms.author.namespace,
             [item.text for item in items],
             _adding(items, _vectors(encoder, items, rows), terms, own),
+            terms.limits,
         )
         counting.added += added
         counting.present += len(items) - added
@@ -145,8 +148,6 @@ def _adding(
                 said_here.add(said.keys.dedupe)
             fresh[item.id] = Newcomer(item, said, vector)
         writer.add_items(list(fresh.values()), terms.author, "import")
-        if fresh and not terms.is_restore and terms.limits.max_living is not None:
-            check_growth(namespace, writer.tally(namespace).living, terms.limits)
         return len(fresh)
 
     return run

@@ -29,6 +29,8 @@ class Query:
     drop_rate: float = 0.0
     """Probability that each kept item is held out of the prompt, for causal utility."""
     seed: int = 0
+    """What every coin is tossed with. Runs take one of their own each, or an item would always be held out,
+    or never."""
     run: str | None = None
     """The run that asks: items of scope `run` are found by their own run alone."""
     team: str | None = None
@@ -105,7 +107,7 @@ class Recalled:
     version: int
     score: float
     propensity: float
-    """Probability that a kept item was in fact shown, in (0, 1]."""
+    """Probability with which it was shown, in (0, 1]; 0 where showing it was out of the question (shadow)."""
     shown: bool
     tokens: int = 0
     """What it cost, in the counter's tokens."""
@@ -134,6 +136,8 @@ class RecallRecord:
     items: tuple[Recalled, ...]
     constitution: tuple[str, ...] = ()
     """Ids of the principles shown, as `id@version`."""
+    principles: tuple[Recalled, ...] = ()
+    """Those that were drawn for, shown or not; records before 0.3 name the shown ones alone."""
     tokens: int = 0
     """Spent on the items shown, of `query.token_budget`."""
     counter: str = ""

@@ -49,6 +49,10 @@ class PrincipleBody:
     builder: Literal["symbolic", "neural", "neuro-symbolic", "operator"]
     support: int = 0
     violations: int = 0
+    confidence: float | None = None
+    """Share of its occasions that bear it out, 0..1; None where nothing was counted."""
+    pattern: str = ""
+    """What was counted: the miner's name for it, e.g. `order`, `loop`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,23 @@ BODIES: Mapping[ItemKind, type[Body]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Lift:
+    """What showing an item adds to the reward, by the episodes in which a coin decided; see `value.lift`."""
+
+    n: int = 0
+    """Episodes with it in view in which the coin decided, shown or held out."""
+    n_held: int = 0
+    mean: float = 0.0
+    """Inverse-propensity estimate, in reward; may lie outside -1..1 while n is small."""
+    variance: float = 0.0
+    """Of one episode's estimate."""
+    log_up: float = 0.0
+    """Natural logarithm of the evidence (e-value) against `it does not help`."""
+    log_down: float = 0.0
+    """The same against `it does no harm`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Utility:
     """Outcome statistics of an item over the episodes that had it in view."""
 
@@ -137,6 +158,8 @@ class Utility:
     held_out_n: int = 0
     held_out_reward_sum: float = 0.0
     last_used_at: float | None = None
+    lift: Lift | None = None
+    """None before a coin has decided about it."""
 
 
 @dataclass(frozen=True, slots=True)

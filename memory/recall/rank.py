@@ -10,7 +10,7 @@ from memory.entry import Found
 from memory.recall.choosing import Candidate, RecallSettings, chosen
 from memory.recall.shown import shown_text
 from memory.types import CaseBody, Fate, Hit, Item, Query, Score
-from memory.value import prior_mean, shrunken
+from memory.value.means import prior_mean, shrunken
 
 DAY = 86_400.0
 Rerank = Callable[[Sequence[str]], Sequence[float]]

@@ -24,6 +24,7 @@ from memory.types import (
     Evidence,
     Item,
     ItemKind,
+    Lift,
     Lineage,
     LogEntry,
     Utility,
@@ -39,6 +40,10 @@ IDEMPOTENCY = Base.metadata.tables["idempotency"]
 LINK = Base.metadata.tables["link"]
 TALLY = Base.metadata.tables["tally"]
 FRESH, UNUSED = Utility(), dumps(Utility())
+UNUSED_BEFORE = (
+    '{"held_out_n":0,"held_out_reward_sum":0.0,"last_used_at":null,"n":0,"q":0.0,"reward_sum":0.0}'
+)
+"""As releases before 0.3 wrote it."""
 ALONE, NO_LINEAGE = Lineage(), '{"evidence":[],"items":[],"source":null}'
 
 AnyRow = Sequence[Any]
@@ -181,9 +186,12 @@ def lineage_of(text: str) -> Lineage:
 
 def utility_of(text: str) -> Utility:
     """The statistics behind their canonical JSON."""
-    if text == UNUSED:
+    if text in (UNUSED, UNUSED_BEFORE):
         return FRESH
-    return Utility(**json.loads(text))
+    data = json.loads(text)
+    if data.get("lift") is not None:
+        data["lift"] = Lift(**data["lift"])
+    return Utility(**data)
 
 
 def _any_body(kind: ItemKind, text: str) -> Body:

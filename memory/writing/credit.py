@@ -11,7 +11,7 @@ from memory.errors import Conflict
 from memory.store.reader import Credit
 from memory.store.writer import Writer
 from memory.types import Episode, Json, Outcome, Utility
-from memory.value import held_out, revalued, reward_of, shown, withdrawn
+from memory.value.means import held_out, revalued, reward_of, shown, withdrawn
 
 
 @dataclass(frozen=True, slots=True)

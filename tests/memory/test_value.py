@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memory.types import Episode, Message, Utility
-from memory.value import held_out, prior_mean, revalued, reward_of, shown, shrunken, withdrawn
+from memory.value.means import held_out, prior_mean, revalued, reward_of, shown, shrunken, withdrawn
 
 rewards = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=30)
 

@@ -1,0 +1,1 @@
+"""What an item is worth: means, evidence, lift. Pure."""
