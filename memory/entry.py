@@ -28,6 +28,8 @@ class Entry:
     """The one family, run or team it may be recalled in, see `reach_of`; None is any."""
     digest: str
     vector: Vector | None
+    key: int = 0
+    """Its row in the database, for good; 0 where nobody said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Found:
     """Share of the question's words found in it, weighted by how rare they are, 0..1."""
     vector: Vector | None
     """(d,) as it is stored; None also where the index does not hold it."""
+    key: int = 0
+    """Its row in the database; 0 where the index does not know it."""
 
 
 def reach_of(scope: Scope, family: str | None, audience: str | None) -> str | None:

@@ -82,10 +82,11 @@ class Segment:
         is_dense = self.table.dense[rows]
         dense = np.zeros(len(rows))
         dense[is_dense] = cosines(self.cells.vectors(rows[is_dense]), ask.vector)
-        parts = (is_dense.tolist(), dense.tolist(), lexical.tolist(), coverage.tolist())
+        scores = (is_dense.tolist(), dense.tolist(), lexical.tolist(), coverage.tolist())
+        names = self.table.ids_of(rows), self.table.keys[rows].tolist()
         return [
-            Found(id_, near if has_vector else None, score if score > 0.0 else None, share, None)
-            for id_, has_vector, near, score, share in zip(self.table.ids_of(rows), *parts, strict=True)
+            Found(id_, near if has_vector else None, score if score > 0.0 else None, share, None, key)
+            for id_, key, has_vector, near, score, share in zip(*names, *scores, strict=True)
         ]
 
     def _row(self, id_: str) -> int | None:

@@ -150,17 +150,19 @@ class Shelf:
         vectors = self._vectors.matrix[order]  # (m, d), a copy
         dense = self._columns["dense"][order].tolist()
         near = cosines(vectors, ask.vector).tolist()
+        entries = [self._entries[row] for row in order.tolist()]
         parts = (lexical[order].tolist(), coverage[order].tolist(), vectors)
         return [
             Found(
-                self._entries[row].id,
+                entry.id,
                 cosine if has_vector else None,
                 score if score > 0.0 else None,
                 share,
                 vector if has_vector else None,
+                entry.key,
             )
-            for row, has_vector, cosine, score, share, vector in zip(
-                order.tolist(), dense, near, *parts, strict=True
+            for entry, has_vector, cosine, score, share, vector in zip(
+                entries, dense, near, *parts, strict=True
             )
         ]
 

@@ -21,7 +21,7 @@ from typing import Literal
 from memory.codec import canonical, from_json, to_json
 from memory.errors import BadInput, IndexCorrupt
 
-FORMAT = 2
+FORMAT = 3
 KEEP = 2
 """Segments kept: the newest and the one before."""
 POINTER, MANIFEST = "CURRENT", "manifest.json"

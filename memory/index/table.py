@@ -30,6 +30,8 @@ class Table:
     """(n,)."""
     digests: NDArray[np.uint8]
     """(n, 32)."""
+    keys: NDArray[np.int64]
+    """(n,) rows of the database."""
     kinds: NDArray[np.int8]
     reaches: NDArray[np.int32]
     """(n,) places in `reach_names`; -1 is any."""
@@ -68,6 +70,7 @@ def table_of(entries: Sequence[Entry], lengths: NDArray[np.int32]) -> Table:
         id_starts=np.concatenate(([0], np.cumsum([len(id_) for id_ in ids]))).astype(np.int64),
         id_hashes=np.array([hash_of(entry.id) for entry in entries], dtype=np.uint64),
         digests=np.frombuffer(digests, dtype=np.uint8).reshape(len(entries), DIGEST),
+        keys=np.array([entry.key for entry in entries], dtype=np.int64),
         kinds=np.array([KINDS[entry.kind] for entry in entries], dtype=np.int8),
         reaches=np.array(reaches, dtype=np.int32),
         lengths=lengths.astype(np.int32),
@@ -84,6 +87,7 @@ def kept(table: Table, alive: NDArray[np.bool_]) -> Table:
         id_starts=np.concatenate(([0], np.cumsum(sizes[alive]))).astype(np.int64),
         id_hashes=table.id_hashes[alive],
         digests=table.digests[alive],
+        keys=table.keys[alive],
         kinds=table.kinds[alive],
         reaches=table.reaches[alive],
         lengths=table.lengths[alive],
@@ -108,6 +112,7 @@ def joined(tables: Sequence[Table]) -> Table:
         ).astype(np.int64),
         id_hashes=np.concatenate([table.id_hashes for table in tables]),
         digests=np.concatenate([table.digests for table in tables]),
+        keys=np.concatenate([table.keys for table in tables]),
         kinds=np.concatenate([table.kinds for table in tables]),
         reaches=np.concatenate(reaches),
         lengths=np.concatenate([table.lengths for table in tables]),

@@ -69,8 +69,8 @@ class Recaller:
             for namespace in spaces:
                 searched = shelves[namespace].search(ask)
                 # The index only finds; what is shown is read from the truth at the same moment.
-                ids = [one.id for one in searched.found]
-                items = reader.items_by_id(namespace, ids) if ids else {}
+                keys = {one.id: one.key for one in searched.found}
+                items = reader.items_found(namespace, keys) if keys else {}
                 pool.add(namespace, searched.found, items, is_exact=searched.exact)
             sifted = self._sifted(query, pool, floor, _attempts(reader, query, seq))
             return pool, self._seen(sifted, query, reader, generation.name), seq
@@ -223,7 +223,7 @@ def _with_vectors(candidates: Sequence[Candidate], reader: Reader, encoder: str)
 
 
 def _seen_as(found: Found, vector: Vector) -> Found:
-    return Found(found.id, found.dense, found.lexical, found.coverage, vector)
+    return Found(found.id, found.dense, found.lexical, found.coverage, vector, found.key)
 
 
 def _items_then(

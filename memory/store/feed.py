@@ -58,6 +58,7 @@ class Feed(Session):
                     reach_of(scope, family, audience),
                     digest,
                     None if data is None else from_blob(data),
+                    key,
                 ),
             )
             for key, id_, kind, text, scope, family, audience, digest, data in rows
@@ -105,8 +106,8 @@ class Feed(Session):
                 asked = {"namespace": namespace, **statements.padded(names)}
                 rows += self._rows(statements.some_outlines(len(asked) - 1), asked)
         return [
-            Entry(id_, kind, text, reach_of(scope, family, audience), digest, None)
-            for id_, kind, text, scope, family, audience, digest in rows
+            Entry(id_, kind, text, reach_of(scope, family, audience), digest, None, key)
+            for key, id_, kind, text, scope, family, audience, digest in rows
         ]
 
     def vector(self, namespace: str, encoder: str, purpose: str, digest: str) -> Vector | None:

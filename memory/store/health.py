@@ -6,7 +6,7 @@ from sqlalchemy import Connection, case, func, select, text
 
 from memory.entry import RECALLABLE
 from memory.store.reader import Reader, Tally
-from memory.store.rows import EPISODE, ITEM, item_of
+from memory.store.rows import EPISODE, FIELDS, ITEM, item_of
 
 
 def problems(reader: Reader, connection: Connection) -> tuple[str, ...]:
@@ -50,6 +50,6 @@ def _miscounted(reader: Reader, connection: Connection) -> list[str]:
 
 def _strayed(reader: Reader, connection: Connection, namespace: str) -> list[str]:
     logged = reader.items_as_of(namespace, reader.head(namespace))
-    rows = connection.execute(select(ITEM).where(ITEM.c.namespace == namespace))
+    rows = connection.execute(select(*FIELDS).where(ITEM.c.namespace == namespace))
     found = {row.id: item_of(row) for row in rows}
     return sorted(id_ for id_ in logged.keys() | found.keys() if logged.get(id_) != found.get(id_))

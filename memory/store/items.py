@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 
@@ -10,8 +10,8 @@ from memory.entry import RECALLABLE, Vector, from_blob
 from memory.errors import NotFound
 from memory.store import statements
 from memory.store.fulltext import mentions
-from memory.store.rows import ITEM, item_of
-from memory.store.session import Session, batches
+from memory.store.rows import FIELDS, ITEM, item_of
+from memory.store.session import MOST, Session, batches
 from memory.types import Item, ItemKind, Status
 
 
@@ -39,6 +39,22 @@ class Items(Session):
             found.update((item.id, item) for item in items)
         return found
 
+    def items_found(self, namespace: str, keys: Mapping[str, int]) -> dict[str, Item]:
+        """Those of the ids, each with its key or 0, that exist: read by keys, which saves a page for each."""
+        if not all(keys.values()):
+            return self.items_by_id(namespace, list(keys))
+        found: dict[str, Item] = {}
+        every = sorted(keys.values())
+        for start in range(0, len(every), MOST):
+            asked = statements.padded(every[start : start + MOST])
+            for row in self._rows(statements.some_rows(len(asked)), asked):
+                # The key of what was erased may be another's now.
+                if row[0] in keys and row[1] == namespace:
+                    found[row[0]] = item_of(row)
+        if len(found) < len(keys):
+            found |= self.items_by_id(namespace, [id_ for id_ in keys if id_ not in found])
+        return found
+
     def items(
         self,
         namespace: str,
@@ -51,7 +67,7 @@ class Items(Session):
         after: str | None,
     ) -> tuple[Item, ...]:
         """A page of items, oldest first; `words` must all occur in the text."""
-        query = select(ITEM).where(ITEM.c.namespace == namespace).order_by(ITEM.c.key).limit(limit)
+        query = select(*FIELDS).where(ITEM.c.namespace == namespace).order_by(ITEM.c.key).limit(limit)
         for column, wanted in ((ITEM.c.kind, kind), (ITEM.c.status, status), (ITEM.c.family, family)):
             if wanted is not None:
                 query = query.where(column == wanted)
@@ -75,7 +91,7 @@ class Items(Session):
 
     def principles(self, namespace: str) -> tuple[Item, ...]:
         """All principles on trial or in force."""
-        query = select(ITEM).where(
+        query = select(*FIELDS).where(
             ITEM.c.namespace == namespace, ITEM.c.kind == "principle", ITEM.c.status.in_(RECALLABLE)
         )
         return tuple(item_of(row) for row in self._connection.execute(query))

@@ -39,6 +39,8 @@ CREDIT = Base.metadata.tables["credit"]
 IDEMPOTENCY = Base.metadata.tables["idempotency"]
 LINK = Base.metadata.tables["link"]
 TALLY = Base.metadata.tables["tally"]
+FIELDS = tuple(ITEM.c[field.name] for field in fields(Item))
+"""Columns of an item, in the order of its fields."""
 FRESH, UNUSED = Utility(), dumps(Utility())
 UNUSED_BEFORE = (
     '{"held_out_n":0,"held_out_reward_sum":0.0,"last_used_at":null,"n":0,"q":0.0,"reward_sum":0.0}'
@@ -145,19 +147,14 @@ def item_values(item: Item, said: Said, parts: Parts, seq: int) -> dict[str, obj
 
 
 def item_of(row: AnyRow) -> Item:
-    """The item of an ITEM row, its columns in the table's order."""
-    _, id_, namespace, kind, scope, family, text, _, _, body, *plain, lineage, utility, _, audience, _ = row
-    outcome, status, version, channel, trust, author, *times, valid_to, superseded_by, pinned = plain
-    created_at, updated_at, valid_from = times
-    return Item(
-        *(id_, namespace, kind, scope, family, text, body_of(kind, body)),
-        *(outcome, status, version, channel, trust, author),
-        *(created_at, updated_at, valid_from, valid_to, superseded_by),
+    """The item of a row of FIELDS."""
+    pinned, lineage, utility, audience = row[18:]
+    nested = (
         bool(pinned),
         ALONE if lineage == NO_LINEAGE else lineage_of(lineage),
         FRESH if utility == UNUSED else utility_of(utility),
-        audience,
     )
+    return Item(*(*row[:6], body_of(row[2], row[6]), *row[7:18], *nested, audience))
 
 
 def body_of(kind: ItemKind, text: str) -> Body:

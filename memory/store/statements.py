@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from sqlalchemy import ColumnClause, Table, bindparam, case, func, insert, literal_column, select, update
 
 from memory.entry import RECALLABLE
 from memory.store.prepared import Prepared
-from memory.store.rows import EPISODE, ITEM, LINK, LOG, TALLY, VECTOR
+from memory.store.rows import EPISODE, FIELDS, ITEM, LINK, LOG, TALLY, VECTOR
 
 _IN = ITEM.c.namespace == bindparam("namespace")
 _VALID = ITEM.c.valid_to.is_(None) | (ITEM.c.valid_to > bindparam("at"))
 _OUTLINE = (
-    *(ITEM.c.id, ITEM.c.kind, ITEM.c.text, ITEM.c.scope, ITEM.c.family),
+    *(ITEM.c.key, ITEM.c.id, ITEM.c.kind, ITEM.c.text, ITEM.c.scope, ITEM.c.family),
     *(ITEM.c.audience, ITEM.c.digest),
 )
 _ITEM_VECTOR = (
@@ -37,7 +37,7 @@ def _spelt(words: Iterable[str]) -> list[ColumnClause[str]]:
     return [literal_column(f"'{word}'") for word in sorted(words)]
 
 
-def padded(names: list[str]) -> dict[str, object]:
+def padded(names: Sequence[str | int]) -> dict[str, object]:
     """The values of a `some_…` statement: the last name repeated up to the next size.
 
     >>> padded(["a", "b"])["name_7"]
@@ -49,10 +49,10 @@ def padded(names: list[str]) -> dict[str, object]:
 
 # Items
 
-ONE_ITEM = Prepared(select(ITEM).where(_IN, ITEM.c.id == bindparam("id")))
+ONE_ITEM = Prepared(select(*FIELDS).where(_IN, ITEM.c.id == bindparam("id")))
 KEY = Prepared(select(ITEM.c.key).where(_IN, ITEM.c.id == bindparam("id")))
 SAME = Prepared(
-    select(ITEM)
+    select(*FIELDS)
     .where(_IN, ITEM.c.dedupe == bindparam("dedupe"), ITEM.c.status != "retired", _VALID)
     .order_by(ITEM.c.key)
     .limit(1)
@@ -69,7 +69,16 @@ TWINS = Prepared(
 @cache
 def some_items(size: int) -> Prepared:
     """Items by id, `size` of them at most."""
-    return Prepared(select(ITEM).where(_IN, ITEM.c.id.in_(_names(size))))
+    return Prepared(select(*FIELDS).where(_IN, ITEM.c.id.in_(_names(size))))
+
+
+@cache
+def some_rows(size: int) -> Prepared:
+    """Items of any namespace by key, `size` of them at most.
+
+    The namespace is for the caller to check: asked for here, SQLite would go by an index on it.
+    """
+    return Prepared(select(*FIELDS).where(ITEM.c.key.in_(_names(size))))
 
 
 # What the index is made from
@@ -83,7 +92,7 @@ CHANGES = Prepared(
     .limit(bindparam("limit"))
 )
 ENTRIES = Prepared(
-    select(ITEM.c.key, *_OUTLINE, VECTOR.c.data)
+    select(*_OUTLINE, VECTOR.c.data)
     .select_from(ITEM.outerjoin(VECTOR, _ITEM_VECTOR))
     .where(_IN, ITEM.c.key > bindparam("after"), ITEM.c.status.in_(_spelt(RECALLABLE)))
     .order_by(ITEM.c.key)

@@ -296,6 +296,24 @@ def test_a_row_that_strays_from_the_log_is_found(tmp_path: Path, say_to: Callabl
         )
 
 
+def test_items_are_read_by_key_and_checked_by_id(tmp_path: Path, say_to: Callable[..., Any]) -> None:
+    """A key that is another's, of another namespace, nobody's or unknown: the id decides all the same."""
+    memory = Memory.open(tmp_path / "memory.db", encoder=HashEncoder())
+    say = say_to(memory)
+    mug, plate = say.remember(say.case("the mug is in cabinet 3"), say.case("the plate is in cabinet 3"))
+    with memory._store.read() as reader:
+        keys = {entry.id: entry.key for entry in reader.outlines(mug.namespace)}
+        assert len(set(keys.values())) == 2
+        assert all(keys.values())
+        both = {mug.id: mug, plate.id: plate}
+        assert reader.items_found(mug.namespace, keys) == both
+        assert reader.items_found(mug.namespace, {mug.id: keys[plate.id], plate.id: 999}) == both
+        assert reader.items_found(mug.namespace, {**keys, mug.id: 0}) == both
+        assert reader.items_found(mug.namespace, {"nobody": keys[mug.id]}) == {}
+        assert reader.items_found("elsewhere", keys) == {}
+    memory.close()
+
+
 def test_readers_cannot_write(tmp_path: Path) -> None:
     """Only the writer's connection may; a checkpoint can then never race it."""
     store = Store.open(tmp_path / "memory.db")
