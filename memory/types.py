@@ -11,6 +11,7 @@ from typing import Literal
 from memory.nouns.messages import Evidence, Image, Json, Kind, Message, Role, Span, Text, ToolCall, Usage
 from memory.nouns.questions import (
     Constitution,
+    Dropped,
     Fate,
     Hit,
     Proposed,
@@ -54,6 +55,7 @@ __all__ = [
     "Channel",
     "Constitution",
     "Draft",
+    "Dropped",
     "Episode",
     "EpisodeOrigin",
     "Evidence",

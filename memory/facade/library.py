@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from memory import constitution
+from memory.constitution.select import select
 from memory.errors import BadInput
 from memory.store.engine import Store
 from memory.types import GLOBAL, Constitution, Episode, Item, ItemKind, LogEntry, Status
@@ -97,7 +97,7 @@ class Library:
         with self._store.read() as reader:
             spaces = {namespace, GLOBAL}
             principles = [item for space in sorted(spaces) for item in reader.principles(space)]
-        return constitution.select(
+        return select(
             principles,
             namespace=namespace,
             family=family,

@@ -87,6 +87,16 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """A principle that is in force and yet not shown, and why."""
+
+    item: str
+    reason: Literal["budget", "conflict"]
+    by: str | None = None
+    """Id of the one that it contradicts."""
+
+
+@dataclass(frozen=True, slots=True)
 class Constitution:
     """The principles of a namespace that are in force, most useful first, within a token budget."""
 
@@ -95,8 +105,8 @@ class Constitution:
     version: str
     """Hash of the ids and versions below."""
     principles: tuple[Item, ...]
-    dropped: tuple[str, ...] = ()
-    """Ids left out by the budget."""
+    dropped: tuple[Dropped, ...] = ()
+    """Those left out by the budget, or because a narrower one says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +180,10 @@ class Recall:
         """The kept ones, in the order to show them."""
         return tuple(hit for hit in self.candidates if hit.kept)
 
-    def record(self, constitution: Constitution | None = None) -> RecallRecord:
-        """What an episode keeps of it: the items shown and those held out by the coin."""
+    def record(
+        self, constitution: Constitution | None = None, drawn: tuple[Recalled, ...] = ()
+    ) -> RecallRecord:
+        """What an episode keeps of it: items shown or held out by the coin, principles as drawn."""
         items = tuple(
             Recalled(hit.item.id, hit.item.version, hit.score.total, hit.propensity, hit.kept, hit.tokens)
             for hit in self.candidates
@@ -184,6 +196,7 @@ class Recall:
             self.encoder,
             items,
             tuple(f"{item.id}@{item.version}" for item in principles),
+            drawn,
             tokens=sum(hit.tokens for hit in self.hits),
             counter=self.counter,
             reranker=self.reranker,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Response
 
-from memory.constitution import to_markdown
+from memory.constitution.forms import to_markdown
 from server.deps import CoreDep, Reader
 from server.routes.memory import count_words
 from server.schemas.memory import ConstitutionOut

@@ -12,6 +12,7 @@ from memory.types import (
     Body,
     CaseBody,
     Draft,
+    Dropped,
     Episode,
     Evidence,
     Hit,
@@ -162,5 +163,5 @@ class ConstitutionOut(BaseModel):
     version: str
     """Hash of the ids and versions of the principles."""
     principles: list[Item]
-    dropped: list[str]
-    """Ids left out by the token budget."""
+    dropped: list[Dropped]
+    """Those in force that are not shown: over the token budget, or contradicted by a narrower one."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from memory.constitution import from_json, to_json, to_markdown
-from memory.types import Constitution, PrincipleBody
+from memory.constitution.forms import from_json, to_json, to_markdown
+from memory.types import Constitution, Dropped, PrincipleBody
 
 Saying = Any
 Count = Callable[[str], int]
@@ -73,7 +73,7 @@ def test_the_budget_leaves_out_and_names(say: Saying, count_tokens: Count) -> No
     )
     found = say.memory.constitution("home", None, token_budget=10, count_tokens=count_tokens)
     assert texts(found) == [short.text]
-    assert found.dropped == (long.id,)
+    assert found.dropped == (Dropped(long.id, "budget"),)
 
 
 def test_the_version_changes_with_what_is_in_force(say: Saying, count_tokens: Count) -> None:
