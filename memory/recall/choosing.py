@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
-from numpy.typing import NDArray
 
 from memory.entry import Found, Matrix
 from memory.types import Fate, Hit, Item, Query, Score
@@ -97,9 +96,9 @@ class _Choice:
         self._rows = {one.item.id: row for row, one in enumerate(shortlist)}
         self._vectors = _stacked(shortlist).astype(np.float64)
         self._taken: list[Candidate] = []
-        self._near: list[NDArray[np.float64]] = []
+        self._near: list[list[float]] = []
         """For each item taken, its cosine with each of the shortlist."""
-        self._nearest = np.zeros(len(shortlist))
+        self._nearest = [0.0] * len(shortlist)
         self._authors: Counter[str] = Counter()
         self._n_failures = self._n_tokens = 0
         self._max_failures = math.ceil(settings.failure_share * query.k)
@@ -126,9 +125,9 @@ class _Choice:
         self._n_failures += one.item.outcome == "failure"
         self._authors[one.item.author] += 1
         vector = self._vectors[self._rows[one.item.id]]
-        near = np.add.reduce(self._vectors * vector, axis=1)  # (n,), as `cosines` adds up
+        near = np.add.reduce(self._vectors * vector, axis=1).tolist()  # (n,), as `cosines` adds up
         self._near.append(near)
-        self._nearest = np.maximum(self._nearest, near)
+        self._nearest = [max(pair) for pair in zip(self._nearest, near, strict=True)]
 
     def worth(self, one: Candidate) -> float:
         """Maximal marginal relevance: relevance less what it repeats of the items taken.
@@ -140,7 +139,7 @@ class _Choice:
 
     def diversity(self, one: Candidate) -> float:
         """Its largest cosine with an item taken, 0 at least."""
-        return float(self._nearest[self._rows[one.item.id]])
+        return self._nearest[self._rows[one.item.id]]
 
     def _is_duplicate(self, one: Candidate) -> bool:
         row = self._rows[one.item.id]
@@ -148,7 +147,7 @@ class _Choice:
             if one.found.vector is None or other.found.vector is None:
                 is_same = one.item.text == other.item.text
             else:
-                is_same = bool(near[row] >= self._settings.duplicate_cosine)
+                is_same = near[row] >= self._settings.duplicate_cosine
             if is_same and are_twins(one.item, other.item):
                 return True
         return False

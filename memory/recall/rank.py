@@ -43,8 +43,16 @@ def sift(
     """
     pool = _fused([one for one in found if one.id in items], items)
     at = query.at if query.at is not None else 0.0
-    allowed, barred = _parted(pool, lambda one: not _is_barred(one.item, at, attempts))
-    relevant, low = _parted(allowed, lambda one: _is_over_floor(one.found, floor, settings.lexical_floor))
+    relevant: list[Candidate] = []
+    low: list[Candidate] = []
+    barred: list[Candidate] = []
+    for one in pool:
+        if _is_barred(one.item, at, attempts):
+            barred.append(one)
+        elif _is_over_floor(one.found, floor, settings.lexical_floor):
+            relevant.append(one)
+        else:
+            low.append(one)
     return Sifted(relevant, low, barred)
 
 
@@ -78,18 +86,8 @@ def rank(
     ]
     return (
         *chosen(shortlist, query, settings, lambda item: count_tokens(show(item))),
-        *(Hit(one.item, one.score, fate, tokens=0) for group, fate in rest for one in group),
+        *[Hit(one.item, one.score, fate, 0) for group, fate in rest for one in group],
     )
-
-
-def _parted(
-    pool: Sequence[Candidate], is_first: Callable[[Candidate], bool]
-) -> tuple[list[Candidate], list[Candidate]]:
-    first: list[Candidate] = []
-    second: list[Candidate] = []
-    for one in pool:
-        (first if is_first(one) else second).append(one)
-    return first, second
 
 
 def _fused(found: Sequence[Found], items: Mapping[str, Item]) -> list[Candidate]:

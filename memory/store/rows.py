@@ -148,13 +148,14 @@ def item_values(item: Item, said: Said, parts: Parts, seq: int) -> dict[str, obj
 
 def item_of(row: AnyRow) -> Item:
     """The item of a row of FIELDS."""
-    pinned, lineage, utility, audience = row[18:]
+    # In one go: a recall makes dozens of items, and would feel each slice on the way.
+    id_, namespace, kind, scope, family, text, body, *plain, pinned, lineage, utility, audience = row
     nested = (
-        bool(pinned),
         ALONE if lineage == NO_LINEAGE else lineage_of(lineage),
         FRESH if utility == UNUSED else utility_of(utility),
     )
-    return Item(*(*row[:6], body_of(row[2], row[6]), *row[7:18], *nested, audience))
+    said = (id_, namespace, kind, scope, family, text, body_of(kind, body))
+    return Item(*(*said, *plain, bool(pinned), *nested, audience))
 
 
 def body_of(kind: ItemKind, text: str) -> Body:

@@ -44,7 +44,13 @@ def padded(names: Sequence[str | int]) -> dict[str, object]:
     'b'
     """
     size = next(size for size in SIZES if size >= len(names))
-    return {f"name_{place}": names[min(place, len(names) - 1)] for place in range(size)}
+    every = [*names, *[names[-1]] * (size - len(names))]
+    return dict(zip(_places(size), every, strict=True))
+
+
+@cache
+def _places(size: int) -> tuple[str, ...]:
+    return tuple(f"name_{place}" for place in range(size))
 
 
 # Items
@@ -121,7 +127,7 @@ def some_vectors(size: int) -> Prepared:
 
 
 def _names(size: int) -> list[object]:
-    return [bindparam(f"name_{place}") for place in range(size)]
+    return [bindparam(place) for place in _places(size)]
 
 
 # Episodes
