@@ -67,7 +67,8 @@ class Inverted:
     def holding(self, places: Places) -> list[int]:
         """How many rows have the words at these places."""
         sizes = self.postings.starts[places + 1] - self.postings.starts[places]
-        return [int(size) for size in np.where(places >= 0, sizes, 0)]
+        found: list[int] = np.where(places >= 0, sizes, 0).tolist()
+        return found
 
     def terms(self, words: Sequence[str], places: Places, corpus: Corpus) -> list[Term]:
         """The words that occur, the rarest first."""

@@ -99,7 +99,8 @@ def _fused(found: Sequence[Found], items: Mapping[str, Item]) -> list[Candidate]
     dense = _z([one.dense or 0.0 for one in found], least=0.05)
     top = max((one.lexical or 0.0 for one in found), default=0.0) or 1.0
     lexical = _z([(one.lexical or 0.0) / top for one in found], least=0.1)
-    prior = prior_mean([items[one.id].utility for one in sorted(found, key=lambda one: one.id)])
+    used = sorted([one.id for one in found if items[one.id].utility.n])
+    prior = prior_mean([items[id_].utility for id_ in used])
     candidates = []
     for one, near, alike in zip(found, dense, lexical, strict=True):
         item = items[one.id]
