@@ -18,6 +18,7 @@ from agent.trail import Ending, Trail
 from agent.types import Guard, Journal, Model, Reply, Request, Task, World
 from memory.core import Memory
 from memory.errors import ApprenticeError, BudgetExceeded
+from memory.modes import USES
 from memory.types import Episode, Message, ToolCall
 
 Save = Callable[[Episode], Awaitable[None]]
@@ -161,10 +162,11 @@ class Agent:
     async def _ask_again(self, call: ToolCall, failure: str, effects: Effects, trail: Trail) -> None:
         """What memory says of the step that failed, if it is to be asked in the middle."""
         memory, settings = self._memory, self._settings
-        if memory is None or trail.run.memory == "off" or not settings.recall_on_failure:
+        mode = trail.run.memory
+        if memory is None or not USES[mode].asks or not settings.recall_on_failure:
             return
         query = situation(trail.task, trail.run, settings, step=command_of(call), failure=failure)
         known = trail.known_items()
-        found = await effects.reminder(lambda: remind(query, known, model=self._model, memory=memory))
+        found = await effects.reminder(lambda: remind(query, known, mode, model=self._model, memory=memory))
         if found is not None:
             trail.reminded(found)

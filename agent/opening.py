@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Literal
 
 from agent.prompt import compose, render_block, render_memory
 from agent.types import Budget, Model, Observation, Task
 from memory.core import Memory
+from memory.modes import USES
 from memory.types import (
     TRUST,
     Channel,
+    Constitution,
     Message,
+    Mode,
     Query,
     Recall,
+    Recalled,
     RecallRecord,
 )
 
@@ -53,8 +56,8 @@ class Run:
     principal: str
     episode_id: str
     seed: int = 0
-    memory: Literal["on", "read", "off"] = "on"
-    """`read` recalls but learns nothing; `off` does neither."""
+    memory: Mode = "learn"
+    """What memory does for it, see `memory.modes`."""
     budget: Budget = field(default_factory=Budget)
     family_scope: bool = True
     """Recall only what holds for the task's family (and what holds everywhere)."""
@@ -84,42 +87,106 @@ async def open_episode(
     memory: Memory | None,
     settings: AgentSettings,
 ) -> Opening:
-    """Recall for this situation and compose the opening; without memory just the task."""
+    """Ask memory of this situation and compose the opening; without memory just the task."""
     base = TRUST[run.channel]
-    if memory is None or run.memory == "off":
+    if memory is None or not USES[run.memory].asks:
         return Opening(compose(task, observation, None, None, model.style), None, None, base)
     query = situation(task, run, settings)
-    recall = await asyncio.to_thread(recall_for, memory, query, model)
+    told = await consult(
+        memory, query, task.family, run.memory, namespace=run.namespace, model=model, settings=settings
+    )
+    messages = compose(task, observation, told.recall, told.constitution, model.style)
+    return Opening(messages, told.record, told.version, min(base, told.trust))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What memory says to a question: what the model may be shown, and what is kept of it."""
+
+    recall: Recall | None
+    """None where nothing was asked or nothing may be shown."""
+    constitution: Constitution | None
+    record: RecallRecord | None
+
+    @property
+    def version(self) -> str | None:
+        """The constitution that is shown."""
+        return self.constitution.version if self.constitution else None
+
+    @property
+    def trust(self) -> int:
+        """Lowest trust of anything shown."""
+        hits = self.recall.hits if self.recall else ()
+        principles = self.constitution.principles if self.constitution else ()
+        shown = [*(hit.item for hit in hits), *principles]
+        return min((item.trust for item in shown), default=max(TRUST.values()))
+
+
+async def consult(
+    memory: Memory,
+    query: Query | None,
+    family: str | None,
+    mode: Mode,
+    *,
+    namespace: str,
+    model: Model,
+    settings: AgentSettings,
+) -> Told:
+    """Items and principles for a question, as the mode has them; without a question principles alone."""
+    use = USES[mode]
+    if not use.asks:
+        return Told(None, None, None)
     constitution = await asyncio.to_thread(
         memory.constitution,
-        run.namespace,
-        task.family,
+        namespace,
+        family,
         token_budget=settings.constitution_budget,
         count_tokens=model.count_tokens,
     )
-    shown = [hit.item for hit in recall.hits] + list(constitution.principles)
-    trust = min([base, *(item.trust for item in shown)])
-    messages = compose(task, observation, recall, constitution, model.style)
-    return Opening(messages, recall.record(constitution), constitution.version, trust)
+    recall = None
+    if query is not None:
+        recall = await asyncio.to_thread(recall_for, memory, _tossed(query, mode), model)
+    if use.shows:
+        return Told(recall, constitution, recall.record(constitution) if recall else None)
+    return Told(None, None, _unseen(recall, constitution) if recall else None)
+
+
+def _unseen(recall: Recall, constitution: Constitution) -> RecallRecord:
+    """What would have been shown, none of it ever to be credited."""
+    principles = tuple(
+        Recalled(item.id, item.version, score=0.0, propensity=0.0, shown=False)
+        for item in constitution.principles
+    )
+    return recall.in_shadow().record(drawn=principles)
 
 
 @dataclass(frozen=True, slots=True)
 class Reminder:
     """What memory says when it is asked again in the middle."""
 
-    message: Message
+    message: Message | None
+    """None where the mode shows nothing."""
     recall: RecallRecord
     trust: int
 
 
-async def remind(query: Query, known: frozenset[str], *, model: Model, memory: Memory) -> Reminder | None:
+async def remind(
+    query: Query, known: frozenset[str], mode: Mode = "learn", *, model: Model, memory: Memory
+) -> Reminder | None:
     """Recall for a situation in the middle of a run; None when nothing comes up but the `known` items."""
-    recall = await asyncio.to_thread(recall_for, memory, query, model)
+    recall = await asyncio.to_thread(recall_for, memory, _tossed(query, mode), model)
     fresh = [hit for hit in recall.hits if hit.item.id not in known]
     if not fresh:
         return None
+    if not USES[mode].shows:
+        return Reminder(None, recall.in_shadow().record(), max(TRUST.values()))
     message = Message("user", render_memory(fresh, model.style), kind="memory")
     return Reminder(message, recall.record(), min(hit.item.trust for hit in fresh))
+
+
+def _tossed(query: Query, mode: Mode) -> Query:
+    """The question with its coins, where the mode tosses any."""
+    return query if USES[mode].tosses else replace(query, drop_rate=0.0)
 
 
 def recall_for(memory: Memory, query: Query, model: Model) -> Recall:

@@ -64,12 +64,14 @@ class Trail:
         """Memory was asked again and had something to say."""
         self._reminders.append(reminder.recall)
         self._trust = min(self._trust, reminder.trust)
-        self._append(reminder.message)
+        if reminder.message is not None:
+            self._append(reminder.message)
 
     def known_items(self) -> frozenset[str]:
-        """What memory has shown so far."""
+        """What memory has shown so far, or would have in a mode that shows nothing."""
         records = [*filter(None, [self._opening.recall]), *self._reminders]
-        return frozenset(one.item for record in records for one in record.items if one.shown)
+        items = (one for record in records for one in record.items)
+        return frozenset(one.item for one in items if one.shown or not one.propensity)
 
     def heard(self, message: Message, usage: Usage) -> None:
         """The model spoke."""
@@ -212,6 +214,7 @@ class Trail:
             started_at=self._effects.started_at,
             ended_at=self._effects.ended_at,
             principal=run.principal,
+            mode=run.memory,
         )
 
     def _append(self, message: Message) -> None:

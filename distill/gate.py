@@ -162,7 +162,7 @@ def _run_of(arm: Arm, task: Task, run: GateRun) -> Run:
         principal="gate",
         episode_id=f"gate-{task.id}-{arm}",
         seed=run.seed,
-        memory="read" if "+memory" in arm else "off",
+        memory="frozen" if "+memory" in arm else "off",
     )
 
 

@@ -9,16 +9,16 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
-from agent.opening import coins_of, recall_for
+from agent.opening import Told, coins_of, consult
 from agent.prompt import PROMPT_VERSION, compose_chat, parse_action
 from agent.types import Delta, Model, Reply, Request
 from memory.errors import NotFound
-from memory.types import Constitution, Episode, Message, Query, Recall, RecallRecord, Usage
+from memory.modes import USES
+from memory.types import Episode, Message, Mode, Query, RecallRecord, Usage
 from server.auth import Identity
 from server.metrics import Metrics
 from server.schemas.chat import ChatRequest
 from server.schemas.completion import Recollection
-from server.schemas.tasks import MemoryMode
 from server.services import Core, new_id
 
 WORLD = "chat"
@@ -31,7 +31,7 @@ class Turn:
 
     episode: str | None
     """None when nothing is recorded."""
-    mode: MemoryMode
+    mode: Mode
     request: Request
     asked: tuple[Message, ...]
     """The conversation as the client sent it."""
@@ -39,23 +39,18 @@ class Turn:
     """What the episode does not hold yet: of a continued one, what came after its last answer."""
     before: Episode | None
     """The episode that this turn continues; its recall still holds."""
-    recall: Recall | None
-    constitution: Constitution | None
+    told: Told
     started_at: float
 
     @property
     def record(self) -> RecallRecord | None:
         """What was recalled, now or at the episode's beginning."""
-        if self.before is not None:
-            return self.before.recall
-        return self.recall.record(self.constitution) if self.recall else None
+        return self.told.record if self.before is None else self.before.recall
 
     @property
     def constitution_version(self) -> str | None:
         """The constitution that was shown."""
-        if self.before is not None:
-            return self.before.constitution_version
-        return self.constitution.version if self.constitution else None
+        return self.told.version if self.before is None else self.before.constitution_version
 
     def recollection(self) -> Recollection:
         """What memory did, for the client."""
@@ -77,19 +72,18 @@ class Chat:
         self._identity = identity
         self._model = model
 
-    async def prepare(self, body: ChatRequest, mode: MemoryMode, family: str | None) -> Turn:
+    async def prepare(self, body: ChatRequest, mode: Mode, family: str | None) -> Turn:
         """Recall for the last user message and put it before the conversation. Raises BadInput."""
+        use = USES[mode]
         started_at = time.time()
         asked = tuple(message.to_message() for message in body.messages)
-        before = await self._continued(asked) if mode == "on" else None
+        before = await self._continued(asked, mode) if use.records else None
         question = next((m.text for m in reversed(asked) if m.role == "user"), "")
         fresh = new_id("ep")
-        recall = constitution = None
-        if mode != "off" and before is None:
-            constitution = await self._constitution(family)
-            recall = await self._recall(question, family, fresh) if question.strip() else None
+        told = Told(None, None, None)
         if before is None:
-            unseen = compose_chat(asked, recall, constitution, self._model.style)
+            told = await self._consult(question, family, fresh, mode)
+            unseen = compose_chat(asked, told.recall, told.constitution, self._model.style)
         else:
             unseen = _news(asked)
         shown = _short_ids((*(before.messages if before else ()), *unseen))
@@ -103,9 +97,9 @@ class Chat:
             temperature=body.temperature,
             seed=body.seed,
         )
-        episode = before.id if before else fresh if mode == "on" else None
+        episode = before.id if before else fresh if use.records else None
         self._metrics.chat_stage_seconds.labels("recall").observe(time.time() - started_at)
-        return Turn(episode, mode, request, asked, unseen, before, recall, constitution, started_at)
+        return Turn(episode, mode, request, asked, unseen, before, told, started_at)
 
     async def complete(self, turn: Turn) -> tuple[Reply, ...]:
         """All answers; the first is recorded before they are returned. Raises ModelError, BadInput."""
@@ -126,26 +120,25 @@ class Chat:
             await self._record(turn, (reply,))
             yield replace(delta, reply=reply)
 
-    async def _recall(self, question: str, family: str | None, episode: str) -> Recall:
-        settings = self._core.agent
+    async def _consult(self, question: str, family: str | None, episode: str, mode: Mode) -> Told:
+        settings, namespace = self._core.agent, self._identity.namespace
         query = Query(
-            self._identity.namespace,
+            namespace,
             question,
             family=family,
             k=settings.k,
             token_budget=settings.token_budget,
             drop_rate=settings.drop_rate,
-            seed=coins_of(self._identity.namespace, episode),
+            seed=coins_of(namespace, episode),
         )
-        return await asyncio.to_thread(recall_for, self._core.memory, query, self._model)
-
-    async def _constitution(self, family: str | None) -> Constitution:
-        return await asyncio.to_thread(
-            self._core.memory.constitution,
-            self._identity.namespace,
+        return await consult(
+            self._core.memory,
+            query if question.strip() else None,
             family,
-            token_budget=self._core.agent.constitution_budget,
-            count_tokens=self._model.count_tokens,
+            mode,
+            namespace=namespace,
+            model=self._model,
+            settings=settings,
         )
 
     def _with_calls(self, turn: Turn, reply: Reply) -> Reply:
@@ -192,7 +185,7 @@ class Chat:
             task_id=task_id,
             task=task,
             world=WORLD,
-            family=(turn.recall.query.family if turn.recall else None) or WORLD,
+            family=(turn.record.query.family if turn.record else None) or WORLD,
             group=task_id,
             messages=messages,
             outcome="unknown",
@@ -207,10 +200,11 @@ class Chat:
             started_at=turn.started_at,
             ended_at=time.time(),
             principal=self._identity.principal,
+            mode=turn.mode,
         )
 
-    async def _continued(self, asked: Sequence[Message]) -> Episode | None:
-        """The episode whose tool calls these messages answer, if the conversation is still the same."""
+    async def _continued(self, asked: Sequence[Message], mode: Mode) -> Episode | None:
+        """The episode whose tool calls these messages answer, if conversation and mode are still the same."""
         found = [match for m in asked if (match := _OUR_CALL.fullmatch(m.tool_call_id or ""))]
         if not found:
             return None
@@ -222,7 +216,7 @@ class Chat:
             return None
         calls = {call.id for call in kept.messages[-1].tool_calls}
         answered = {m.tool_call_id for m in _news(asked)}
-        return kept if calls and calls <= answered else None
+        return kept if calls and calls <= answered and kept.mode == mode else None
 
 
 def _news(asked: Sequence[Message]) -> tuple[Message, ...]:

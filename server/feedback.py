@@ -9,13 +9,16 @@ from server.auth import Identity
 from server.jobs import JobAddress
 from server.schemas.tasks import FeedbackIn
 from server.services import Core, new_id
-from server.work import LEARN, LEARNABLE, LearnOrder, json_object
+from server.work import LEARN, LearnOrder, is_learnable, json_object
 
 
 async def give_feedback(
     core: Core, caller: Identity, episode_id: str, body: FeedbackIn, *, model: str | None = None
 ) -> Episode:
-    """Store it; an episode whose outcome is known only now is learned from now. Raises NotFound."""
+    """Store it; an episode whose outcome is known only now is learned from now, if its mode learns.
+
+    Raises NotFound.
+    """
     before = await asyncio.to_thread(core.memory.episode, caller.namespace, episode_id)
     episode = await asyncio.to_thread(
         core.memory.feedback,
@@ -26,7 +29,7 @@ async def give_feedback(
         outcome=body.outcome,
         values=dict(body.values),
     )
-    settled = episode.outcome in LEARNABLE and episode.outcome != before.outcome
+    settled = is_learnable(episode) and episode.outcome != before.outcome
     if body.learn and settled:
         name = model or "+".join(part for part in (episode.model, episode.adapter) if part)
         await core.jobs.enqueue(

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from memory.types import Mode
+
 BUNDLED_MODELS = Path(__file__).resolve().parent.parent / "agent" / "models"
 
 
@@ -62,6 +64,8 @@ class Settings(BaseSettings):
     memory_writes_per_minute: Annotated[int, Field(ge=1)] | None = None
     """Items that one principal may write to a namespace in a minute, on average; more get 429."""
 
+    memory_mode: Mode = "learn"
+    """What memory does where neither request nor namespace says: `learn`, `frozen`, `shadow`, `off`."""
     recall_k: Annotated[int, Field(ge=0, le=32)] = 4
     """Memories shown per task or chat."""
     recall_tokens: Annotated[int, Field(ge=0)] = 1024

@@ -13,10 +13,10 @@ from agent.opening import Run
 from agent.types import Budget
 from memory.codec import from_json, to_json
 from memory.errors import ApprenticeError
-from memory.types import Channel, Episode, Json, Outcome, Usage
+from memory.modes import USES, ModeName, mode_of
+from memory.types import Channel, Episode, Json, Mode, Outcome, Usage
 from server.jobs import JobAddress, JobKind, JobRun
 from server.metrics import Metrics
-from server.schemas.tasks import MemoryMode
 from server.services import Core
 
 TASK, LEARN, TEND = "task", "learn", "tend"
@@ -34,11 +34,19 @@ class TaskOrder:
     text: str
     config: dict[str, Json]
     model: str
-    memory: MemoryMode
+    memory: ModeName
+    """What request, dial and server came to. Releases before 0.3 wrote `on` and `read`."""
     budget: Budget
     seed: int
     principal: str
     channel: Channel
+    asked_memory: ModeName | None = None
+    """What the request itself said."""
+
+    @property
+    def mode(self) -> Mode:
+        """What memory does for it."""
+        return mode_of(self.memory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,11 @@ def episode_id(task_id: str) -> str:
     return f"ep_{task_id.removeprefix('task_')}"
 
 
+def is_learnable(episode: Episode) -> bool:
+    """Is anything to be learned from it, by how it went and by its mode?"""
+    return USES[episode.mode].learns and episode.outcome in LEARNABLE
+
+
 class Work:
     """The handlers of the server's own jobs."""
 
@@ -83,7 +96,7 @@ class Work:
             order.principal,
             episode_id(run.address.id),
             seed=order.seed,
-            memory=order.memory,
+            memory=order.mode,
             budget=order.budget,
             channel=order.channel,
         )
@@ -105,8 +118,8 @@ class Work:
             return None
 
         await run.step("save", save)
-        self._count(episode, order.memory)
-        if order.memory == "on" and episode.outcome in LEARNABLE:
+        self._count(episode, order.mode)
+        if is_learnable(episode):
             learn = JobAddress(namespace, LEARN, episode.id)
             await run.enqueue(learn, json_object(LearnOrder(episode.id, order.model)))
         return json_object(
@@ -156,7 +169,7 @@ class Work:
         if (await self._core.jobs.get(address)).state == "cancelled":
             await asyncio.to_thread(self._core.memory.record, episode, principal=episode.principal)
 
-    def _count(self, episode: Episode, mode: MemoryMode) -> None:
+    def _count(self, episode: Episode, mode: Mode) -> None:
         self._metrics.tasks.labels(episode.world, mode, episode.outcome).inc()
         self._metrics.task_steps.labels(episode.world, mode).observe(episode.steps)
         usage = episode.usage

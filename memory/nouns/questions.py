@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from memory.nouns.things import Item, ItemKind
 
 RANKER = "2"
 """Version of how words are read and candidates ordered; a recall replays under its own alone."""
-Fate = Literal["kept", "floor", "duplicate", "cap", "principal", "budget", "limit", "status", "held_out"]
+Fate = Literal[
+    "kept", "floor", "duplicate", "cap", "principal", "budget", "limit", "status", "held_out", "shadow"
+]
 """Shown, or why not: under the floor, said already, too many failures, too much of one principal, over the
-token budget, over k or not among the most similar, not valid or not to be shown, held out by the coin."""
+token budget, over k or not among the most similar, not valid or not to be shown, held out by the coin, asked
+in a mode that shows nothing."""
+_WANTED: frozenset[Fate] = frozenset({"kept", "held_out", "shadow"})
+"""What recall chose, shown or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class Dropped:
     """A principle that is in force and yet not shown, and why."""
 
     item: str
-    reason: Literal["budget", "conflict"]
+    reason: Literal["budget", "conflict", "withdrawn"]
     by: str | None = None
     """Id of the one that it contradicts."""
 
@@ -180,14 +185,22 @@ class Recall:
         """The kept ones, in the order to show them."""
         return tuple(hit for hit in self.candidates if hit.kept)
 
+    def in_shadow(self) -> Recall:
+        """The same with nothing to show: what would have been shown stays in the record, never credited."""
+        unseen = tuple(
+            replace(hit, fate="shadow", propensity=0.0) if hit.fate in _WANTED else hit
+            for hit in self.candidates
+        )
+        return replace(self, candidates=unseen)
+
     def record(
         self, constitution: Constitution | None = None, drawn: tuple[Recalled, ...] = ()
     ) -> RecallRecord:
-        """What an episode keeps of it: items shown or held out by the coin, principles as drawn."""
+        """What an episode keeps of it: items chosen, shown or not, and principles drawn."""
         items = tuple(
             Recalled(hit.item.id, hit.item.version, hit.score.total, hit.propensity, hit.kept, hit.tokens)
             for hit in self.candidates
-            if hit.fate in {"kept", "held_out"}
+            if hit.fate in _WANTED
         )
         principles = () if constitution is None else constitution.principles
         return RecallRecord(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from memory.modes import ModeName
 from server.commands.terminal import (
     DEFAULT_DATA,
     DEFAULT_URL,
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
 
 task_app = typer.Typer(help="Set tasks and follow them.", no_args_is_help=True)
 MemoryOption = Annotated[
-    Literal["on", "read", "off"], typer.Option(help="on: recall and learn; read: recall; off: neither.")
+    ModeName | None,
+    typer.Option(
+        help="learn (on): recall and learn; frozen (read): recall; shadow: learn, show nothing; "
+        "off: neither. Left out: as the namespace's dial says."
+    ),
 ]
 
 
@@ -34,7 +39,7 @@ def run_task(
     site: Annotated[str | None, typer.Option(help="A site; tasks are drawn by --seed.")] = None,
     n: Annotated[int, typer.Option(help="How many tasks of the site, one after the other.")] = 1,
     model: Annotated[str | None, typer.Option(help="Model name.")] = None,
-    memory: MemoryOption = "on",
+    memory: MemoryOption = None,
     seed: int = 0,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
@@ -100,18 +105,19 @@ def give_feedback(
 def chat(
     message: Annotated[str | None, typer.Argument(help="One question; left out, a conversation.")] = None,
     model: Annotated[str | None, typer.Option(help="Model name.")] = None,
-    memory: MemoryOption = "on",
+    memory: MemoryOption = None,
     url: Url = DEFAULT_URL,
     data: Data = DEFAULT_DATA,
 ) -> None:
     """Talk to the agent; it remembers."""
     history: list[dict[str, str]] = []
+    headers = {} if memory is None else {"X-Apprentice-Memory": memory}
     with connect(url, data) as client:
         while True:
             said = message or typer.prompt("you")
             history.append({"role": "user", "content": said})
             body = {"messages": history, "model": model}
-            answer = client.post("/v1/chat/completions", body, {"X-Apprentice-Memory": memory})
+            answer = client.post("/v1/chat/completions", body, headers)
             reply = answer["choices"][0]["message"].get("content") or ""
             used = len(answer["apprentice"]["items"])
             console.print(f"[bold]agent[/bold] {reply} [dim]({used} memories)[/dim]", highlight=False)

@@ -14,10 +14,12 @@ from starlette.responses import StreamingResponse
 
 from agent.types import Delta, Reply
 from memory.errors import ApprenticeError, BadInput
+from memory.modes import ModeName
 from memory.types import Usage
 from server.chat import Chat, Turn
 from server.deps import CoreDep, Reader, ServicesDep, Worker
 from server.errors import error_body, shape_of
+from server.learning import mode_for
 from server.schemas.chat import ChatRequest
 from server.schemas.completion import (
     Chunk,
@@ -30,13 +32,16 @@ from server.schemas.completion import (
     calls_out,
     choices_out,
 )
-from server.schemas.tasks import MemoryMode
 from server.services import new_id
 
 router = APIRouter(prefix="/v1", tags=["chat"])
 MemoryHeader = Annotated[
-    MemoryMode,
-    Header(description="`on` recalls and records an episode, `read` only recalls, `off` does neither."),
+    ModeName | None,
+    Header(
+        description="`learn` (or `on`) recalls and records an episode to learn from; `frozen` (or `read`) "
+        "recalls and learns nothing; `shadow` shows nothing and learns; `off` does neither and records "
+        "nothing. Left out, as the namespace's dial says."
+    ),
 ]
 FamilyHeader = Annotated[str | None, Header(description="Recall what holds for this site or family first.")]
 
@@ -53,7 +58,7 @@ async def complete(
     services: ServicesDep,
     caller: Worker,
     response: Response,
-    x_apprentice_memory: MemoryHeader = "on",
+    x_apprentice_memory: MemoryHeader = None,
     x_apprentice_family: FamilyHeader = None,
 ) -> Completion | StreamingResponse:
     """Memory is recalled for the last user message and put before the conversation.
@@ -67,7 +72,8 @@ async def complete(
     async with AsyncExitStack() as held:
         model = await held.enter_async_context(core.models.use(name))
         chat = Chat(core, services.metrics, caller, model)
-        turn = await chat.prepare(body, x_apprentice_memory, x_apprentice_family)
+        mode = await mode_for(core, services.settings, caller.namespace, x_apprentice_memory)
+        turn = await chat.prepare(body, mode, x_apprentice_family)
         headers = {"X-Apprentice-Episode": turn.episode} if turn.episode else {}
         if body.stream:
             answer = _Stream(chat, turn, name, with_usage=body.stream_options.include_usage)

@@ -13,12 +13,14 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from memory.codec import from_json
 from memory.errors import Conflict, NotFound
+from memory.modes import USES, mode_of
 from memory.types import Episode, Json
 from server.auth import Identity
 from server.deps import After, CoreDep, Limit, Reader, ServicesDep, Worker, Writer
 from server.errors import Busy
 from server.feedback import give_feedback
 from server.jobs import Job, JobAddress
+from server.learning import mode_for
 from server.schemas.tasks import FeedbackIn, TaskList, TaskOut, TaskRequest
 from server.services import Core, Services, new_id
 from server.work import LEARN, LEARNABLE, TASK, TaskOrder, TaskResult, episode_id, json_object
@@ -52,7 +54,7 @@ async def submit(
     """
     order = await _order(body, core, services, caller)
     if (
-        body.memory == "on"
+        USES[order.mode].learns
         and await core.jobs.backlog(caller.namespace, LEARN) >= services.settings.max_learning_backlog
     ):
         raise Busy("too many episodes of this namespace wait to be learned from; try again later")
@@ -140,11 +142,12 @@ async def _order(body: TaskRequest, core: Core, services: Services, caller: Iden
         text=task.text,
         config=dict(task.config),
         model=core.models.resolve(body.model, caller.namespace),
-        memory=body.memory,
+        memory=await mode_for(core, services.settings, caller.namespace, body.memory),
         budget=body.budget.to_budget(max_seconds=services.settings.max_task_s),
         seed=body.seed,
         principal=caller.principal,
         channel=caller.channel,
+        asked_memory=body.memory,
     )
 
 
@@ -160,7 +163,7 @@ async def _view(core: Core, job: Job) -> TaskOut:
         text=order.text,
         config=dict(order.config),
         model=order.model,
-        memory=order.memory,
+        memory=order.mode,
         seed=order.seed,
         created_at=job.created_at,
         ended_at=job.ended_at,
@@ -186,13 +189,14 @@ async def _learning(core: Core, job: Job) -> tuple[bool | None, str | None]:
 
 
 def _is_same(stored: Mapping[str, Json], asked: Mapping[str, Json]) -> bool:
-    # Another key of the namespace may ask again.
-    names = set(asked) - {"principal", "channel"}
+    # Another key of the namespace may ask again, also when its dial has been turned meanwhile.
+    names = set(asked) - {"principal", "channel", "memory"}
     return all(stored.get(name) == asked[name] for name in names)
 
 
 def _teaches(job: Job) -> bool:
-    return job.output is not None and job.input["memory"] == "on" and job.output["outcome"] in LEARNABLE
+    learns = USES[mode_of(str(job.input["memory"]))].learns
+    return learns and job.output is not None and job.output["outcome"] in LEARNABLE
 
 
 def _address(caller: Identity, task_id: str) -> JobAddress:

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from agent.types import Reply
-from memory.types import ToolCall, Usage
+from memory.types import Mode, ToolCall, Usage
 
 
 class _Out(BaseModel):
@@ -70,8 +70,8 @@ class Recollection(_Out):
     """What memory did for this answer; a field of ours beside OpenAI's."""
 
     episode: str | None
-    """Id to give feedback on; none unless memory is `on`."""
-    mode: Literal["on", "read", "off"]
+    """Id to give feedback on; none where memory is `off`."""
+    mode: Mode
     items: list[str]
     """Ids of the memories shown to the model."""
     constitution: str | None

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from agent.types import Budget
-from memory.types import Outcome, Usage
+from memory.modes import ModeName
+from memory.types import Mode, Outcome, Usage
 from server.jobs import JobState
 
-MemoryMode = Literal["on", "read", "off"]
 Wait = Literal["accepted", "finished", "learned"]
 
 
@@ -47,8 +47,10 @@ class TaskRequest(_Form):
     """What experience is shared within, for the world `tools`."""
     model: str | None = None
     """A name from `GET /v1/models`; the server's default when left out."""
-    memory: MemoryMode = "on"
-    """`on` recalls and learns, `read` only recalls, `off` does neither. The episode is kept in any case."""
+    memory: ModeName | None = None
+    """`learn` (or `on`) recalls and learns, `frozen` (or `read`) recalls, `shadow` learns and shows nothing,
+    `off` does neither; left out, as the namespace's dial says. A dial at `off` wins. The episode is kept in
+    any case."""
     budget: BudgetIn = BudgetIn()
     seed: int = 0
     wait: Wait = "accepted"
@@ -78,7 +80,7 @@ class TaskOut(BaseModel):
     text: str
     config: dict[str, JsonValue]
     model: str
-    memory: MemoryMode
+    memory: Mode
     seed: int
     created_at: float
     ended_at: float | None = None

@@ -21,7 +21,7 @@ async def work(model: LocalModel, memory: Memory, site: str, *, learns: bool) ->
     kind, agent = catalogue("household"), Agent(model, memory)
     namespace, solved = f"{site}/{learns}", []
     for number, task in enumerate(kind.tasks(site=site, split="work", n=N_TASKS, seed=1)):
-        run = Run(namespace, "test", f"{namespace}/{number}", memory="on" if learns else "off")
+        run = Run(namespace, "test", f"{namespace}/{number}", memory="learn" if learns else "off")
         episode = await agent.run(task, kind.make(), run)
         assert episode.steps <= MAX_STEPS
         if learns:

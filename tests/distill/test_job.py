@@ -44,7 +44,7 @@ async def _work(folder: Path) -> list[Episode]:
         agent = Agent(await expert_model(tasks), memory)
         episodes: list[Episode] = []
         for number, task in enumerate(tasks):
-            run = Run(NAMESPACE, "worker", f"e{number}", memory="read")
+            run = Run(NAMESPACE, "worker", f"e{number}", memory="frozen")
             episode = await agent.run(task, catalogue(task.world).make(), run)
             memory.record(episode, principal="worker")
             episodes.append(episode)

@@ -85,11 +85,11 @@ def test_memory_is_recalled_for_the_last_user_message(chat: OpenAI, http: httpx.
     assert "X-Apprentice-Episode" not in off.headers
 
 
-def test_reading_memory_records_nothing(chat: OpenAI, http: httpx.Client) -> None:
-    """With `read` the number of episodes stays as it was."""
+def test_off_records_nothing(chat: OpenAI, http: httpx.Client) -> None:
+    """The number of episodes stays as it was."""
     before = http.get("/v1/episodes", params={"limit": 500}).json()["data"]
     answer = chat.chat.completions.create(
-        model="talker", messages=say("hello there"), extra_headers={"X-Apprentice-Memory": "read"}
+        model="talker", messages=say("hello there"), extra_headers={"X-Apprentice-Memory": "off"}
     )
     assert answer.model_extra is not None
     assert answer.model_extra["apprentice"]["episode"] is None

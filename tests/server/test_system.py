@@ -37,7 +37,7 @@ def test_liveness_and_readiness_need_no_key(served: Served) -> None:
 
 def test_a_task_is_counted_with_its_steps_and_tokens(client: httpx.Client) -> None:
     """By world, memory mode and outcome."""
-    labels = {"world": "household", "memory": "on", "outcome": "failure"}
+    labels = {"world": "household", "memory": "learn", "outcome": "failure"}
     before = value(client, "apprentice_tasks_total", **labels)
     body = {"world": "household", "site": "maple 27", "wait": "learned"}
     task = client.post("/v1/tasks", json=body).json()

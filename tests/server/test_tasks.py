@@ -60,9 +60,9 @@ def test_waiting_for_learning_shows_the_lesson_to_the_next_task(client: httpx.Cl
     assert episode["recall"]["items"] or episode["recall"]["constitution"]
 
 
-@pytest.mark.parametrize("mode", ["off", "read"])
+@pytest.mark.parametrize("mode", ["off", "read", "frozen"])
 def test_without_memory_nothing_is_learned(served: Served, mode: str) -> None:
-    """`off` and `read` keep the episode and learn nothing."""
+    """`off` and `frozen`, or `read`, keep the episode and learn nothing."""
     with served.client(f"quiet-{mode}") as client:
         task = submit(client, memory=mode, wait="learned")
         assert task["learned"] is None
