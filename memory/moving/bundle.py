@@ -63,13 +63,16 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What an episode added to an item's utility."""
+    """What an episode added to an item's utility; the last three are of releases from 0.3 on."""
 
     episode: str
     item: str
     shown: bool
     place: int
     reward: float
+    propensity: float = 1.0
+    centre: float = 0.5
+    test: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,10 @@ def export(
         for episodes in _episodes(reader, namespace):
             pack.add_episodes(episodes)
             pack.add_credits(
-                Given(episode.id, one.item, one.shown, one.place, one.reward)
+                Given(
+                    *(episode.id, one.item, one.shown, one.place, one.reward),
+                    *(one.propensity, one.centre, one.test),
+                )
                 for episode in episodes
                 for one in reader.credits(namespace, episode.id).values()
             )

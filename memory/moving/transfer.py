@@ -32,7 +32,7 @@ from memory.store.engine import Store
 from memory.store.reader import Credit
 from memory.store.rows import said_of
 from memory.store.writer import Newcomer, Writer
-from memory.types import GLOBAL, TRUST, Channel, Episode, Item, NoteBody, Scope, Utility
+from memory.types import GLOBAL, TRUST, Body, Channel, Episode, Item, NoteBody, PrincipleBody, Scope, Utility
 from memory.writing.admission import as_draft, check_draft, check_name
 from memory.writing.limits import Limits, Rates
 from memory.writing.redaction import without_secrets
@@ -194,7 +194,8 @@ def _crediting(namespace: str, given: Sequence[Given]) -> Callable[[Writer], Non
     def run(writer: Writer) -> None:
         for one in given:
             if one.item not in writer.credits(namespace, one.episode):
-                credit = Credit(one.item, one.shown, one.place, one.reward)
+                said = (one.item, one.shown, one.place, one.reward, one.propensity, one.centre)
+                credit = Credit(*said, writer.position(namespace, one.episode) or 0, one.test)
                 writer.put_credit(namespace, one.episode, credit)
 
     return run
@@ -221,6 +222,7 @@ def _adopted(item: Item, terms: Terms) -> Item:
     is_principle = item.kind == "principle" and item.status == "active"
     return replace(
         item,
+        body=_uncounted(item.body),
         trust=trust,
         channel=item.channel if trust == item.trust else terms.channel,
         author=terms.author.principal,
@@ -229,6 +231,13 @@ def _adopted(item: Item, terms: Terms) -> Item:
         status="trial" if is_principle else item.status,
         lineage=replace(item.lineage, source=terms.source),
     )
+
+
+def _uncounted(body: Body) -> Body:
+    """A body without what a stranger says that it counted."""
+    if not isinstance(body, PrincipleBody):
+        return body
+    return PrincipleBody(body.tier, body.builder, pattern=body.pattern)
 
 
 def _check(item: Item, terms: Terms) -> None:

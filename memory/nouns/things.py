@@ -145,6 +145,8 @@ class Lift:
     """Natural logarithm of the evidence (e-value) against `it does not help`."""
     log_down: float = 0.0
     """The same against `it does no harm`."""
+    test: int = 0
+    """Which test of the item it is; a release from quarantine begins the next."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from memory.errors import NotFound
 from memory.store import statements
@@ -21,7 +22,16 @@ class Credit:
     item: str
     shown: bool
     place: int
+    """Which update of the item's running value it was, from 1; 0 for a held-out item."""
     reward: float
+    propensity: float = 1.0
+    """With which it was shown, in (0, 1]; 1 where no coin decided."""
+    centre: float = 0.5
+    """Reward that was expected before the episode."""
+    seq: int = 0
+    """Log position of the episode: what came before it."""
+    test: int = 0
+    """Which test of the item it belongs to, see `Lift`."""
 
 
 class Episodes(Session):
@@ -68,11 +78,40 @@ class Episodes(Session):
     def credits(self, namespace: str, episode_id: str) -> dict[str, Credit]:
         """What an episode has added so far, by item."""
         query = select(CREDIT).where(CREDIT.c.namespace == namespace, CREDIT.c.episode == episode_id)
-        rows = self._connection.execute(query)
-        return {row.item: Credit(row.item, row.shown, row.place, row.reward) for row in rows}
+        return {row.item: _credit(row) for row in self._connection.execute(query)}
+
+    def tosses(self, namespace: str, item_id: str, test: int, limit: int) -> tuple[Credit, ...]:
+        """What episodes whose coin decided about an item gave to it in one of its tests, oldest first."""
+        mine = (CREDIT.c.namespace == namespace) & (CREDIT.c.item == item_id) & (CREDIT.c.test == test)
+        order = (CREDIT.c.seq, CREDIT.c.episode)
+        query = select(CREDIT).where(mine, CREDIT.c.propensity < 1.0).order_by(*order).limit(limit)
+        return tuple(_credit(row) for row in self._connection.execute(query))
+
+    def position(self, namespace: str, episode_id: str) -> int | None:
+        """Log position at which an episode was recorded; None where it was not."""
+        query = select(EPISODE.c.seq).where(EPISODE.c.namespace == namespace, EPISODE.c.id == episode_id)
+        return self._connection.execute(query).scalar()
+
+    def rewards(self, namespace: str, family: str, before: int, limit: int) -> list[float]:
+        """What the newest of a family's episodes gave to items, one each, of those before a log position."""
+        those = (EPISODE.c.namespace == namespace) & (EPISODE.c.family == family) & (EPISODE.c.seq < before)
+        newest = select(EPISODE.c.id).where(those).order_by(EPISODE.c.key.desc()).limit(limit).subquery()
+        query = (
+            select(func.min(CREDIT.c.reward))
+            .join(newest, newest.c.id == CREDIT.c.episode)
+            .where(CREDIT.c.namespace == namespace)
+            .group_by(CREDIT.c.episode)
+            .order_by(CREDIT.c.episode)
+        )
+        return list(self._connection.execute(query).scalars())
 
     def answered(self, namespace: str, key: str) -> tuple[str, tuple[str, ...]] | None:
         """Request hash and item ids of an idempotency key."""
         query = select(IDEMPOTENCY).where(IDEMPOTENCY.c.namespace == namespace, IDEMPOTENCY.c.key == key)
         row = self._connection.execute(query).first()
         return None if row is None else (row.request, tuple(json.loads(row.items)))
+
+
+def _credit(row: Any) -> Credit:
+    known = (row.item, bool(row.shown), row.place, row.reward)
+    return Credit(*known, row.propensity, row.centre, row.seq, row.test)

@@ -126,6 +126,7 @@ class CreditRow(Base, table=True):
     """What one episode added to one item's utility, so that late feedback can take it back."""
 
     __tablename__ = "credit"
+    __table_args__ = (Index("ix_credit_item", "namespace", "item", "test", "seq"),)
 
     namespace: str = Field(primary_key=True)
     episode: str = Field(primary_key=True)
@@ -134,6 +135,10 @@ class CreditRow(Base, table=True):
     place: int
     """Which update of the item's running value it was, from 1; 0 for a held-out item."""
     reward: float
+    propensity: float = 1.0
+    centre: float = 0.5
+    seq: int = Field(default=0, sa_column=Column(COUNTER, nullable=False))
+    test: int = 0
 
 
 class IdempotencyRow(Base, table=True):

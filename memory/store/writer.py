@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, fields
 
 from sqlalchemy import Connection, delete, insert, update
 
@@ -36,10 +37,10 @@ from memory.words import searchable
 
 _PUT_CREDIT = Prepared.adding(
     CREDIT,
-    ("namespace", "episode", "item", "shown", "place", "reward"),
+    ("namespace", "episode", *(field.name for field in fields(Credit))),
     lambda row: row.on_conflict_do_update(
         index_elements=["namespace", "episode", "item"],
-        set_={name: row.excluded[name] for name in ("shown", "place", "reward")},
+        set_={field.name: row.excluded[field.name] for field in fields(Credit) if field.name != "item"},
     ),
 )
 
@@ -226,15 +227,7 @@ class Writer(Appender):
 
     def put_credit(self, namespace: str, episode: str, credit: Credit) -> None:
         """Remember what an episode added to an item."""
-        values = {
-            "namespace": namespace,
-            "episode": episode,
-            "item": credit.item,
-            "shown": credit.shown,
-            "place": credit.place,
-            "reward": credit.reward,
-        }
-        self._run(_PUT_CREDIT, [values])
+        self._run(_PUT_CREDIT, [asdict(credit) | {"namespace": namespace, "episode": episode}])
 
     def drop_credit(self, namespace: str, episode: str, item: str) -> None:
         """Forget it again."""

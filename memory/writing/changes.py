@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from memory.author import Author
 from memory.codec import from_json
-from memory.entry import Vector, reach_of
+from memory.entry import RECALLABLE, Vector, reach_of
 from memory.errors import BadInput, Conflict, Denied, NotFound
 from memory.store.writer import Writer
-from memory.types import Body, Channel, Draft, Item, Lineage, LogEntry, PrincipleBody, Status
+from memory.types import Body, Channel, Draft, Item, Lift, Lineage, LogEntry, PrincipleBody, Status
 from memory.writing.admission import dedupe_key, trust_of
 from memory.writing.merging import item_of_draft, pooled
 
@@ -132,7 +132,14 @@ def undo(writer: Writer, author: Author, seq: int, vector: Vector | None) -> Ite
 
 
 def put(writer: Writer, author: Author, before: Item, after: Item, vector: Vector | None, op: str) -> Item:
-    """Append a version of an item; its author changes only with what it says."""
+    """Append a version of an item; its author changes only with what it says.
+
+    Out of quarantine, or out of a drawer, it is tested anew: whoever let it out knew what counted against it.
+    """
+    was_out = before.status in {"quarantined", "draft"}
+    if was_out and after.status in RECALLABLE and after.utility.lift is not None:
+        anew = Lift(test=after.utility.lift.test + 1)
+        after = replace(after, utility=replace(after.utility, lift=anew))
     is_rewritten = op == "edit" and (after.text, after.body) != (before.text, before.body)
     name = author.principal if is_rewritten else after.author
     after = replace(after, version=before.version + 1, updated_at=author.at, author=name)

@@ -10,8 +10,13 @@ from memory.entry import Vector
 from memory.errors import Conflict
 from memory.store.reader import Credit
 from memory.store.writer import Writer
-from memory.types import Episode, Json, Outcome, Utility
-from memory.value.means import held_out, revalued, reward_of, shown, withdrawn
+from memory.types import Episode, Item, Json, Lift, Outcome, Recalled, RecallRecord, Utility
+from memory.value.lift import LONGEST, Toss, lift_of
+from memory.value.means import PRIOR_N, held_out, revalued, reward_of, shown, withdrawn
+from memory.writing.quarantine import without_harm
+
+NEWEST = 64
+"""Episodes of a family whose mean says what was to be expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,36 +76,92 @@ def credit(writer: Writer, episode: Episode, principal: str, at: float) -> None:
     """Make the statistics of all items the episode had in view say what its outcome says now.
 
     Idempotent: what the episode added before is replaced. A stored episode, with its later feedback, goes
-    before the argument.
+    before the argument. Items whose lift is credibly negative then are quarantined.
     """
     episode = writer.find_episode(episode.namespace, episode.id) or episode
     reward = reward_of(episode)
     added = writer.credits(episode.namespace, episode.id)
-    for item_id, was_shown in sorted(_in_view(episode).items()):
-        item = writer.find(episode.namespace, item_id)
-        if item is None:
+    decided = _decided(episode)
+    start = _start(writer, episode, decided, added)
+    for item_id, one in sorted(decided.items()):
+        item, old = writer.find(episode.namespace, item_id), added.get(item_id)
+        if item is None or (None if old is None else old.reward) == reward:
             continue
-        old = added.get(item_id)
-        utility = _credited(item.utility, old, reward, was_shown, at)
-        if utility == item.utility:
-            continue
-        writer.set_utility(item, utility, principal, at)
+        utility = _credited(item.utility, old, reward, one.shown, at)
         if reward is None:
             writer.drop_credit(episode.namespace, episode.id, item_id)
         else:
-            place = old.place if old else utility.n if was_shown else 0
-            writer.put_credit(episode.namespace, episode.id, Credit(item_id, was_shown, place, reward))
+            row = replace(old, reward=reward) if old else start.credit(item, one, reward, utility)
+            writer.put_credit(episode.namespace, episode.id, row)
+        if one.propensity < 1.0:
+            utility = replace(utility, lift=_lift(writer, item))
+        writer.set_utility(item, utility, principal, at)
+        without_harm(writer, replace(item, utility=utility), principal, at)
 
 
-def _in_view(episode: Episode) -> dict[str, bool]:
-    """Items by whether they were shown; False only where the coin kept them out."""
-    view: dict[str, bool] = {}
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What was known before an episode."""
+
+    seq: int
+    centre: float
+
+    def credit(self, item: Item, one: Recalled, reward: float, utility: Utility) -> Credit:
+        place = utility.n if one.shown else 0
+        centre = self.centre if one.propensity < 1.0 else 0.5
+        return Credit(item.id, one.shown, place, reward, one.propensity, centre, self.seq, _test(item))
+
+
+def _start(
+    writer: Writer, episode: Episode, decided: Mapping[str, Recalled], added: Mapping[str, Credit]
+) -> _Start:
+    """Mean reward of the family's episodes before, drawn to one half: whatever it is, no lift leans on it."""
+    seq = writer.position(episode.namespace, episode.id)
+    if seq is None:
+        seq = writer.head(episode.namespace) + 1
+    if all(one.propensity == 1.0 or one.item in added for one in decided.values()):
+        return _Start(seq, 0.5)
+    rewards = writer.rewards(episode.namespace, episode.family, seq, NEWEST)
+    return _Start(seq, (0.5 * PRIOR_N + sum(rewards)) / (PRIOR_N + len(rewards)))
+
+
+def _decided(episode: Episode) -> dict[str, Recalled]:
+    """Items and principles that were shown, or held out by a coin; the first word of an episode counts.
+
+    A later recall may show what the first held out, or the other way round; the coin that was tossed before
+    anything had happened is the one that splits episodes into like groups.
+    """
+    decided: dict[str, Recalled] = {}
     for record in filter(None, (episode.recall, *episode.reminders)):
-        for one in record.items:
-            if one.shown or one.propensity < 1.0:
-                view[one.item] = view.get(one.item, False) or one.shown
-        view |= {name.rpartition("@")[0]: True for name in record.constitution}
-    return view
+        for one in (*record.items, *_principles(record)):
+            is_drawn = one.shown or one.propensity < 1.0
+            if is_drawn and one.propensity > 0.0:
+                decided.setdefault(one.item, one)
+    return decided
+
+
+def _principles(record: RecallRecord) -> tuple[Recalled, ...]:
+    drawn = {one.item for one in record.principles}
+    named = (name.rpartition("@") for name in record.constitution)
+    return (
+        *record.principles,
+        *(Recalled(id_, int(version), 0.0, 1.0, True) for id_, _, version in named if id_ not in drawn),
+    )
+
+
+def _test(item: Item) -> int:
+    """The test that the next episode belongs to."""
+    lift = item.utility.lift
+    if lift is None:
+        return 0
+    return lift.test + (lift.n >= LONGEST)
+
+
+def _lift(writer: Writer, item: Item) -> Lift | None:
+    rows = writer.tosses(item.namespace, item.id, _test(item), LONGEST)
+    if not rows and _test(item) == 0:
+        return None
+    return lift_of([Toss(row.shown, row.propensity, row.reward, row.centre) for row in rows], _test(item))
 
 
 def _credited(
