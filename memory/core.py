@@ -40,7 +40,7 @@ from memory.types import (
 )
 from memory.writing import credit
 from memory.writing.admission import check_draft, check_name, request_hash
-from memory.writing.admitting import admit, candidate, fresh_id
+from memory.writing.admitting import Arrivals, fresh_id
 from memory.writing.limits import Limits, Usage
 from memory.writing.redaction import without_secrets
 
@@ -126,18 +126,12 @@ class Memory(Tending):
             check_scope(namespace, draft.scope)
         if idempotency_key is not None:
             check_name("the idempotency key", idempotency_key)
-        vectors = self._encoder.items([draft.text for draft in drafts])
+        texts = [draft.text for draft in drafts]
         names = ids or [fresh_id(author.at) for _ in drafts]
-        candidates = [
-            candidate(draft, body, vector, id_, author)
-            for draft, body, vector, id_ in zip(drafts, bodies, vectors, names, strict=True)
-        ]
+        told = list(zip(drafts, bodies, self._encoder.items(texts), names, strict=True))
         request = "" if idempotency_key is None else request_hash(channel, drafts)
-        return self._write(
-            namespace,
-            [draft.text for draft in drafts],
-            lambda writer: admit(writer, author, candidates, idempotency_key, request),
-        )
+        arrivals = Arrivals(author, told, idempotency_key, request)
+        return self._write(namespace, texts, arrivals.admit, ahead=arrivals.sought)
 
     def import_episodes(
         self,

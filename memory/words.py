@@ -96,7 +96,10 @@ def numbers(text: str) -> frozenset[str]:
     """
     if not _DIGIT.search(text):
         return frozenset()
-    found = _plain(text) if text.isascii() else _WORD.findall(text.casefold())
+    if text.isascii():
+        # Then what is not letters alone has a digit.
+        return frozenset(word for word in _plain(text) if not word.isalpha())
+    found = _WORD.findall(text.casefold())
     return frozenset(word for word in found if not word.isalpha() and _DIGIT.search(word))
 
 

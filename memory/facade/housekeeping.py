@@ -17,7 +17,7 @@ from memory.moving import exporting, transfer
 from memory.moving.intake import ImportReport
 from memory.moving.signing import Signers
 from memory.recall.generations import Generations
-from memory.store.engine import Store
+from memory.store.engine import Ahead, Store
 from memory.store.writer import Writer
 from memory.types import Channel
 from memory.writing.admission import check_name
@@ -182,7 +182,12 @@ class Housekeeping(Library):
             return reader.first_broken()
 
     def _write(
-        self, namespace: str, texts: Sequence[str], run: Callable[[Writer], T], limits: Limits | None = None
+        self,
+        namespace: str,
+        texts: Sequence[str],
+        run: Callable[[Writer], T],
+        limits: Limits | None = None,
+        ahead: Ahead | None = None,
     ) -> T:
         """A transaction that brings texts: they get the previous encoder's vectors too, if there is one.
 
@@ -194,7 +199,7 @@ class Housekeeping(Library):
         # Looked up first: once it is on disk nothing may fail any more.
         shelves = self._generations.of([namespace]).shelves
         result = self._store.write(
-            lambda writer: also(writer, namespace, _grown(within, writer, namespace, run))
+            lambda writer: also(writer, namespace, _grown(within, writer, namespace, run)), ahead
         )
         shelves.wrote(namespace, len(texts))
         return result

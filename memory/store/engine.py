@@ -5,11 +5,12 @@ A commit costs an fsync, so the operations that wait share one; each has a savep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
+from time import monotonic
 from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import Connection
@@ -17,14 +18,21 @@ from sqlalchemy.exc import DBAPIError
 
 from memory.errors import StoreError
 from memory.store.backend import Backend, Undone
+from memory.store.newcomers import Sought
 from memory.store.reader import Reader
 from memory.store.sqlite import Sqlite
 from memory.store.writer import Writer
 
 T = TypeVar("T")
 
+Ahead = Callable[[], Iterable[Sought]]
+"""What an operation will look for; asked before the transaction, maybe more than once."""
+
 GROUP = 256
 """Most operations that share one commit."""
+PATIENCE_S, LONGEST_S = 0.0005, 0.005
+"""Waited for one more operation, and for all of them, while there are fewer than shared the last commit:
+whoever was answered then is about to ask again, and commits of many are cheaper."""
 
 
 class Job(Generic[T]):
@@ -33,10 +41,11 @@ class Job(Generic[T]):
     A bare lock is a third of a future's cost, and the writer has one job a thread to wake.
     """
 
-    __slots__ = ("_failure", "_gate", "_result", "run")
+    __slots__ = ("_failure", "_gate", "_result", "ahead", "run")
 
-    def __init__(self, run: Callable[[Writer], T]) -> None:
+    def __init__(self, run: Callable[[Writer], T], ahead: Ahead | None = None) -> None:
         self.run = run
+        self.ahead = ahead
         self._gate = Lock()
         self._gate.acquire()
         self._result: T | None = None
@@ -67,6 +76,7 @@ class Store:
         self._jobs: SimpleQueue[Job[Any] | None] = SimpleQueue()
         self._closing = Lock()
         self._closed = False
+        self._n_last = 1
         self._thread = Thread(target=self._work, name="memory-writer", daemon=True)
         self._thread.start()
 
@@ -99,13 +109,16 @@ class Store:
         except DBAPIError as error:
             raise self._backend.translated(error) from error
 
-    def write(self, run: Callable[[Writer], T]) -> T:
+    def write(self, run: Callable[[Writer], T], ahead: Ahead | None = None) -> T:
         """Run one operation in a transaction and return once it is on disk.
 
         Operations of other threads may share the commit; each has its own savepoint. `run` may be called
-        twice, so it touches nothing but its writer. Raises what `run` raises, DiskFull, StoreError.
+        twice, so it touches nothing but its writer. What `ahead` says that it will look for is looked up for
+        a whole group at once; what `ahead` raises, `run` has to raise again.
+
+        Raises what `run` raises, DiskFull, StoreError.
         """
-        job: Job[T] = Job(run)
+        job: Job[T] = Job(run, ahead)
         with self._closing:
             self._check_open()
             self._jobs.put(job)
@@ -146,20 +159,27 @@ class Store:
                 return
 
     def _gather(self, first: Job[Any]) -> tuple[list[Job[Any]], bool]:
-        batch = [first]
+        batch, end = [first], monotonic() + LONGEST_S
         while len(batch) < GROUP:
             try:
-                job = self._jobs.get_nowait()
+                is_early = len(batch) < self._n_last and monotonic() < end
+                job = self._jobs.get(timeout=PATIENCE_S) if is_early else self._jobs.get_nowait()
             except Empty:
-                return batch, True
+                break
             if job is None:
                 return batch, False
             batch.append(job)
+        self._n_last = len(batch)
         return batch, True
 
     def _commit(self, batch: list[Job[Any]]) -> None:
+        sought: list[Sought] = []
+        for job in batch:
+            if job.ahead is not None:
+                with suppress(Exception):
+                    sought += job.ahead()
         try:
-            outcomes = self._backend.transact(lambda connection: self._attempts(connection, batch))
+            outcomes = self._backend.transact(lambda connection: self._attempts(connection, batch, sought))
         except Exception as error:  # noqa: BLE001 - told to those who wait, or they wait for ever
             if len(batch) == 1:
                 cause = error.__cause__ if isinstance(error, Undone) else error
@@ -172,8 +192,11 @@ class Store:
         for job, (result, failure) in zip(batch, outcomes, strict=True):
             job.answer(result, None if failure is None else self._backend.translated(failure))
 
-    def _attempts(self, connection: Connection, batch: list[Job[Any]]) -> list[tuple[Any, Exception | None]]:
+    def _attempts(
+        self, connection: Connection, batch: list[Job[Any]], sought: list[Sought]
+    ) -> list[tuple[Any, Exception | None]]:
         writer = Writer(connection)
+        writer.foresee(sought)
         outcomes = [self._attempt(connection, writer, job) for job in batch]
         writer.begin()
         writer.settle()

@@ -6,7 +6,9 @@ rows. A prepared one keeps the text its dialect compiles it to and the order of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -16,6 +18,8 @@ from sqlalchemy.sql import ClauseElement
 
 Values = Mapping[str, object]
 Parameters = tuple[object, ...] | Mapping[str, object]
+MOST_ROWS = 64
+"""Rows of one INSERT: a power of two, and so are smaller ones, for there to be few statements."""
 Upsert = sqlite.Insert | postgresql.Insert
 
 _INSERTS: Mapping[str, Callable[[Any], Upsert]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -49,6 +53,17 @@ class Prepared:
             found = self._kept[dialect.name] = self._compiled(dialect)
         return found
 
+    def many(self, dialect: Dialect, rows: Sequence[Values]) -> Iterator[tuple[str, Parameters]]:
+        """An INSERT of several rows as few statements of up to MOST_ROWS: the fewer, the less for each."""
+        sql, arranged = self.under(dialect)
+        start, size = 0, MOST_ROWS
+        while start < len(rows):
+            while size > len(rows) - start:
+                size //= 2
+            some = rows[start : start + size]
+            yield _repeated(sql, size), tuple(chain.from_iterable(map(arranged, some)))
+            start += size
+
     def _compiled(self, dialect: Dialect) -> tuple[str, Callable[[Values], Parameters]]:
         compiled = self._make(dialect.name).compile(
             dialect=dialect,
@@ -57,6 +72,13 @@ class Prepared:
         constants = {name: value for name, value in compiled.params.items() if value is not None}
         order = compiled.positiontup  # type: ignore[attr-defined]
         return str(compiled), _arranged(constants, order)
+
+
+@cache
+def _repeated(sql: str, n: int) -> str:
+    """An INSERT of one row as one of n."""
+    row = sql[sql.index("VALUES (") + len("VALUES ") : sql.index("?)") + 2]
+    return sql.replace(row, ", ".join([row] * n))
 
 
 def _arranged(constants: Values, order: list[str] | None) -> Callable[[Values], Parameters]:

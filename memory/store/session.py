@@ -63,6 +63,9 @@ class Session:
         sql, arranged = statement.under(self._dialect)
         if len(rows) == 1:
             self._call("execute", sql, arranged(rows[0]))
+        elif rows and self._direct is not None and sql.startswith("INSERT"):
+            for several, parameters in statement.many(self._dialect, rows):
+                self._call("execute", several, parameters)
         elif rows:
             self._call("executemany", sql, [arranged(values) for values in rows])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 
 from sqlalchemy import Connection, delete, insert, update
@@ -17,14 +17,15 @@ from memory.store.appender import Appender, vector_row
 from memory.store.chain import NOTHING
 from memory.store.fulltext import Words
 from memory.store.health import problems
+from memory.store.newcomers import NOBODYS_DEDUPE, NOBODYS_TWIN, Lately, Sought
+from memory.store.newcomers import Newcomer as Newcomer
 from memory.store.prepared import Prepared
-from memory.store.reader import Credit
+from memory.store.reader import Credit, Reader
 from memory.store.rows import (
     CREDIT,
     EPISODE,
     IDEMPOTENCY,
     Parts,
-    Said,
     item_text,
     item_values,
     links_of,
@@ -34,6 +35,7 @@ from memory.store.rows import (
 )
 from memory.types import Episode, Item, Json, Utility
 from memory.words import searchable
+from memory.writing.admission import Keys
 
 _PUT_CREDIT = Prepared.adding(
     CREDIT,
@@ -44,57 +46,8 @@ _PUT_CREDIT = Prepared.adding(
     ),
 )
 
-
-class Newcomer:
-    """An item on its way into the tables. All but its place is worked out here, before the transaction."""
-
-    __slots__ = ("after", "digest", "item", "links", "row", "said", "vector", "vector_row", "words")
-
-    def __init__(self, item: Item, said: Said, vector: Vector | None) -> None:
-        parts = parts_of(item, said.body)
-        self.item = item
-        self.said = said
-        self.vector = vector
-        self.row = item_values(item, said, parts, seq=0)
-        """Without its key, and at no position yet."""
-        self.after = item_text(item, parts)
-        self.digest = digest_of(self.after)
-        self.links = links_of(item)
-        self.words = searchable(item.text)
-        self.vector_row = None if vector is None else vector_row(item.namespace, "", said.digest, vector, 0)
-        """Of no generation yet, and at no position."""
-
-
-class Lately:
-    """New items whose rows wait, by what duplicates of them are looked for with."""
-
-    def __init__(self) -> None:
-        self._all: list[tuple[int, str, Newcomer]] = []
-        """With the place their rows end at and their encoder generation, in order."""
-        self.clear()
-
-    def add(self, place: int, encoder: str, one: Newcomer) -> None:
-        """One more."""
-        self._all.append((place, encoder, one))
-        self._index(encoder, one)
-
-    def clear(self) -> None:
-        """They are in the tables now; should that be undone, `rewind` knows them."""
-        self.said: dict[tuple[str, str], Newcomer] = {}
-        self.twins: dict[tuple[str, str, str], list[Newcomer]] = {}
-
-    def rewind(self, begin: int, end: int) -> None:
-        """Only those whose rows are at these places wait."""
-        self.clear()
-        self._all = [one for one in self._all if one[0] <= end]
-        for place, encoder, one in self._all:
-            if place > begin:
-                self._index(encoder, one)
-
-    def _index(self, encoder: str, one: Newcomer) -> None:
-        namespace, keys = one.item.namespace, one.said.keys
-        self.said.setdefault((namespace, keys.dedupe), one)
-        self.twins.setdefault((namespace, encoder, keys.twin), []).append(one)
+FEW = 4
+"""Keys of one namespace that are looked up one by one."""
 
 
 class Writer(Appender):
@@ -104,6 +57,22 @@ class Writer(Appender):
         super().__init__(connection)
         self._words = Words(self._dialect.name)
         self._lately = Lately()
+        self._unknown: set[tuple[str, str]] = set()
+        """Namespaces and keys that no item had when the transaction began, until something is written."""
+
+    def foresee(self, sought: Iterable[Sought]) -> None:
+        """Look all of these up at once, before anything else: most of what is written is new."""
+        keys: dict[str, list[Keys]] = {}
+        for namespace, one in sought:
+            keys.setdefault(namespace, []).append(one)
+        for namespace, some in keys.items():
+            if len(some) >= FEW and self._direct is not None:
+                self._ask(NOBODYS_DEDUPE, namespace, [one.dedupe for one in some])
+                self._ask(NOBODYS_TWIN, namespace, [one.twin for one in some])
+
+    def _ask(self, statement: Prepared, namespace: str, keys: list[str]) -> None:
+        asked = {"namespace": namespace, "keys": json.dumps(keys)}
+        self._unknown.update((namespace, key) for (key,) in Reader._rows(self, statement, asked))
 
     def add_item(self, item: Item, vector: Vector | None, author: Author, op: str) -> None:
         """A new item with its full-text row, vector, links and log row."""
@@ -139,6 +108,7 @@ class Writer(Appender):
         """Write what waits, and see that what follows can be taken back."""
         super().settle()
         self._lately.clear()
+        self._unknown.clear()
 
     def take_back(self) -> None:
         """Undo what was done since the mark."""
@@ -150,13 +120,14 @@ class Writer(Appender):
         one = self._lately.said.get((namespace, dedupe))
         if one is not None and _holds(one.item, at):
             return one.item
-        return super().same(namespace, dedupe, at)
+        return None if (namespace, dedupe) in self._unknown else super().same(namespace, dedupe, at)
 
     def twins(
         self, namespace: str, encoder: str, twin: str, at: float, limit: int
     ) -> list[tuple[str, Vector]]:
         """(id, vector) of items with that twin key, also of those that wait: the newest, newest first."""
-        stored = super().twins(namespace, encoder, twin, at, limit)
+        is_new = (namespace, twin) in self._unknown
+        stored = [] if is_new else super().twins(namespace, encoder, twin, at, limit)
         waiting = self._lately.twins.get((namespace, encoder, twin), ())
         fresh = [
             (one.item.id, one.vector)
