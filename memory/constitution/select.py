@@ -9,11 +9,10 @@ from typing import Literal
 from memory.constitution.conflicts import losers
 from memory.entry import reach_of
 from memory.types import Constitution, Dropped, Item, PrincipleBody
+from memory.value import lift
 from memory.value.means import prior_mean, shrunken
 
 TIERS = ("global", "family", "tool")
-PRIOR_EPISODES = 20.0
-"""How many imagined episodes without an effect a lift starts with: inverse-propensity estimates are noisy."""
 
 
 def select(
@@ -34,7 +33,10 @@ def select(
     """
     valid = [item for item in principles if _is_valid(item, at) and (every_family or is_of(item, family))]
     prior = prior_mean([item.utility for item in valid])
-    ordered = sorted(valid, key=lambda item: _order(item, prior))
+    gains = lift.shrunken(
+        {item.id: item.utility.lift for item in valid}, {item.id: str(item.family) for item in valid}
+    )
+    ordered = sorted(valid, key=lambda item: _order(item, gains[item.id], prior))
     lost = {} if every_family else losers(ordered)
     kept: list[Item] = []
     dropped: list[Dropped] = []
@@ -80,19 +82,14 @@ def _is_valid(item: Item, at: float) -> bool:
     )
 
 
-def _order(item: Item, prior: float) -> tuple[int, bool, float, float, int, str]:
+def _order(item: Item, gain: float, prior: float) -> tuple[int, bool, float, float, int, str]:
+    """`gain` is its lift, drawn to its family's: the same for all while no coin has decided about any."""
     body = _body(item)
     value = shrunken(item.utility, prior)
     return (
-        *(TIERS.index(body.tier), not item.pinned, -_gain(item), -value),
+        *(TIERS.index(body.tier), not item.pinned, -gain, -value),
         *(body.violations - body.support, item.id),
     )
-
-
-def _gain(item: Item) -> float:
-    """Its lift, drawn towards none while episodes are few; 0 where no coin has decided yet."""
-    lift = item.utility.lift
-    return 0.0 if lift is None else lift.mean * lift.n / (lift.n + PRIOR_EPISODES)
 
 
 def _body(item: Item) -> PrincipleBody:

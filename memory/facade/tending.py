@@ -9,7 +9,7 @@ from memory.author import Author
 from memory.consolidation import policy as consolidation
 from memory.consolidation.proposals import Action, ConsolidationSettings, Proposal
 from memory.errors import BadInput, Conflict, NotFound, OverQuota
-from memory.facade.revision import Revision
+from memory.facade.governing import Governing
 from memory.index.ask import Ask, Searchable
 from memory.store.reader import Reader
 from memory.store.writer import Writer
@@ -49,7 +49,7 @@ class Consolidation:
     """Was it asked to stop before it was through? Running it again goes on."""
 
 
-class Tending(Revision):
+class Tending(Governing):
     """The part of `Memory` that tends whole namespaces."""
 
     def consolidate(

@@ -15,7 +15,7 @@ from memory.types import Item, Utility
 
 ERASED = frozenset({"", "null"})
 """What is left of a row's text after an erasure; no item was ever written so."""
-OUT_OF_SIGHT = frozenset({"retire", "quarantine", "supersede", "erase"})
+OUT_OF_SIGHT = frozenset({"retire", "quarantine", "supersede", "demote", "erase"})
 """Operations after which recall does not find an item."""
 
 

@@ -17,7 +17,7 @@ from memory.writing.merging import item_of_draft, pooled
 ITEM_OPS = frozenset(
     {
         *("add", "merge", "edit", "retire", "quarantine", "release", "supersede", "undo", "restore"),
-        *("import", "withdraw"),
+        *("import", "withdraw", "promote", "demote"),
     }
 )
 """Log operations that write a whole item."""
@@ -171,7 +171,18 @@ def _op(before: Item, after: Item, channel: Channel) -> str:
         if channel not in RELEASERS:
             raise Denied(f"item {before.id!r} is quarantined: only an operator or a user may release it")
         return "release"
-    return {"retired": "retire", "quarantined": "quarantine"}.get(after.status, "edit")
+    op = {"retired": "retire", "quarantined": "quarantine"}.get(after.status, "edit")
+    return _standing(before, after, channel) if op == "edit" and before.kind == "principle" else op
+
+
+def _standing(before: Item, after: Item, channel: Channel) -> str:
+    """What the log calls a principle's rise or fall between draft, trial and active."""
+    ranks = {"draft": 0, "trial": 1, "active": 2}
+    if after.status == "active" and channel != "operator":
+        raise Denied(f"principle {before.id!r} is promoted by its evidence; by hand only an operator may")
+    if before.status not in ranks:
+        return "edit"
+    return "promote" if ranks[after.status] > ranks[before.status] else "demote"
 
 
 def _parts(writer: Writer, author: Author, merger: Merger) -> list[Item]:

@@ -10,7 +10,7 @@ from memory.codec import to_json
 from memory.entry import Vector
 from memory.store.reader import Reader
 from memory.store.writer import Writer
-from memory.types import Item, Json
+from memory.types import Item, ItemKind, Json
 from memory.writing.changes import put
 
 NOT_SAID = frozenset({"version", "updated_at", "author", "utility"})
@@ -49,21 +49,23 @@ def difference(before: Item, after: Item) -> tuple[FieldChange, ...]:
     )
 
 
-def stale(reader: Reader, namespace: str, seq: int) -> list[tuple[Item, Item]]:
-    """Items as they are, with what they have to become to be as at a log position."""
+def stale(reader: Reader, namespace: str, seq: int, kind: ItemKind | None = None) -> list[tuple[Item, Item]]:
+    """Items, all or those of a kind, with what they have to become to be as at a log position."""
     then = reader.items_as_of(namespace, seq)
-    now = reader.items(namespace, kind=None, status=None, family=None, words=None, limit=None, after=None)
+    now = reader.items(namespace, kind=kind, status=None, family=None, words=None, limit=None, after=None)
     pairs = [(item, _as_it_was(item, then.get(item.id))) for item in now]
     return [(item, wanted) for item, wanted in pairs if wanted != item]
 
 
-def restore(writer: Writer, author: Author, seq: int, vectors: Mapping[str, Vector]) -> Restored:
-    """Every item as it stood at a log position, as new versions; what came later is retired.
+def restore(
+    writer: Writer, author: Author, seq: int, vectors: Mapping[str, Vector], kind: ItemKind | None = None
+) -> Restored:
+    """Every item, or those of a kind, as it stood at a log position, as new versions; later ones are retired.
 
     Statistics stay: they are evidence, not content. `vectors` are by text, of texts that come back.
     """
     undo_seq = writer.head(author.namespace)
-    pairs = stale(writer, author.namespace, seq)
+    pairs = stale(writer, author.namespace, seq, kind)
     for item, wanted in pairs:
         put(writer, author, item, wanted, vectors.get(wanted.text), "restore")
     then = writer.items_as_of(author.namespace, seq)

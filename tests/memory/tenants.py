@@ -10,9 +10,11 @@ from dataclasses import replace
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
+from typing import cast
 from unittest.mock import patch
 
 from memory.codec import dumps, from_json, to_json
+from memory.constitution.versions import ConstitutionVersion
 from memory.core import Memory
 from memory.moving.importing import Reading
 from memory.types import (
@@ -161,6 +163,53 @@ class Tenant:
     def constitution(self) -> object:
         return self.m.constitution(self.ns, None, token_budget=40, count_tokens=len, every_family=True)
 
+    def review(self) -> object:
+        rule = PrincipleBody("global", "symbolic", 2)
+        draft = Draft("principle", f"{self.texts[0]} rule", rule, status="trial")
+        (made,) = self.m.remember(self.ns, [draft], principal="ada", channel="reflection")
+        shown = self.m.constitution(self.ns, None, token_budget=999, count_tokens=len)
+        assert self.episode_seen is not None
+        assert self.recall_seen is not None
+        told = replace(self.episode_seen, id="e9", recall=self.recall_seen.record(shown))
+        self.m.record(told, principal="ada")
+        evidence = Lineage((Evidence("e1", 0), Evidence("e9", 0)))
+        self.m.edit(self.ns, made.id, lineage=evidence, principal="ada", channel="user")
+        self.m.reinforce(told, principal="ada")
+        return self.m.review(self.ns)
+
+    def constitution_versions(self) -> object:
+        return self._by_rank(self.m.constitution_versions(self.ns))
+
+    def freeze(self) -> object:
+        return self._by_rank([self.m.freeze(self.ns, principal="ada")])
+
+    def frozen(self) -> object:
+        kept = next(one for one in self.m.constitution_versions(self.ns) if one.frozen)
+        shown = self.m.frozen(self.ns, kept.id, token_budget=999, count_tokens=len)
+        return replace(shown, version="")
+
+    def compare(self) -> object:
+        newest, *_, oldest = self.m.constitution_versions(self.ns)
+        return self.m.compare(self.ns, oldest.id, newest.id)
+
+    def roll_back(self) -> object:
+        oldest = self.m.constitution_versions(self.ns)[-1]
+        return self.m.roll_back(self.ns, oldest.id, principal="root")
+
+    def export_constitution(self) -> object:
+        folder = self.m.export_constitution(self.ns, self.folder.with_name(f"{self.folder.name}-rules"))
+        lines = (folder / "items.jsonl").read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    def turn(self) -> object:
+        return self.m.turn(self.ns, "mode", "shadow", principal="root", channel="operator")
+
+    def dials(self) -> object:
+        return self.m.dials(self.ns)
+
+    def pulse(self) -> object:
+        return self.m.pulse(self.ns, since=0.0)
+
     def export(self) -> object:
         self.m.export(self.ns, self.folder)
         files = [self.folder / name for name in ("items.jsonl", "episodes.jsonl")]
@@ -208,6 +257,18 @@ class Tenant:
         query = Query(self.ns, text, kinds=("case", "principle"), k=20, token_budget=10**6)
         return self.m.recall(query, count_tokens=len)
 
+    def _by_rank(self, versions: Sequence[ConstitutionVersion]) -> object:
+        """With ids, which name log positions, as ranks."""
+        ranks = {one.id: rank for rank, one in enumerate(self.m.constitution_versions(self.ns)[::-1])}
+        return [
+            {
+                **cast(dict[str, Json], to_json(one)),
+                "id": ranks[one.id],
+                "parent": ranks.get(one.parent or ""),
+            }
+            for one in versions
+        ]
+
     def newest(self, item_id: str) -> int:
         ops = [entry for entry in self.m.history(self.ns, item_id) if entry.op != "reinforce"]
         return ops[-1].seq
@@ -226,6 +287,8 @@ class Tenant:
 ORDER = (
     *("remember", "recall", "record", "reinforce", "feedback", "edit", "merge", "forget", "undo", "restore"),
     *("diff", "replay", "get", "items", "history", "episode", "episodes", "log", "constitution", "export"),
+    *("review", "constitution_versions", "freeze", "frozen", "compare", "roll_back", "export_constitution"),
+    *("turn", "dials", "pulse"),
     *("import_", "import_episodes", "usage", "consolidate", "forget_all", "revoke", "erase"),
 )
 """Every call that names a namespace, as one tenant's day."""

@@ -1,0 +1,38 @@
+"""Questions about the principles of a namespace: how they came to be what they are, and who knows what."""
+
+from __future__ import annotations
+
+from sqlalchemy import and_, or_, select
+
+from memory.store.rows import ITEM, LOG, log_of
+from memory.store.session import Session
+from memory.types import LogEntry
+
+
+class Principles(Session):
+    """What the court and the versions of a constitution are made from."""
+
+    def arrivals(self, namespace: str) -> dict[str, int]:
+        """Every principle there is, whatever became of it, with its number in order of arrival, from 1."""
+        query = select(ITEM.c.id).where(ITEM.c.namespace == namespace, ITEM.c.kind == "principle")
+        ids = self.connection.execute(query.order_by(ITEM.c.key)).scalars()
+        return {id_: number for number, id_ in enumerate(ids, 1)}
+
+    def changes(self, namespace: str, marks: tuple[str, ...]) -> list[LogEntry]:
+        """The rows that wrote a principle whole, and those of the operations `marks`, in log order."""
+        of_principle = and_(
+            ITEM.c.namespace == LOG.c.namespace, ITEM.c.id == LOG.c.item, ITEM.c.kind == "principle"
+        )
+        query = (
+            select(LOG)
+            .outerjoin(ITEM, of_principle)
+            .where(LOG.c.namespace == namespace, LOG.c.op != "reinforce")
+            .where(or_(ITEM.c.id.is_not(None), LOG.c.op.in_(marks)))
+            .order_by(LOG.c.seq)
+        )
+        return [log_of(row) for row in self.connection.execute(query)]
+
+    def principals(self, namespace: str, at_most: int) -> int:
+        """How many principals recorded episodes here; no more than `at_most` are counted."""
+        query = select(LOG.c.principal).where(LOG.c.namespace == namespace, LOG.c.op == "episode").distinct()
+        return len(self.connection.execute(query.limit(at_most)).all())
