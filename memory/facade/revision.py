@@ -9,7 +9,7 @@ from uuid import uuid4
 from memory.author import check_scope
 from memory.codec import from_json
 from memory.errors import NotFound
-from memory.facade.housekeeping import Housekeeping
+from memory.facade.operating import Operating
 from memory.types import Body, Channel, Draft, Item, Lineage, Status
 from memory.writing import changes, restoring
 from memory.writing.admission import as_draft, check_draft
@@ -17,7 +17,7 @@ from memory.writing.changes import ITEM_OPS, Change, Merger
 from memory.writing.restoring import FieldChange, Restored
 
 
-class Revision(Housekeeping):
+class Revision(Operating):
     """The revising part of `Memory`."""
 
     def edit(

@@ -39,6 +39,7 @@ CREDIT = Base.metadata.tables["credit"]
 IDEMPOTENCY = Base.metadata.tables["idempotency"]
 LINK = Base.metadata.tables["link"]
 TALLY = Base.metadata.tables["tally"]
+DIAL = Base.metadata.tables["dial"]
 FIELDS = tuple(ITEM.c[field.name] for field in fields(Item))
 """Columns of an item, in the order of its fields."""
 FRESH, UNUSED = Utility(), dumps(Utility())

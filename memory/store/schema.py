@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from memory.errors import StoreError
 
-HEAD = "0003"
+HEAD = "0004"
 """Newest migration; a test holds it against the files."""
 
 

@@ -177,3 +177,17 @@ class TallyRow(Base, table=True):
     living: int
     """Items that recall may find."""
     episodes: int
+
+
+class DialRow(Base, table=True):
+    """What an operator set for a namespace."""
+
+    __tablename__ = "dial"
+
+    namespace: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    value: str = Field(sa_column=Column(Text, nullable=False))
+    """As JSON."""
+    principal: str
+    at: float
+    seq: int = Field(sa_column=Column(COUNTER, nullable=False))

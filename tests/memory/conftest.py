@@ -26,7 +26,10 @@ from memory.types import (
 )
 
 OpenMemory = Callable[..., Memory]
-BOTH = ("test_forgetting", "test_history", "test_namespaces", "test_remember", "test_utility")
+BOTH = (
+    *("test_forgetting", "test_history", "test_namespaces", "test_operating", "test_remember"),
+    "test_utility",
+)
 """Modules whose tests run on SQLite and on PostgreSQL."""
 
 
