@@ -18,6 +18,7 @@ from server.routes import (
     distillations,
     episodes,
     forgetting,
+    learning,
     memory,
     moving,
     revision,
@@ -64,6 +65,6 @@ def create_app(services: Services) -> FastAPI:
     # Consolidations first: to memory's routes their name would be an item's id.
     for module in (chat, tasks, worlds, episodes, consolidations, memory, revision, forgetting, moving):
         app.include_router(module.router)
-    for module in (constitution, distillations, adapters, system):
+    for module in (constitution, distillations, adapters, learning, system):
         app.include_router(module.router)
     return app

@@ -24,6 +24,8 @@ from memory.errors import BadInput, DiskFull, NotFound, StoreError
 from memory.types import GLOBAL, Channel
 
 AccessRole = Literal["operator", "user", "read-only"]
+OUR_OWN = ("canary", "system")
+"""Namespaces of the server itself."""
 _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NO_SPACE = 28
 
@@ -76,9 +78,10 @@ class Keys:
         """A new key and its secret, which is shown this once. Raises BadInput, DiskFull."""
         if namespace == GLOBAL and role != "operator":
             raise BadInput(f"a key for {GLOBAL!r}, which every namespace reads, needs the role operator")
-        if namespace != GLOBAL and (not _NAMESPACE.fullmatch(namespace) or namespace == "system"):
+        if namespace != GLOBAL and (not _NAMESPACE.fullmatch(namespace) or namespace in OUR_OWN):
             raise BadInput(
-                f"namespace {namespace!r} must be 1 to 64 letters, digits, '.', '_' or '-', not 'system'"
+                f"namespace {namespace!r} must be 1 to 64 letters, digits, '.', '_' or '-', and none of "
+                f"{', '.join(OUR_OWN)}"
             )
         if role not in get_args(AccessRole):
             raise BadInput(f"role {role!r} must be one of {', '.join(get_args(AccessRole))}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from server.commands import distil, forgetting, keys, knowledge, moving, serve, work
+from server.commands import distil, forgetting, keys, knowledge, moving, serve, steering, work
 from server.demo.command import demo
 
 app = typer.Typer(
@@ -30,6 +30,8 @@ for command in (
 ):
     knowledge.memory_app.command()(command)
 app.command()(knowledge.constitution)
+app.command()(steering.mode)
+app.command()(steering.learning)
 app.command()(distil.distill)
 app.add_typer(distil.adapters_app, name="adapters")
 app.add_typer(keys.app, name="keys")

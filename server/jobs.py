@@ -146,6 +146,10 @@ class Jobs(Protocol):
         """Queued jobs of a kind, in one namespace or in all."""
         ...
 
+    async def waiting_since(self, namespace: str, kind: str) -> float | None:
+        """When the oldest of them was queued; None when nothing waits."""
+        ...
+
     async def failed(self, kind: str) -> tuple[JobAddress, ...]:
         """Jobs of a kind that failed, in all namespaces."""
         ...

@@ -64,6 +64,18 @@ def _page(prefix: str, end_time: str | None, limit: int, offset: int) -> list[Wo
     )
 
 
+async def waiting(namespace: str | None, kind: str) -> list[Job]:
+    """Jobs of a kind that wait or run, without what went into them."""
+    found = await DBOS.list_workflows_async(
+        name=kind,
+        workflow_id_prefix=None if namespace is None else f"{namespace}/{kind}/",
+        status=["ENQUEUED", "PENDING"],
+        load_input=False,
+        load_output=False,
+    )
+    return [job_of(status) for status in found]
+
+
 async def plain(do: Callable[[], _T]) -> _T:
     """Call the engine in a thread outside any workflow, where its calls are not recorded as steps."""
     loop = asyncio.get_running_loop()

@@ -36,6 +36,7 @@ from server.jobs_calls import (
     resume,
     told,
     use_wal,
+    waiting,
 )
 from server.jobs_mend import Mender
 from server.jobs_run import DbosRun
@@ -207,15 +208,11 @@ class DbosJobs:
 
     async def backlog(self, namespace: str | None, kind: str) -> int:
         """Jobs of a kind that wait or run."""
-        prefix = None if namespace is None else f"{namespace}/{kind}/"
-        waiting = await DBOS.list_workflows_async(
-            name=kind,
-            workflow_id_prefix=prefix,
-            status=["ENQUEUED", "PENDING"],
-            load_input=False,
-            load_output=False,
-        )
-        return len(waiting)
+        return len(await waiting(namespace, kind))
+
+    async def waiting_since(self, namespace: str, kind: str) -> float | None:
+        """When the oldest of them was queued."""
+        return min((job.created_at for job in await waiting(namespace, kind)), default=None)
 
     async def failed(self, kind: str) -> tuple[JobAddress, ...]:
         """Jobs of a kind that failed, in all namespaces."""

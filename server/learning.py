@@ -1,16 +1,83 @@
-"""Learning as the server sees it: which mode holds for a request. No HTTP here."""
+"""Which mode holds for a request, and whether a namespace still learns. No HTTP here."""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import dataclass
 
+from memory.codec import from_json
 from memory.modes import settled
+from memory.pulse import Spending
 from memory.types import Mode
+from server.canary import CANARY, NAMESPACE, CanaryReport
+from server.distilling import DISTILL
 from server.services import Core
 from server.settings import Settings
+from server.work import LEARN
+
+DAY_S = 86_400.0
+LOOKED_AT = 50
+"""Newest jobs of a kind among which one that succeeded is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """Whether a namespace still learns. Times in seconds since the epoch; null: never, as far as is known."""
+
+    namespace: str
+    mode: Mode
+    """What memory does for a request that does not say."""
+    last_episode_at: float | None
+    last_reflection_at: float | None
+    """When an episode was last learned from."""
+    last_promotion_at: float | None
+    last_retirement_at: float | None
+    """When a principle last fell or an item was quarantined."""
+    last_distillation_at: float | None
+    waiting: int
+    """Episodes that wait to be learned from, or are being."""
+    oldest_waiting_s: float | None
+    """How long the first of them has waited."""
+    spent_today: Spending
+    """Tokens of the last 24 hours."""
+    canary: CanaryReport | None
+    """The newest lesson that was sent through the whole server; not of this namespace."""
 
 
 async def mode_for(core: Core, settings: Settings, namespace: str, asked: str | None) -> Mode:
     """The mode of a request, see `memory.modes.settled`."""
     dials = await asyncio.to_thread(core.memory.dials, namespace)
     return settled(asked, dials.mode, settings.memory_mode)
+
+
+async def learning_of(core: Core, settings: Settings, namespace: str) -> Learning:
+    """How learning stands in a namespace now."""
+    now = time.time()
+    pulse = await asyncio.to_thread(core.memory.pulse, namespace, since=now - DAY_S)
+    oldest = await core.jobs.waiting_since(namespace, LEARN)
+    return Learning(
+        namespace=namespace,
+        mode=await mode_for(core, settings, namespace, None),
+        last_episode_at=pulse.last_episode,
+        last_reflection_at=await _last_done(core, namespace, LEARN),
+        last_promotion_at=pulse.last_promotion,
+        last_retirement_at=pulse.last_retirement,
+        last_distillation_at=await _last_done(core, namespace, DISTILL),
+        waiting=await core.jobs.backlog(namespace, LEARN),
+        oldest_waiting_s=None if oldest is None else max(0.0, now - oldest),
+        spent_today=pulse.spent,
+        canary=await last_canary(core),
+    )
+
+
+async def last_canary(core: Core) -> CanaryReport | None:
+    """The report of the newest lesson that has come back; None before the first."""
+    jobs = await core.jobs.list(NAMESPACE, CANARY, limit=LOOKED_AT)
+    output = next((job.output for job in jobs if job.output is not None), None)
+    return None if output is None else from_json(CanaryReport, dict(output))
+
+
+async def _last_done(core: Core, namespace: str, kind: str) -> float | None:
+    jobs = await core.jobs.list(namespace, kind, limit=LOOKED_AT)
+    return max((job.ended_at for job in jobs if job.state == "done" and job.ended_at), default=None)

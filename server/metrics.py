@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from memory.writing.limits import Usage
+
+if TYPE_CHECKING:  # it knows the services, which know the metrics
+    from server.learning import Learning
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _STEPS = (1, 2, 4, 8, 12, 16, 20, 30, 50, 100)
@@ -46,6 +50,24 @@ class Metrics:
         self.memory_living = gauge("apprentice_memory_living_items", "Items that recall may find", space)
         self.memory_budget = gauge("apprentice_memory_living_budget", "Items that it may come to find", space)
         self.memory_lag = gauge("apprentice_memory_index_lag", "Log rows the index has not applied")
+        self.learning_times = gauge(
+            "apprentice_learning_last_timestamp_seconds",
+            "When a namespace last did this: episode, reflection, promotion, retirement, distillation",
+            [*space, "what"],
+        )
+        self.learning_age = gauge(
+            "apprentice_learning_oldest_waiting_seconds",
+            "How long the first in its backlog has waited",
+            space,
+        )
+        self.learning_tokens = gauge(
+            "apprentice_learning_tokens_today", "Tokens of 24 hours, at work and on learning", [*space, "use"]
+        )
+        self.canary_ok = gauge(
+            "apprentice_canary_ok", "Did the newest lesson come through, or at which stage not?", ["failed"]
+        )
+        self.canary_at = gauge("apprentice_canary_timestamp_seconds", "When it was sent")
+        self.canary_seconds = gauge("apprentice_canary_seconds", "What its stages took", ["stage"])
         self.ready_seconds = gauge("apprentice_ready_seconds", "Time from start to ready")
 
     def show_usage(self, namespace: str, usage: Usage) -> None:
@@ -55,6 +77,30 @@ class Metrics:
         self.memory_living.labels(namespace).set(usage.living)
         if usage.max_living is not None:
             self.memory_budget.labels(namespace).set(usage.max_living)
+
+    def show_learning(self, learning: Learning) -> None:
+        """Likewise; the canary is everybody's."""
+        namespace, canary = learning.namespace, learning.canary
+        mine = (self.learning_times, self.learning_age, self.learning_tokens)
+        for one in (*mine, self.canary_ok, self.canary_seconds):
+            one.clear()
+        for what, at in (
+            ("episode", learning.last_episode_at),
+            ("reflection", learning.last_reflection_at),
+            ("promotion", learning.last_promotion_at),
+            ("retirement", learning.last_retirement_at),
+            ("distillation", learning.last_distillation_at),
+        ):
+            if at is not None:
+                self.learning_times.labels(namespace, what).set(at)
+        self.learning_age.labels(namespace).set(learning.oldest_waiting_s or 0.0)
+        self.learning_tokens.labels(namespace, "work").set(learning.spent_today.work)
+        self.learning_tokens.labels(namespace, "learning").set(learning.spent_today.learning)
+        if canary is not None:
+            self.canary_ok.labels(canary.failed or "").set(canary.ok)
+            self.canary_at.set(canary.at)
+            for stage, seconds in (canary.seconds or {}).items():
+                self.canary_seconds.labels(stage).set(seconds)
 
     def render(self) -> bytes:
         """The text format of Prometheus."""

@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     warm_wait_s: Annotated[float, Field(ge=0)] = 60.0
     """How long a request waits for a server that is still warming up before it gets 503."""
 
+    canary_cron: str = "30 4 * * *"
+    """When a scripted lesson is sent through the whole path, from a task to being credited, to see that the
+    server still learns (cron, UTC); it needs no model. Empty: never."""
     consolidate_daily: bool = False
     """Put every namespace's memory in order each night: merge near-duplicates, draw procedures, archive."""
 

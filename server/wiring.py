@@ -14,6 +14,7 @@ from agent.opening import AgentSettings
 from agent.types import Model
 from memory.errors import BadInput
 from server.auth import Keys, write_private
+from server.canary import CANARY_TICK, Canary
 from server.consolidating import NIGHTLY, Consolidating
 from server.distilling import DISTILL, Distilling
 from server.jobs import JobKind, Jobs
@@ -75,6 +76,7 @@ class _Opener:
             await core.jobs.launch(self._kinds(core))
             await core.jobs.schedule("tend", TEND, DAILY)
             await core.jobs.schedule("consolidate", NIGHTLY, BEFORE_DAWN)
+            await core.jobs.schedule("canary", CANARY_TICK, self._settings.canary_cron or DAILY)
         except BaseException:
             await asyncio.to_thread(core.memory.close)
             raise
@@ -148,7 +150,9 @@ class _Opener:
         distilling = Distilling(core.memory, settings)
         kinds = work.kinds(max_tasks=settings.max_running_tasks)
         consolidating = Consolidating(core.memory, nightly=settings.consolidate_daily)
-        return {**kinds, **consolidating.kinds(), DISTILL: JobKind(distilling.run, limit=1)}
+        canary = Canary(core.memory, core.agent, is_wanted=bool(settings.canary_cron))
+        own = {**kinds, **consolidating.kinds(), **canary.kinds()}
+        return {**own, DISTILL: JobKind(distilling.run, limit=1)}
 
 
 def _memory_at(settings: Settings) -> tuple[Path | str, Path | Literal["pgvector"] | None]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from memory.dials import DialName, Dials, position
 from memory.errors import Denied
 from memory.facade.housekeeping import Housekeeping
+from memory.pulse import Pulse
 from memory.store.dials import Turned, turn
-from memory.store.pulse import Pulse, pulse
+from memory.store.pulse import pulse
 from memory.types import Channel, Json
 from memory.writing.admission import check_name
 

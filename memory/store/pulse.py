@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Connection, Float, cast, func, select
 
+from memory.pulse import RECENT, Pulse, Spending
 from memory.store.rows import EPISODE, ITEM, LOG
 
-RECENT = 2000
-"""Episodes that are looked at for what was spent, the newest."""
 _DECISIONS = ("promote", "demote", "retire", "quarantine")
 _SPENT = tuple(
     (use, kind) for use in ("usage", "learning") for kind in ("prompt_tokens", "completion_tokens")
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Spending:
-    """Tokens of some episodes; of more than `RECENT` in the time the newest alone are counted."""
-
-    episodes: int = 0
-    work: int = 0
-    """Prompts and replies of the episodes themselves."""
-    learning: int = 0
-    """What reflection and verification cost besides."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pulse:
-    """When a namespace last learned. Times in seconds since the epoch; None: never."""
-
-    last_episode: float | None = None
-    """The end of the newest."""
-    last_promotion: float | None = None
-    """A principle rose."""
-    last_retirement: float | None = None
-    """A principle fell, or an item was quarantined."""
-    spent: Spending = field(default_factory=Spending)
 
 
 def pulse(connection: Connection, namespace: str, since: float) -> Pulse:

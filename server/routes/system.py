@@ -11,6 +11,7 @@ from pydantic import BaseModel, JsonValue
 from memory.codec import to_json
 from server.deps import CoreDep, Reader, ServicesDep
 from server.errors import NotReady
+from server.learning import learning_of
 from server.metrics import Metrics
 from server.services import Core
 from server.work import LEARN, TASK
@@ -54,8 +55,10 @@ async def metrics(services: ServicesDep, core: CoreDep, caller: Reader) -> Respo
     """Totals over all namespaces, which any key may read, and what the key's own namespace holds."""
     await _refresh(services.metrics, core)
     usage = await asyncio.to_thread(core.memory.usage, caller.namespace)
+    learning = await learning_of(core, services.settings, caller.namespace)
     # From here on nothing waits: no other scrape can come between.
     services.metrics.show_usage(caller.namespace, usage)
+    services.metrics.show_learning(learning)
     return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -12,7 +12,7 @@ from memory.dials import Dials
 from memory.encoder import HashEncoder
 from memory.errors import ApprenticeError, BadInput, Denied
 from memory.modes import USES, mode_of, settled
-from memory.store.pulse import Pulse, Spending
+from memory.pulse import Pulse, Spending
 from memory.types import Channel, Draft, Episode, Mode, PrincipleBody, Usage
 from tests.memory.conftest import Clock
 

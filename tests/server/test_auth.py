@@ -86,7 +86,7 @@ def test_the_secret_is_stored_nowhere(keys: Keys, tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("namespace", ["", "system", "a/b", "../x", "-x", "x" * 65, "ä"])
+@pytest.mark.parametrize("namespace", ["", "system", "canary", "a/b", "../x", "-x", "x" * 65, "ä"])
 def test_a_namespace_is_a_plain_name(keys: Keys, namespace: str) -> None:
     """It becomes part of job addresses."""
     with pytest.raises(BadInput):

@@ -241,6 +241,20 @@ async def test_an_ordered_kind_keeps_the_order_of_a_namespace(jobs: DbosJobs, wo
     assert await jobs.backlog(None, "line") == 0
 
 
+async def test_the_oldest_that_waits_is_told(jobs: DbosJobs, work: Work) -> None:
+    """Of its namespace and kind alone; None once all have ended."""
+    assert await jobs.waiting_since("home", "hang") is None
+    first = await jobs.enqueue(at("one", "hang", "home"), {})
+    await jobs.enqueue(at("two", "hang", "home"), {})
+    assert await jobs.waiting_since("home", "hang") == first.created_at
+    assert await jobs.backlog("home", "hang") == 2
+    assert await jobs.waiting_since("work", "hang") is None
+    work.release.set()
+    for name in ("one", "two"):
+        await finish(jobs, at(name, "hang", "home"))
+    assert await jobs.waiting_since("home", "hang") is None
+
+
 async def test_pages_go_backwards_in_time(jobs: DbosJobs) -> None:
     """Newest first; `after` goes on behind; a strange `after` is NotFound."""
     for n in range(5):

@@ -1,0 +1,74 @@
+"""`apprentice mode` and `apprentice learning`."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any, Literal
+
+import typer
+
+from server.commands.terminal import (
+    DEFAULT_DATA,
+    DEFAULT_URL,
+    AsJson,
+    Data,
+    Url,
+    connect,
+    console,
+    show_json,
+    show_table,
+)
+
+EVENTS = ("episode", "reflection", "promotion", "retirement", "distillation")
+Setting = Literal["learn", "frozen", "shadow", "off", "on", "read", "default"]
+
+
+def mode(
+    to: Annotated[Setting | None, typer.Argument(help="Left out: shows how it stands.")] = None,
+    url: Url = DEFAULT_URL,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """What memory does for the namespace: learn, frozen, shadow, off, or the server's default."""
+    with connect(url, data) as client:
+        if to is None:
+            dials = client.get("/v1/dials")
+        else:
+            dials = client.patch("/v1/dials", {"mode": None if to == "default" else to})
+    origin = "set here" if dials["mode"] else "the server's default"
+    console.print(f"{dials['namespace']}: {dials['effective_mode']} ({origin})", highlight=False)
+
+
+def learning(
+    canary: Annotated[bool, typer.Option(help="First send a lesson through the whole path.")] = False,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Whether it still learns: last reflection, promotion and retirement, what waits, what it cost."""
+    with connect(url, data) as client:
+        if canary:
+            client.post("/v1/health/learning/canary")
+        told = client.get("/v1/health/learning")
+    if as_json:
+        show_json(told)
+        return
+    spent = told["spent_today"]
+    rows = [
+        ("mode", told["mode"]),
+        *((name, _ago(told[f"last_{name}_at"])) for name in EVENTS),
+        ("waiting", f"{told['waiting']}, the first for {told['oldest_waiting_s'] or 0:.0f} s"),
+        ("tokens today", f"{spent['work']} at work, {spent['learning']} on learning"),
+        ("canary", _flight(told["canary"])),
+    ]
+    show_table(f"Learning in {told['namespace']}", ("what", "how it stands"), rows, "")
+
+
+def _ago(at: float | None) -> str:
+    return "never" if at is None else f"{max(0.0, time.time() - at) / 60:.0f} minutes ago"
+
+
+def _flight(report: dict[str, Any] | None) -> str:
+    if report is None:
+        return "none has come back yet"
+    how = "came through" if report["ok"] else f"lost at {report['failed']}: {report['reason']}"
+    return f"{how}, {_ago(report['at'])}"

@@ -1,0 +1,83 @@
+"""Dials that operators turn, and whether lessons still arrive."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict
+
+from memory.errors import BadInput
+from memory.modes import ModeName
+from memory.types import Mode
+from server.canary import CANARY, NAMESPACE, CanaryReport
+from server.deps import CoreDep, Operator, Reader, ServicesDep
+from server.jobs import JobAddress
+from server.learning import Learning, last_canary, learning_of, mode_for
+from server.services import Core, Services, new_id
+
+router = APIRouter(prefix="/v1", tags=["learning"])
+
+
+class DialsIn(BaseModel):
+    """Where to put dials; one that is left out stays, null puts it back."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    mode: ModeName | None = None
+    """What memory does for requests that do not say; at `off`, for all."""
+
+
+class DialsOut(BaseModel):
+    """How the dials of a namespace stand."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    namespace: str
+    mode: Mode | None
+    """Null: as the server's setting says."""
+    effective_mode: Mode
+    """What holds for a request that does not say."""
+
+
+@router.get("/dials", summary="How the dials stand")
+async def get_dials(core: CoreDep, services: ServicesDep, caller: Reader) -> DialsOut:
+    """Those of the key's namespace."""
+    return await _dials(core, services, caller.namespace)
+
+
+@router.patch("/dials", summary="Turn a dial")
+async def turn_dials(body: DialsIn, core: CoreDep, services: ServicesDep, caller: Operator) -> DialsOut:
+    """For operators; holds from the next request on, and the log says who turned it."""
+    if not body.model_fields_set:
+        raise BadInput("name a dial: there is mode")
+    await asyncio.to_thread(
+        core.memory.turn,
+        caller.namespace,
+        "mode",
+        body.mode,
+        principal=caller.principal,
+        channel=caller.channel,
+    )
+    return await _dials(core, services, caller.namespace)
+
+
+@router.get("/health/learning", summary="Does it still learn?")
+async def get_learning(core: CoreDep, services: ServicesDep, caller: Reader) -> Learning:
+    """When the namespace last learned, what waits, what it cost, and how the newest canary came through."""
+    return await learning_of(core, services.settings, caller.namespace)
+
+
+@router.post("/health/learning/canary", summary="Send a lesson through the whole path now")
+async def send_canary(core: CoreDep, services: ServicesDep, _caller: Operator) -> CanaryReport | None:
+    """For operators. Names the stage that failed; null when none has come back in time."""
+    address = JobAddress(NAMESPACE, CANARY, new_id("canary"))
+    await core.jobs.start(address, {})
+    await core.jobs.wait(address, timeout_s=services.settings.max_wait_s)
+    return await last_canary(core)
+
+
+async def _dials(core: Core, services: Services, namespace: str) -> DialsOut:
+    dials = await asyncio.to_thread(core.memory.dials, namespace)
+    mode = await mode_for(core, services.settings, namespace, None)
+    return DialsOut(namespace=namespace, mode=dials.mode, effective_mode=mode)
