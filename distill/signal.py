@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from memory.types import Episode
+from memory.value.steps import GAMMA
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Outcome:
 class Returns:
     """Discounted returns: an act `k` acts before the end of the episode is worth gamma^k of its reward."""
 
-    gamma: float = 0.95
+    gamma: float = GAMMA
 
     def __call__(self, episodes: Sequence[Episode]) -> Mapping[str, tuple[float, ...]]:
         """The discounted reward on the assistant's messages."""

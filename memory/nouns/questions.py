@@ -7,7 +7,7 @@ from typing import Literal
 
 from memory.nouns.things import Item, ItemKind
 
-RANKER = "2"
+RANKER = "3"
 """Version of how words are read and candidates ordered; a recall replays under its own alone."""
 Fate = Literal[
     "kept", "floor", "duplicate", "cap", "principal", "budget", "limit", "status", "held_out", "shadow"
@@ -15,6 +15,9 @@ Fate = Literal[
 """Shown, or why not: under the floor, said already, too many failures, too much of one principal, over the
 token budget, over k or not among the most similar, not valid or not to be shown, held out by the coin, asked
 in a mode that shows nothing."""
+ReadName = Literal["cosine", "per_case", "episodic", "lift", "neural"]
+"""What ranks candidates, see `memory.value.reads`: nearness alone, an item's running value, what came of it
+near such a question, what showing it adds there, a fitted critic."""
 _WANTED: frozenset[Fate] = frozenset({"kept", "held_out", "shadow"})
 """What recall chose, shown or not."""
 
@@ -42,6 +45,8 @@ class Query:
     """The team that asks, likewise."""
     at: float | None = None
     """When validity is judged; None is now. A recall answers with the time it used: a replay needs it."""
+    policy: ReadName | None = None
+    """What ranks the candidates; None is what the memory was opened with."""
 
     @property
     def reaches(self) -> frozenset[str]:
@@ -63,7 +68,7 @@ class Score:
     fused: float = 0.0
     """Both in one: the mean of their z-scores over all candidates."""
     utility: float = 0.0
-    """Shrunken mean reward, 0..1."""
+    """What the read policy makes of it: by default its shrunken mean reward, 0..1."""
     rerank: float | None = None
     """What a cross-encoder makes of question and text, higher is better; None where none was asked."""
     recency: float = 0.0
@@ -84,6 +89,9 @@ class Hit:
     tokens: int
     """What it costs in the prompt; 0 where it was out before that mattered."""
     propensity: float = 1.0
+    """Of being shown rather than held out."""
+    chance: float = 1.0
+    """With which it was drawn at its turn; 1 where the best was taken."""
 
     @property
     def kept(self) -> bool:
@@ -126,6 +134,8 @@ class Recalled:
     shown: bool
     tokens: int = 0
     """What it cost, in the counter's tokens."""
+    chance: float = 1.0
+    """With which a warm read drew it, of what was left then. Its effect is weighed by `propensity` alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +175,9 @@ class RecallRecord:
     """What an approximate search found; None after an exact one, which can be run again."""
     ranker: str = "1"
     """Version of the ranking, see `RANKER`; the first release did not write it down."""
+    policy: ReadName = "per_case"
+    valued: tuple[tuple[str, float], ...] = ()
+    """What a policy that looks at single episodes made of the items: later words on these change it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +192,9 @@ class Recall:
     reranker: str | None = None
     floor: float = 0.0
     proposed: tuple[Proposed, ...] | None = None
+    policy: ReadName = "per_case"
+    valued: tuple[tuple[str, float], ...] = ()
+    """By item, see `RecallRecord.valued`."""
 
     @property
     def hits(self) -> tuple[Hit, ...]:
@@ -197,11 +213,7 @@ class Recall:
         self, constitution: Constitution | None = None, drawn: tuple[Recalled, ...] = ()
     ) -> RecallRecord:
         """What an episode keeps of it: items chosen, shown or not, and principles drawn."""
-        items = tuple(
-            Recalled(hit.item.id, hit.item.version, hit.score.total, hit.propensity, hit.kept, hit.tokens)
-            for hit in self.candidates
-            if hit.fate in _WANTED
-        )
+        items = tuple(_recalled(hit) for hit in self.candidates if hit.fate in _WANTED)
         principles = () if constitution is None else constitution.principles
         return RecallRecord(
             self.query,
@@ -216,4 +228,11 @@ class Recall:
             floor=self.floor,
             proposed=self.proposed,
             ranker=RANKER,
+            policy=self.policy,
+            valued=self.valued,
         )
+
+
+def _recalled(hit: Hit) -> Recalled:
+    item = hit.item
+    return Recalled(item.id, item.version, hit.score.total, hit.propensity, hit.kept, hit.tokens, hit.chance)

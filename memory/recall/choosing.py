@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 import numpy as np
 
 from memory.entry import Found, Matrix
 from memory.types import Fate, Hit, Item, Query, Score
+from memory.value.reads import ReadSettings
 from memory.writing.admission import are_twins
 
 
@@ -42,6 +43,8 @@ class RecallSettings:
     principal_share: float = 1.0
     """Most of k that one principal may have written, one item at least; below 1 it bounds how much of a
     prompt a single poisoned source can fill. 1 is no bound."""
+    read: ReadSettings = field(default_factory=ReadSettings)
+    """What an item is worth to a question; `Query.policy` may name another policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class Candidate:
     found: Found
     item: Item
     score: Score
+    chance: float = 1.0
+    """See `Hit.chance`."""
 
 
 def chosen(
@@ -74,7 +79,8 @@ def chosen(
             tokens = cost(one.item)
             fate = _drawn(one.item, query) if choice.fits(tokens) else "budget"
         is_drawn = fate in {"kept", "held_out"}
-        hits.append(Hit(one.item, score, fate, tokens, 1.0 - query.drop_rate if is_drawn else 1.0))
+        propensity = 1.0 - query.drop_rate if is_drawn else 1.0
+        hits.append(Hit(one.item, score, fate, tokens, propensity, one.chance))
         if is_drawn:
             choice.take(one, tokens)
             if settings.mmr_lambda < 1.0:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from memory.entry import Found
-from memory.recall.choosing import Candidate, RecallSettings, chosen
+from memory.recall.choosing import Candidate, RecallSettings, chosen, coin
 from memory.recall.shown import shown_text
+from memory.recall.valuing import family_of, policy_of, priors
 from memory.types import CaseBody, Fate, Hit, Item, Query, Score
-from memory.value.means import prior_mean, shrunken
+from memory.value.means import shrunken
+from memory.value.reads import UNSEEN, drawn
 
 DAY = 86_400.0
 Rerank = Callable[[Sequence[str]], Sequence[float]]
@@ -42,6 +44,8 @@ def sift(
     `floor` is the least cosine; `attempts` are the episodes whose cases are left out. `query.at` must be set.
     """
     pool = _fused([one for one in found if one.id in items], items)
+    if policy_of(query, settings) == "cosine":
+        pool.sort(key=lambda one: (-_cosine(one), one.item.id))
     at = query.at if query.at is not None else 0.0
     relevant: list[Candidate] = []
     low: list[Candidate] = []
@@ -99,12 +103,11 @@ def _fused(found: Sequence[Found], items: Mapping[str, Item]) -> list[Candidate]
     dense = _z([one.dense or 0.0 for one in found], least=0.05)
     top = max((one.lexical or 0.0 for one in found), default=0.0) or 1.0
     lexical = _z([(one.lexical or 0.0) / top for one in found], least=0.1)
-    used = sorted([one.id for one in found if items[one.id].utility.n])
-    prior = prior_mean([items[id_].utility for id_ in used])
+    expected = priors(items[one.id] for one in found)
     candidates = []
     for one, near, alike in zip(found, dense, lexical, strict=True):
         item = items[one.id]
-        utility = shrunken(item.utility, prior)
+        utility = shrunken(item.utility, expected[family_of(item)])
         score = Score(one.dense, one.lexical, one.coverage, (near + alike) / 2.0, utility)
         candidates.append(Candidate(one, item, score))
     return sorted(candidates, key=lambda one: (-one.score.fused, one.item.id))
@@ -134,27 +137,40 @@ def _reranked(relevant: Sequence[Candidate], n: int, rerank: Rerank) -> list[Can
 
 
 def _weighed(shortlist: Sequence[Candidate], settings: RecallSettings, query: Query) -> list[Candidate]:
-    """Best first by (1 - λ) z(similarity) + λ z(Q), and a little for what is new.
+    """Best first by (1 - λ) z(similarity) + λ z(Q), and a little for what is new; by cosine where that reads.
 
     Source: Zhang et al. 2026 (MemRL), arXiv 2601.03192, value-aware retrieval. Deviations: similarity is
-    the fused score, or what a cross-encoder says; Q is shrunk towards the mean reward while
-    uses are few; a spread under a floor counts as that floor, so that noise is not blown up to a whole
+    the fused score, or what a cross-encoder says; Q is what the read policy makes of it, shrunken while
+    entries are few; a spread under a floor counts as that floor, so that noise is not blown up to a whole
     standard deviation; recency adds a bounded weight.
     """
-    weight = settings.utility_weight
-    utility = _z([one.score.utility for one in shortlist], least=0.1)
+    recency = [_recency(one.item, query, settings.recency_half_life_days) for one in shortlist]
+    if policy_of(query, settings) == "cosine":
+        totals = [_cosine(one) for one in shortlist]
+    else:
+        weight = settings.utility_weight
+        utility = _z([one.score.utility for one in shortlist], least=0.1)
+        totals = [
+            (1.0 - weight) * similar + weight * useful + settings.recency_weight * recent
+            for similar, useful, recent in zip(_similarity(shortlist), utility, recency, strict=True)
+        ]
     weighed = []
-    for one, similar, useful in zip(shortlist, _similarity(shortlist), utility, strict=True):
-        recency = _recency(one.item, query, settings.recency_half_life_days)
-        total = (1.0 - weight) * similar + weight * useful + settings.recency_weight * recency
+    alpha = settings.read.alpha
+    luck = [coin(query.seed, f"{one.item.id}/read") for one in shortlist] if alpha else [0.0] * len(totals)
+    for pick in drawn(totals, alpha, luck):
+        one = shortlist[pick.place]
         old = one.score
         score = Score(
             *(old.dense, old.lexical, old.coverage, old.fused, old.utility, old.rerank),
-            recency=recency,
-            total=total,
+            recency=recency[pick.place],
+            total=pick.key,
         )
-        weighed.append(Candidate(one.found, one.item, score))
+        weighed.append(Candidate(one.found, one.item, score, pick.chance))
     return sorted(weighed, key=lambda one: (-one.score.total, one.item.id))
+
+
+def _cosine(one: Candidate) -> float:
+    return UNSEEN if one.score.dense is None else one.score.dense
 
 
 def _similarity(shortlist: Sequence[Candidate]) -> list[float]:

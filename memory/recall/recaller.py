@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from threading import BoundedSemaphore
 
 from memory.entry import RECALLABLE, Found, Vector, digest_of, entry_of
 from memory.errors import BadInput, EncoderError, NotFound
 from memory.index.ask import Ask, Searchable
 from memory.index.shelf import Shelf
 from memory.nouns.questions import RANKER
-from memory.recall.choosing import Candidate, RecallSettings
+from memory.recall.choosing import RecallSettings
+from memory.recall.fetching import values_of, with_values, with_vectors
 from memory.recall.generations import Generations
 from memory.recall.pool import Pool
 from memory.recall.rank import Sifted, n_weighed, rank, sift
 from memory.recall.rerank import Reranker
 from memory.recall.shown import shown_text
+from memory.recall.valuing import policy_of, with_value
 from memory.store.engine import Store
 from memory.store.reader import Reader
 from memory.types import GLOBAL, Item, Query, Recall, RecallRecord
@@ -24,6 +27,9 @@ from memory.writing.admission import check_name
 CountTokens = Callable[[str], int]
 N_NAMED = 5
 """Erased items that an error names."""
+TURNS = 2
+"""Questions that are searched for at a time. More would only take the interpreter from each other, which each
+gives up at every row it reads: 16 at once took twice as long."""
 AT_ONCE = 1000
 """Vectors asked for in one statement."""
 
@@ -53,6 +59,7 @@ class Recaller:
         self._generations = generations
         self._settings = settings
         self._reranker = reranker
+        self._turns = BoundedSemaphore(TURNS)
 
     def recall(self, query: Query, *, now: float, costs: Costs) -> Recall:
         """Everything considered for a query. Raises BadInput, EncoderError."""
@@ -65,6 +72,10 @@ class Recaller:
         floor = generation.encoder.inner.floor if own is None else own
 
         def use(shelves: Mapping[str, Searchable], reader: Reader, seq: int) -> tuple[Pool, Sifted, int]:
+            with self._turns:
+                return found(shelves, reader, seq)
+
+        def found(shelves: Mapping[str, Searchable], reader: Reader, seq: int) -> tuple[Pool, Sifted, int]:
             pool = Pool()
             for namespace in spaces:
                 searched = shelves[namespace].search(ask)
@@ -73,11 +84,15 @@ class Recaller:
                 items = reader.items_found(namespace, keys) if keys else {}
                 pool.add(namespace, searched.found, items, is_exact=searched.exact)
             sifted = self._sifted(query, pool, floor, _attempts(reader, query, seq))
-            return pool, self._seen(sifted, query, reader, generation.name), seq
+            return pool, self._seen(sifted, query, reader, ask.vector, generation.name), seq
 
         pool, sifted, seq = generation.shelves.look_at(spaces, use)
         reranker, proposed = self._reranks_by, pool.proposed()
-        blank = Recall(query, (), seq, generation.name, costs.counter, reranker, floor, proposed)
+        read = (
+            policy_of(query, self._settings),
+            values_of(sifted, self._n_seen(query), query, self._settings),
+        )
+        blank = Recall(query, (), seq, generation.name, costs.counter, reranker, floor, proposed, *read)
         return self._ranked(blank, sifted, costs)
 
     def replay(self, record: RecallRecord, *, costs: Costs) -> Recall:
@@ -116,8 +131,11 @@ class Recaller:
             record.reranker,
             self._floor_of(record),
             record.proposed,
+            record.policy,
+            record.valued,
         )
-        return self._ranked(blank, self._sifted(query, pool, blank.floor, attempts), costs)
+        sifted = _valued_again(self._sifted(query, pool, blank.floor, attempts), record)
+        return self._ranked(blank, sifted, costs)
 
     def question_vector(self, record: RecallRecord) -> Vector | None:
         """The vector a recall was asked with, to be kept with its episode; None under another encoder."""
@@ -131,11 +149,22 @@ class Recaller:
     def _sifted(self, query: Query, pool: Pool, floor: float, attempts: frozenset[str]) -> Sifted:
         return sift(query, pool.found, pool.items, settings=self._settings, floor=floor, attempts=attempts)
 
-    def _seen(self, sifted: Sifted, query: Query, reader: Reader, encoder: str) -> Sifted:
-        """With the stored vectors of those that may be shown: their nearness to each other decides."""
-        n = n_weighed(query, self._settings, is_reranked=self._reranker is not None)
-        near = _with_vectors(sifted.relevant[:n], reader, encoder)
-        return replace(sifted, relevant=[*near, *sifted.relevant[n:]])
+    def _seen(self, sifted: Sifted, query: Query, reader: Reader, question: Vector, encoder: str) -> Sifted:
+        """With what the truth knows of those that may be shown."""
+        n = self._n_seen(query)
+        near = with_vectors(sifted.relevant[:n], reader, encoder)
+        return with_values(
+            replace(sifted, relevant=[*near, *sifted.relevant[n:]]),
+            n,
+            reader,
+            query=query,
+            question=question,
+            encoder=encoder,
+            settings=self._settings,
+        )
+
+    def _n_seen(self, query: Query) -> int:
+        return n_weighed(query, self._settings, is_reranked=self._reranker is not None)
 
     def _ranked(self, blank: Recall, sifted: Sifted, costs: Costs) -> Recall:
         query, reranker = blank.query, self._reranker
@@ -208,22 +237,15 @@ def _proposed_again(reader: Reader, record: RecallRecord) -> Pool:
     return pool
 
 
-def _with_vectors(candidates: Sequence[Candidate], reader: Reader, encoder: str) -> Iterable[Candidate]:
-    digests: dict[str, dict[str, str]] = {}
-    for one in candidates:
-        if one.found.dense is not None and one.found.vector is None:
-            digests.setdefault(one.item.namespace, {})[one.item.id] = digest_of(one.item.text)
-    vectors = {}
-    for namespace, wanted in digests.items():
-        known = reader.vectors(namespace, encoder, digests=list(wanted.values()))
-        vectors.update({id_: known[digest] for id_, digest in wanted.items() if digest in known})
-    for one in candidates:
-        vector = vectors.get(one.item.id)
-        yield one if vector is None else Candidate(_seen_as(one.found, vector), one.item, one.score)
-
-
-def _seen_as(found: Found, vector: Vector) -> Found:
-    return Found(found.id, found.dense, found.lexical, found.coverage, vector, found.key)
+def _valued_again(sifted: Sifted, record: RecallRecord) -> Sifted:
+    """With the values of then: what came of the episodes may have been corrected since."""
+    values = dict(record.valued)
+    if not values:
+        return sifted
+    again = [
+        with_value(one, values[one.item.id]) if one.item.id in values else one for one in sifted.relevant
+    ]
+    return replace(sifted, relevant=again)
 
 
 def _items_then(

@@ -15,7 +15,7 @@ from memory.store import statements
 from memory.store.chain import NOTHING
 from memory.store.fulltext import Words
 from memory.store.quotes import needles, without
-from memory.store.rows import CREDIT, EPISODE, IDEMPOTENCY, ITEM, LINK, LOG, VECTOR
+from memory.store.rows import CREDIT, EPISODE, IDEMPOTENCY, ITEM, LINK, LOG, STEP, VECTOR
 from memory.store.session import Session, batches
 from memory.types import Episode, Item
 
@@ -99,6 +99,7 @@ class Erasure(Session):
             forgotten=episode.forgotten,
         )
         self._put(episode.namespace, episode.id, dumps(empty))
+        self._drop_steps(episode.namespace, episode.id)
         if episode.recall is not None:
             self._drop_vectors(episode.namespace, [episode.recall.query.text])
         name = f'"episode":{json.dumps(episode.id, ensure_ascii=False)}'
@@ -119,6 +120,7 @@ class Erasure(Session):
         for id_, before in found:
             after = without(before, wanted)
             self._put(namespace, id_, canonical(after))
+            self._drop_steps(namespace, id_)
             was, now = _question(before), _question(after)
             if was is not None and was != now:
                 self._drop_vectors(namespace, [was])
@@ -196,6 +198,10 @@ class Erasure(Session):
     def _put(self, namespace: str, episode: str, data: str) -> None:
         there = and_(EPISODE.c.namespace == namespace, EPISODE.c.id == episode)
         self.connection.execute(update(EPISODE).where(there).values(data=data))
+
+    def _drop_steps(self, namespace: str, episode: str) -> None:
+        there = and_(STEP.c.namespace == namespace, STEP.c.episode == episode)
+        self.connection.execute(delete(STEP).where(there))
 
     def _drop_vectors(self, namespace: str, texts: Iterable[str]) -> None:
         for digests in batches(map(digest_of, texts)):

@@ -40,6 +40,7 @@ IDEMPOTENCY = Base.metadata.tables["idempotency"]
 LINK = Base.metadata.tables["link"]
 TALLY = Base.metadata.tables["tally"]
 DIAL = Base.metadata.tables["dial"]
+STEP = Base.metadata.tables["step"]
 FIELDS = tuple(ITEM.c[field.name] for field in fields(Item))
 """Columns of an item, in the order of its fields."""
 FRESH, UNUSED = Utility(), dumps(Utility())

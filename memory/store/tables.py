@@ -95,6 +95,8 @@ class EpisodeRow(Base, table=True):
     data: str = Field(sa_column=Column(Text, nullable=False))
     seq: int = Field(sa_column=Column(COUNTER, nullable=False))
     """Log position at which it was recorded; later feedback leaves it."""
+    question: str | None = None
+    """SHA-256 of what memory was asked first, by which the vector of the question is found."""
 
 
 class LogRow(Base, table=True):
@@ -191,3 +193,23 @@ class DialRow(Base, table=True):
     principal: str
     at: float
     seq: int = Field(sa_column=Column(COUNTER, nullable=False))
+
+
+class StepRow(Base, table=True):
+    """One act of an episode, and what it was worth in the end: what is asked for near a state."""
+
+    __tablename__ = "step"
+    __table_args__ = (Index("ix_step_family", "namespace", "family", "seq"),)
+
+    namespace: str = Field(primary_key=True)
+    episode: str = Field(primary_key=True)
+    message: int = Field(primary_key=True)
+    """Place of the act among the episode's messages."""
+    family: str
+    action: str = Field(sa_column=Column(Text, nullable=False))
+    worth: float
+    """Its return."""
+    state: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """Vector of the state it was done in, see `memory.value.states`; little-endian float32."""
+    seq: int = Field(sa_column=Column(COUNTER, nullable=False))
+    """Log position of the episode."""

@@ -244,6 +244,7 @@ def _episode_values(episode: Episode) -> dict[str, object]:
         "family": episode.family,
         "outcome": episode.outcome,
         "data": dumps(episode),
+        "question": None if episode.recall is None else digest_of(episode.recall.query.text),
     }
 
 
