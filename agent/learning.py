@@ -1,4 +1,4 @@
-"""From a finished episode to memory: verdicts, reflection, record, remember, reinforce."""
+"""From a finished episode to memory: verdicts, reflection, record, remember, reinforce, review."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from agent.types import Journal, Model
 from memory.codec import from_json, to_json
 from memory.core import Memory
 from memory.errors import BadInput, Conflict
+from memory.modes import USES
 from memory.types import Channel, Draft, Episode, Item, Json, Lineage, Message, PrincipleBody
 from memory.writing.redaction import without_secrets
 
@@ -36,7 +37,8 @@ async def learn(
 ) -> LearnReport:
     """Learn from an episode once, however often it is called with the same journal.
 
-    The episode is recorded whatever its outcome; `unknown` and `infra` teach nothing.
+    The episode is recorded whatever its outcome; `unknown` and `infra` teach nothing, nor does one that was
+    lived in a mode that learns nothing.
     """
     judged = mine.verdicts(episode)
     if memory is None:
@@ -57,10 +59,16 @@ async def learn(
         await asyncio.to_thread(memory.reinforce, judged, principal=judged.principal)
         return None
 
+    async def review() -> Json:
+        return to_json(await asyncio.to_thread(memory.review, judged.namespace))
+
     await journal.step("record", record)
+    if not USES[judged.mode].learns:
+        return LearnReport(judged, Reflection())
     reflection = from_json(Reflection, await journal.step("reflect", think))
     items, refused = await _remember(judged, reflection.drafts, memory, journal)
     await journal.step("reinforce", reinforce)
+    await journal.step("review", review)
     return LearnReport(judged, reflection, items, refused)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 
 from agent.prompt import compose, render_block, render_memory
 from agent.types import Budget, Model, Observation, Task
+from memory.constitution.draw import PROVEN, Chances, draw
 from memory.core import Memory
 from memory.modes import USES
 from memory.types import (
@@ -34,7 +36,10 @@ class AgentSettings:
     constitution_budget: int = 600
     """Tokens of principles."""
     drop_rate: float = 0.0
-    """Share of recalled items held out, to learn what they are worth."""
+    """Share of recalled items and of active principles held out, to learn what they are worth."""
+    trial_rate: float = 1.0
+    """Share of episodes that are shown a principle on trial. At 1, with nothing dropped, no coin is tossed:
+    then there is no lift, and principles rise by their evidence alone."""
     max_reply_tokens: int | None = None
     temperature: float = 0.0
     tool_timeout_s: float | None = 60.0
@@ -65,6 +70,8 @@ class Run:
     """Attempts to be compared; empty means the task's id."""
     channel: Channel = "user"
     """How the task came in: where the trust of the context starts."""
+    constitution: str | None = None
+    """A frozen version to be served in the place of what is in force, whatever family it was frozen for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,14 @@ async def open_episode(
         return Opening(compose(task, observation, None, None, model.style), None, None, base)
     query = situation(task, run, settings)
     told = await consult(
-        memory, query, task.family, run.memory, namespace=run.namespace, model=model, settings=settings
+        memory,
+        query,
+        task.family,
+        run.memory,
+        namespace=run.namespace,
+        model=model,
+        settings=settings,
+        frozen=run.constitution,
     )
     messages = compose(task, observation, told.recall, told.constitution, model.style)
     return Opening(messages, told.record, told.version, min(base, told.trust))
@@ -131,24 +145,38 @@ async def consult(
     namespace: str,
     model: Model,
     settings: AgentSettings,
+    frozen: str | None = None,
 ) -> Told:
-    """Items and principles for a question, as the mode has them; without a question principles alone."""
+    """Items and principles for a question, as the mode has them; without a question principles alone.
+
+    `frozen` names a version to be served as it is, without coins. Raises NotFound, BadInput, Conflict on one
+    that is not there or not frozen.
+    """
     use = USES[mode]
     if not use.asks:
         return Told(None, None, None)
+    ask = partial(memory.constitution, namespace, family)
+    if frozen is not None:
+        ask = partial(memory.frozen, namespace, frozen)
     constitution = await asyncio.to_thread(
-        memory.constitution,
-        namespace,
-        family,
-        token_budget=settings.constitution_budget,
-        count_tokens=model.count_tokens,
+        ask, token_budget=settings.constitution_budget, count_tokens=model.count_tokens
     )
     recall = None
     if query is not None:
         recall = await asyncio.to_thread(recall_for, memory, _tossed(query, mode), model)
-    if use.shows:
-        return Told(recall, constitution, recall.record(constitution) if recall else None)
-    return Told(None, None, _unseen(recall, constitution) if recall else None)
+    if not use.shows:
+        return Told(None, None, _unseen(recall, constitution) if recall else None)
+    # A coin that is not recorded would be taken for certainty.
+    chances = _chances(mode, settings) if recall and frozen is None else Chances()
+    shown, drawn = draw(constitution, recall.query.seed if recall else 0, chances)
+    return Told(recall, shown, recall.record(shown, drawn) if recall else None)
+
+
+def _chances(mode: Mode, settings: AgentSettings) -> Chances:
+    """Where no coins are tossed, what coins are tossed for elsewhere is left out."""
+    if USES[mode].tosses:
+        return Chances(settings.trial_rate, settings.drop_rate)
+    return PROVEN if settings.trial_rate < 1.0 else Chances()
 
 
 def _unseen(recall: Recall, constitution: Constitution) -> RecallRecord:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from server.commands import distil, forgetting, keys, knowledge, moving, serve, steering, work
+from server.commands import constitution, distil, forgetting, keys, knowledge, moving, serve, steering, work
 from server.demo.command import demo
 
 app = typer.Typer(
@@ -29,7 +29,7 @@ for command in (
     forgetting.consolidate,
 ):
     knowledge.memory_app.command()(command)
-app.command()(knowledge.constitution)
+app.add_typer(constitution.constitution_app, name="constitution")
 app.command()(steering.mode)
 app.command()(steering.learning)
 app.command()(distil.distill)

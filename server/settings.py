@@ -73,7 +73,10 @@ class Settings(BaseSettings):
     constitution_tokens: Annotated[int, Field(ge=0)] = 512
     """Token budget of the constitution in a prompt."""
     recall_drop_rate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """Share of recalled items held back at random, so that their effect can be measured."""
+    """Share of recalled items and active principles held back at random, to measure what they do."""
+    trial_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Share of episodes that are shown a principle on trial. Below 1 it rises or falls by what that changes;
+    at 1 by how often it was borne out."""
 
     recall_principal_share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Most of the memories shown that one principal may have written: a bound on poisoning; 1 is no bound."""

@@ -141,6 +141,7 @@ class _Opener:
             token_budget=settings.recall_tokens,
             constitution_budget=settings.constitution_tokens,
             drop_rate=settings.recall_drop_rate,
+            trial_rate=settings.trial_rate,
             recall_on_failure=settings.recall_on_failure,
         )
 

@@ -42,6 +42,8 @@ class TaskOrder:
     channel: Channel
     asked_memory: ModeName | None = None
     """What the request itself said."""
+    constitution: str | None = None
+    """A frozen version to be served."""
 
     @property
     def mode(self) -> Mode:
@@ -99,6 +101,7 @@ class Work:
             memory=order.mode,
             budget=order.budget,
             channel=order.channel,
+            constitution=order.constitution,
         )
         async with self._core.models.use(order.model) as model:
             agent = Agent(model, self._core.memory, settings=self._core.agent)

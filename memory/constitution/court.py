@@ -110,7 +110,7 @@ def _without_coins(item: Item, bench: Bench, settings: CourtSettings) -> tuple[S
     if item.status != "trial" or item.utility.n == 0:
         return None
     seen = body.support + body.violations
-    share = body.confidence if body.confidence is not None else body.support / seen if seen else 0.0
+    share = body.confidence if body.confidence is not None else body.support / max(1, seen)
     if share < settings.min_confidence:
         return None
     n_episodes = bench.backing(item).episodes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from memory.constitution.court import CourtSettings, Decision, Judge
@@ -72,15 +72,27 @@ class Governing(Revision):
             lambda writer: restoring.restore(writer, author, seq, vectors, "principle"),
         )
 
-    def freeze(self, namespace: str, family: str | None = None, *, principal: str) -> ConstitutionVersion:
+    def freeze(
+        self,
+        namespace: str,
+        family: str | None = None,
+        *,
+        principal: str,
+        only: Collection[str] | None = None,
+    ) -> ConstitutionVersion:
         """Keep the constitution as it is now, the whole or what holds for one family, to be served by its id.
 
-        Only the namespace's own principles. What is learned later changes nothing of it; what is forgotten,
-        revoked or found harmful later is not shown any more. Raises Conflict when nothing is in force.
+        Only the namespace's own principles, and of these `only` those of the ids, where they are given. What
+        is learned later changes nothing of it; what is forgotten, revoked or found harmful later is not shown
+        any more. Raises Conflict when nothing is in force, NotFound on an id that is not.
         """
         author = self._author(namespace, principal, "user")
         with self._store.read() as reader:
             own = reader.principles(namespace)
+        if only is not None:
+            if missing := set(only) - {item.id for item in own}:
+                raise NotFound(f"principle {min(missing)!r} is not in force in this namespace")
+            own = tuple(item for item in own if item.id in only)
         constitution = self._chosen(namespace, family, own)
         return self._store.write(lambda writer: governing.freeze(writer, author, constitution))
 

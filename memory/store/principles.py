@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import and_, or_, select
+from collections.abc import Iterable
+from typing import Any
 
-from memory.store.rows import ITEM, LOG, log_of
-from memory.store.session import Session
+from sqlalchemy import JSON, ColumnElement, and_, cast, func, or_, select
+
+from memory.store.rows import EPISODE, ITEM, LOG, log_of
+from memory.store.session import Session, batches
 from memory.types import LogEntry
 
 
@@ -32,7 +35,24 @@ class Principles(Session):
         )
         return [log_of(row) for row in self.connection.execute(query)]
 
+    def lived(self, namespace: str, episodes: Iterable[str]) -> list[str]:
+        """Who lived the episodes, of those that are here and may teach; one name for each."""
+        found: list[str] = []
+        for names in batches(episodes):
+            query = select(self._told("principal"), self._told("forgotten")).where(
+                EPISODE.c.namespace == namespace, EPISODE.c.id.in_(names)
+            )
+            rows = self.connection.execute(query)
+            found += [principal for principal, forgotten in rows if forgotten is None]
+        return found
+
     def principals(self, namespace: str, at_most: int) -> int:
         """How many principals recorded episodes here; no more than `at_most` are counted."""
         query = select(LOG.c.principal).where(LOG.c.namespace == namespace, LOG.c.op == "episode").distinct()
         return len(self.connection.execute(query.limit(at_most)).all())
+
+    def _told(self, name: str) -> ColumnElement[Any]:
+        """A field of an episode by its name, read without the rest of it."""
+        if self._dialect.name == "sqlite":
+            return func.json_extract(EPISODE.c.data, f"$.{name}")
+        return func.json_extract_path_text(cast(EPISODE.c.data, JSON), name)

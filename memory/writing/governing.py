@@ -23,7 +23,6 @@ from memory.constitution.versions import (
 from memory.errors import Conflict, NotFound
 from memory.store.principles import Principles
 from memory.store.reader import Reader
-from memory.store.traces import Traces
 from memory.store.writer import Writer
 from memory.types import Constitution, Dropped, Item
 from memory.writing.changes import put
@@ -40,12 +39,12 @@ class Budget:
 def decisions(reader: Reader, namespace: str, judge: Judge, settings: CourtSettings) -> tuple[Decision, ...]:
     """What the court would change now."""
     principles = reader.principles(namespace)
-    asked, traces = Principles(reader.connection), Traces(reader.connection)
+    asked = Principles(reader.connection)
 
     def backing(item: Item) -> Backing:
         names = {piece.episode for piece in item.lineage.evidence}
-        lived = [one for one in traces.episodes_by_id(namespace, names).values() if one.forgotten is None]
-        return Backing(len(lived), len({episode.principal for episode in lived}))
+        lived = asked.lived(namespace, names)
+        return Backing(len(lived), len(set(lived)))
 
     is_tested = any(item.utility.lift is not None for item in principles)
     bench = Bench(

@@ -1,8 +1,7 @@
-"""`apprentice memory` and `apprentice constitution`."""
+"""`apprentice memory`: looking at, searching and changing what is remembered."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -93,26 +92,6 @@ def edit(item_id: str, text: str, url: Url = DEFAULT_URL, data: Data = DEFAULT_D
     with connect(url, data) as client:
         item = client.patch(f"/v1/memory/{item_id}", {"text": text})
     console.print(f"{item['id']} is at version {item['version']}")
-
-
-def constitution(
-    family: Annotated[str | None, typer.Option(help="Add what holds for this site or family.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the Markdown to this file.")] = None,
-    as_json: AsJson = False,
-    url: Url = DEFAULT_URL,
-    data: Data = DEFAULT_DATA,
-) -> None:
-    """The principles in force, as Markdown."""
-    with connect(url, data) as client:
-        if as_json:
-            show_json(client.get("/v1/constitution", family=family))
-            return
-        text = client.text("/v1/constitution", family=family, format="markdown")
-    if out is None:
-        typer.echo(text)
-    else:
-        out.write_text(text, "utf-8")
-        console.print(f"wrote {out}")
 
 
 def _rounded(value: float | None) -> str:

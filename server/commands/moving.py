@@ -39,11 +39,7 @@ def export(
     with TemporaryFile() as file:
         with connect(url, data) as client:
             client.download("/v1/bundle", file, vectors=vectors)
-        file.seek(0)
-        folder.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(fileobj=file, mode="r:") as archive:
-            archive.extractall(folder, filter="data")
-    signer = json.loads((folder / "manifest.json").read_text("utf-8"))["signer"]
+        signer = unpack(file, folder)
     console.print(f"wrote {folder}, signed by {signer}", highlight=False, soft_wrap=True)
 
 
@@ -87,6 +83,15 @@ def import_(
         show_json(report)
     else:
         _show(report)
+
+
+def unpack(file: IO[bytes], folder: Path) -> str:
+    """A bundle's tar into a folder; returns who signed it."""
+    file.seek(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(fileobj=file, mode="r:") as archive:
+        archive.extractall(folder, filter="data")
+    return str(json.loads((folder / "manifest.json").read_text("utf-8"))["signer"])
 
 
 def _pack(folder: Path, file: IO[bytes]) -> None:

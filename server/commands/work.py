@@ -40,13 +40,14 @@ def run_task(
     n: Annotated[int, typer.Option(help="How many tasks of the site, one after the other.")] = 1,
     model: Annotated[str | None, typer.Option(help="Model name.")] = None,
     memory: MemoryOption = None,
+    constitution: Annotated[str | None, typer.Option(help="A frozen version to be served.")] = None,
     seed: int = 0,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     data: Data = DEFAULT_DATA,
 ) -> None:
     """Run tasks, one after the other, and show every step."""
-    common = {"model": model, "memory": memory, "seed": seed}
+    common = {"model": model, "memory": memory, "constitution": constitution, "seed": seed}
     with connect(url, data) as client:
         if text is not None:
             orders = [{"world": "tools", "text": text, **common}]

@@ -38,11 +38,14 @@ async def remember(
         str | None, Header(max_length=200, description="A repeated request with the same key adds nothing.")
     ] = None,
 ) -> ItemList:
-    """All or none; durable when answered. What is known already is answered with the item there is."""
+    """All or none; durable when answered. What is known already is answered with the item there is.
+
+    A principle is in force at once if an operator says it; anybody else's is on trial.
+    """
     items = await asyncio.to_thread(
         core.memory.remember,
         caller.namespace,
-        [item.to_draft() for item in body.items],
+        [item.to_draft(caller.channel) for item in body.items],
         principal=caller.principal,
         channel=caller.channel,
         idempotency_key=idempotency_key,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tarfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Annotated, Any, Literal
@@ -40,21 +42,8 @@ async def export_bundle(
     vectors: Annotated[bool, Query(description="Without them they are made again at the import.")] = True,
 ) -> FileResponse:
     """A tar of a signed bundle: items, episodes, what episodes gave to items, vectors, manifest."""
-    folder = Path(await asyncio.to_thread(mkdtemp, prefix="apprentice-bundle-"))
-    try:
-        bundle = await asyncio.to_thread(
-            core.memory.export, caller.namespace, folder / "bundle", vectors=vectors
-        )
-        await asyncio.to_thread(_pack, bundle, folder / "bundle.tar")
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return FileResponse(
-        folder / "bundle.tar",
-        media_type=TAR,
-        filename=f"{caller.namespace}.tar",
-        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
-    )
+    write = partial(core.memory.export, caller.namespace, vectors=vectors)
+    return await bundle_of(write, f"{caller.namespace}.tar")
 
 
 @router.post("/bundle", summary="Import a bundle", openapi_extra=_binary(TAR))
@@ -109,6 +98,23 @@ async def import_log(
         principal=caller.principal,
         channel=caller.channel,
         vouched=vouched,
+    )
+
+
+async def bundle_of(write: Callable[[Path], Path], filename: str) -> FileResponse:
+    """The bundle that `write` makes in the folder it is given, as a tar."""
+    folder = Path(await asyncio.to_thread(mkdtemp, prefix="apprentice-bundle-"))
+    try:
+        bundle = await asyncio.to_thread(write, folder / "bundle")
+        await asyncio.to_thread(_pack, bundle, folder / "bundle.tar")
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return FileResponse(
+        folder / "bundle.tar",
+        media_type=TAR,
+        filename=filename,
+        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
     )
 
 

@@ -23,7 +23,7 @@ async def merge(body: MergeRequest, core: CoreDep, caller: Writer) -> Item:
         core.memory.merge,
         caller.namespace,
         body.items,
-        body.into.to_draft(),
+        body.into.to_draft(caller.channel),
         principal=caller.principal,
         channel=caller.channel,
         expect_versions=body.expect_versions,

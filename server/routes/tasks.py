@@ -136,6 +136,9 @@ async def _order(body: TaskRequest, core: Core, services: Services, caller: Iden
     else:
         config = body.config or {}
     task = core.worlds.task(body.world, config)  # refuses what is no task before anything is stored
+    if body.constitution is not None:
+        named = (caller.namespace, body.constitution)
+        await asyncio.to_thread(core.memory.frozen, *named, token_budget=0, count_tokens=len)
     return TaskOrder(
         world=task.world,
         family=task.family,
@@ -148,6 +151,7 @@ async def _order(body: TaskRequest, core: Core, services: Services, caller: Iden
         principal=caller.principal,
         channel=caller.channel,
         asked_memory=body.memory,
+        constitution=body.constitution,
     )
 
 

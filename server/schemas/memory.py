@@ -1,4 +1,4 @@
-"""Memory and the constitution."""
+"""What is remembered, and what comes of looking for it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from memory.types import (
     BODIES,
     Body,
     CaseBody,
+    Channel,
     Draft,
-    Dropped,
     Episode,
     Evidence,
     Hit,
@@ -54,8 +54,9 @@ class ItemIn(_Form):
     audience: Annotated[str | None, Field(max_length=200)] = None
     """The run or team it is confined to; needed by scopes `run` and `team`."""
 
-    def to_draft(self) -> Draft:
-        """As memory takes it."""
+    def to_draft(self, channel: Channel) -> Draft:
+        """As memory takes it: principles are in force by an operator's word alone, others' are on trial."""
+        is_tried = self.kind == "principle" and channel != "operator"
         return Draft(
             kind=self.kind,
             text=self.text,
@@ -63,6 +64,7 @@ class ItemIn(_Form):
             scope=self.scope,
             family=self.family,
             outcome=self.outcome,
+            status="trial" if is_tried else "active",
             lineage=Lineage(evidence=tuple(self.evidence), source=self.source),
             valid_to=self.valid_to,
             valid_from=self.valid_from,
@@ -150,18 +152,3 @@ class EpisodeList(BaseModel):
     object: Literal["list"] = "list"
     data: list[Episode]
     next: str | None = None
-
-
-class ConstitutionOut(BaseModel):
-    """The principles in force, most useful first."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    object: Literal["constitution"] = "constitution"
-    namespace: str
-    family: str | None
-    version: str
-    """Hash of the ids and versions of the principles."""
-    principles: list[Item]
-    dropped: list[Dropped]
-    """Those in force that are not shown: over the token budget, or contradicted by a narrower one."""

@@ -53,6 +53,8 @@ class TaskRequest(_Form):
     any case."""
     budget: BudgetIn = BudgetIn()
     seed: int = 0
+    constitution: Annotated[str | None, Field(max_length=100)] = None
+    """A frozen version, see `/v1/constitution/versions`, to be served in the place of what is in force."""
     wait: Wait = "accepted"
     """Answer at once, when the task has ended, or when the episode has also been learned from."""
     wait_s: Annotated[float, Field(gt=0)] = 300.0

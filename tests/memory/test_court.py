@@ -176,7 +176,7 @@ def test_what_was_found_harmful_does_not_come_back_by_itself(
 def test_evidence_of_two_principals_promotes_without_coins(
     say: Saying, lived: Any, count_tokens: Any
 ) -> None:
-    """One principal's does not, once the namespace knows another; forgotten episodes vouch for nothing."""
+    """One principal's does not, once the namespace knows another."""
     for name, who in (("e1", "ada"), ("e2", "ada"), ("e3", "bob")):
         lived(name, who)
     both = seen_in(say, "look first", "e1", "e3")

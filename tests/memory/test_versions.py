@@ -140,6 +140,15 @@ def test_a_frozen_version_is_served_as_it_was(say: Saying, shown: Any, count_tok
     assert "wipe feet" not in texts(shown("oak 2"))
 
 
+def test_an_advisor_chooses_what_to_freeze(say: Saying, count_tokens: Any) -> None:
+    """By ids of what is in force."""
+    first, _ = say.remember(say.principle("look first"), say.principle("open the safe"))
+    kept = say.memory.freeze("home", principal="advisor", only=[first.id])
+    assert texts(frozen(say, kept.id, count_tokens)) == ["look first"]
+    with pytest.raises(NotFound, match="'nobody' is not in force"):
+        say.memory.freeze("home", principal="advisor", only=[first.id, "nobody"])
+
+
 def test_what_was_taken_back_is_served_no_more(say: Saying, count_tokens: Any) -> None:
     """Forgotten, revoked and erased principles are named; the version is then another."""
     gone, erased, stays = say.remember(

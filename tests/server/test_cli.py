@@ -87,6 +87,27 @@ def test_the_constitution_is_written_to_a_file(run: Run, tmp_path: Path) -> None
     assert json.loads(run("constitution", "--json"))["principles"]
 
 
+def test_the_constitution_has_versions_and_forms(run: Run, tmp_path: Path) -> None:
+    """Listed, compared, frozen, rolled back to, sent out and taken in."""
+    item = run("memory", "add", "mind the step", "--kind", "principle").split()[-1]
+    run("memory", "edit", item, "mind the stairs")
+    listed = json.loads(run("constitution", "versions", "--json"))["data"]
+    assert listed[0]["id"] in run("constitution", "versions")
+    assert "mind the stairs" in run("constitution", "diff", listed[1]["id"], listed[0]["id"])
+    assert run("constitution", "--format", "agents").startswith("# Instructions for agents")
+    kept = run("constitution", "freeze").split()[-1]
+    assert "takes it back" in run("constitution", "rollback", listed[1]["id"])
+    assert "mind the step" in run("constitution")
+    assert "mind the stairs" in run("constitution", "--version", kept, "--format", "system")
+    assert "Nothing is due" in run("constitution", "review")
+    assert "signed by" in run("constitution", "export", str(tmp_path / "bundle"))
+    assert "0 items" in run("memory", "import", str(tmp_path / "bundle"))
+    run("constitution", "--json", "--out", str(tmp_path / "c.json"))
+    assert "mind the step" in run("constitution", "import", str(tmp_path / "c.json"))
+    (tmp_path / "c.json").write_text("no json", "utf-8")
+    assert "is no JSON" in run("constitution", "import", str(tmp_path / "c.json"), status=1)
+
+
 def test_a_chat_answers_one_question(run: Run) -> None:
     """And says how many memories it used."""
     assert "one two three" in run("chat", "count", "--model", "talker")
