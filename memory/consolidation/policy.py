@@ -14,6 +14,7 @@ from memory.consolidation.induction import inductions
 from memory.consolidation.proposals import ConsolidationSettings, Proposal
 from memory.entry import RECALLABLE, Vector
 from memory.types import Item, ItemKind
+from memory.value.lift import verdict
 from memory.value.means import prior_mean, shrunken
 from memory.writing.merging import pooled
 
@@ -70,9 +71,12 @@ def _archives(
 
 
 def _useless(item: Item, prior: float, at: float, settings: ConsolidationSettings) -> str | None:
-    value = shrunken(item.utility, prior)
-    if item.utility.n >= settings.min_uses and value < settings.low_value * prior:
+    lift, value = item.utility.lift, shrunken(item.utility, prior)
+    # Found for hard tasks, the best of items has a low mean: where a coin decided, it has the word.
+    if lift is None and item.utility.n >= settings.min_uses and value < settings.low_value * prior:
         return f"used {item.utility.n} times for {value:.2f} where {prior:.2f} is usual"
+    if lift is not None and lift.mean <= 0.0 and verdict(lift, 1) == "futile":
+        return f"adds {lift.mean:.2f} over {lift.n} episodes in which a coin decided"
     last = max(item.updated_at, item.utility.last_used_at or 0.0)
     if at - last > settings.unused_days * DAY_S:
         return f"not used for {(at - last) / DAY_S:.0f} days"

@@ -87,6 +87,11 @@ class Episodes(Session):
         query = select(CREDIT).where(mine, CREDIT.c.propensity < 1.0).order_by(*order).limit(limit)
         return tuple(_credit(row) for row in self._connection.execute(query))
 
+    def tossed(self, namespace: str) -> list[str]:
+        """Ids of the items about which a coin has decided in an episode that counts."""
+        mine = (CREDIT.c.namespace == namespace) & (CREDIT.c.propensity < 1.0)
+        return sorted(self._connection.execute(select(CREDIT.c.item).where(mine).distinct()).scalars())
+
     def position(self, namespace: str, episode_id: str) -> int | None:
         """Log position at which an episode was recorded; None where it was not."""
         query = select(EPISODE.c.seq).where(EPISODE.c.namespace == namespace, EPISODE.c.id == episode_id)

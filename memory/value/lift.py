@@ -3,6 +3,9 @@
 Means mislead: an item that is found for easy tasks looks good, whatever it says. A coin that keeps it from
 some of those who would have seen it makes the two groups alike, and the difference its own. Without coins
 (rates of 0 and 1, the defaults) there is no lift, and nothing is decided by one.
+
+Late feedback changes what was weighed: all episodes of the test are weighed again, in order. No guard against
+whoever comments on some episodes because of what they were shown.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from memory.types import Lift
-from memory.value.evidence import Estimates, estimates, log_evidence, mirrored, spend
+from memory.value.evidence import Estimates, estimates, intervals, log_evidence, mirrored, spend
 
 Verdict = Literal["promote", "retire", "wait", "futile"]
 
@@ -27,7 +30,7 @@ PRIOR_SPREAD = 0.1
 LEAST_SPREAD = 0.02
 """A group never counts as wholly alike: with enough episodes, each item stands for itself."""
 PRIOR_N, PRIOR_VARIANCE = 2.0, 1.0
-"""Imagined episodes and the variance of their estimates: one episode alone has none to go by."""
+"""Imagined episodes of an item, and the variance of their estimates: one alone has none to go by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +73,13 @@ BAR = Bar()
 
 def lift_of(tosses: Sequence[Toss], test: int = 0) -> Lift:
     """From the episodes of one test, oldest first."""
-    found = estimates(
-        [toss.reward for toss in tosses],
-        [toss.centre for toss in tosses],
-        [toss.shown for toss in tosses],
-        [toss.propensity for toss in tosses],
-    )
-    return _summed(found, n_held=sum(not toss.shown for toss in tosses), test=test)
+    return _summed(_estimates(tosses), n_held=sum(not toss.shown for toss in tosses), test=test)
+
+
+def interval(tosses: Sequence[Toss], alpha: float = 0.05) -> tuple[float, float]:
+    """Between which the lift lies with probability 1 - alpha, however often one looks; -1..1 without any."""
+    low, high = intervals(_estimates(tosses), alpha)
+    return (float(low[-1]), float(high[-1])) if len(low) else (-1.0, 1.0)
 
 
 def policy_lift(choices: Sequence[Choice], policy: str, main: str) -> Lift:
@@ -115,7 +118,7 @@ def shrunken(lifts: Mapping[str, Lift | None], families: Mapping[str, str]) -> d
     For ranking; decisions are for `verdict`. `families` groups the items (a kind and a family make a good
     group). An item that no coin has decided about gets its family's value exactly.
 
-    Source: normal means with variances by moments, DerSimonian & Laird 1986, Eq. 8; deviation: floors.
+    Source: normal means, variances by moments, DerSimonian & Laird 1986. Deviation: priors and a floor.
     """
     known = {item: _believed(lift) for item, lift in lifts.items()}
     groups: dict[str, list[_Belief]] = {}
@@ -140,6 +143,15 @@ class _Belief:
     """Of the value; infinite where nothing is known."""
 
 
+def _estimates(tosses: Sequence[Toss]) -> Estimates:
+    return estimates(
+        [toss.reward for toss in tosses],
+        [toss.centre for toss in tosses],
+        [toss.shown for toss in tosses],
+        [toss.propensity for toss in tosses],
+    )
+
+
 def _summed(found: Estimates, n_held: int, test: int) -> Lift:
     n = len(found.values)
     if n == 0:
@@ -158,8 +170,10 @@ def _summed(found: Estimates, n_held: int, test: int) -> Lift:
 def _believed(lift: Lift | None) -> _Belief:
     if lift is None or lift.n == 0:
         return _Belief(0.0, math.inf)
-    variance = (lift.n * lift.variance + PRIOR_N * PRIOR_VARIANCE) / (lift.n + PRIOR_N)
-    return _Belief(lift.mean, variance / lift.n)
+    # What one rare coin said is as uncertain as it is large.
+    prior = max(PRIOR_VARIANCE, lift.mean**2)
+    variance = ((lift.n - 1) * lift.variance + PRIOR_N * prior) / (lift.n - 1 + PRIOR_N)
+    return _Belief(min(1.0, max(-1.0, lift.mean)), variance / lift.n)
 
 
 def _mean(parts: Sequence[_Belief]) -> _Belief:
@@ -173,7 +187,7 @@ def _mean(parts: Sequence[_Belief]) -> _Belief:
 
 
 def _spread(parts: Sequence[_Belief]) -> float:
-    """Variance between the parts themselves, by moments."""
+    """Variance between the parts themselves, by moments; PRIOR_N imagined parts speak for what is usual."""
     known = [one for one in parts if math.isfinite(one.variance)]
     if len(known) < 2:
         return PRIOR_SPREAD**2
@@ -182,7 +196,9 @@ def _spread(parts: Sequence[_Belief]) -> float:
     mean = sum(w * one.value for w, one in zip(weights, known, strict=True)) / total
     apart = sum(w * (one.value - mean) ** 2 for w, one in zip(weights, known, strict=True))
     scale = total - sum(w * w for w in weights) / total
-    return max(LEAST_SPREAD**2, (apart - (len(known) - 1)) / scale)
+    more = len(known) - 1
+    found = max(0.0, (apart - more) / scale)
+    return max(LEAST_SPREAD**2, (PRIOR_N * PRIOR_SPREAD**2 + more * found) / (PRIOR_N + more))
 
 
 def _drawn(own: _Belief, prior: float, spread: float) -> float:

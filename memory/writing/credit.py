@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from memory.author import Author
 from memory.entry import Vector
 from memory.errors import Conflict
+from memory.modes import USES
 from memory.store.reader import Credit
 from memory.store.writer import Writer
 from memory.types import Episode, Item, Json, Lift, Outcome, Recalled, RecallRecord, Utility
@@ -79,6 +80,8 @@ def credit(writer: Writer, episode: Episode, principal: str, at: float) -> None:
     before the argument. Items whose lift is credibly negative then are quarantined.
     """
     episode = writer.find_episode(episode.namespace, episode.id) or episode
+    if not USES[episode.mode].credits:
+        return
     reward = reward_of(episode)
     added = writer.credits(episode.namespace, episode.id)
     decided = _decided(episode)
@@ -94,7 +97,8 @@ def credit(writer: Writer, episode: Episode, principal: str, at: float) -> None:
             row = replace(old, reward=reward) if old else start.credit(item, one, reward, utility)
             writer.put_credit(episode.namespace, episode.id, row)
         if one.propensity < 1.0:
-            utility = replace(utility, lift=_lift(writer, item))
+            test = _test(item) if old is None else _now(item)
+            utility = replace(utility, lift=_lift(writer, item, test))
         writer.set_utility(item, utility, principal, at)
         without_harm(writer, replace(item, utility=utility), principal, at)
 
@@ -125,6 +129,11 @@ def _start(
     return _Start(seq, (0.5 * PRIOR_N + sum(rewards)) / (PRIOR_N + len(rewards)))
 
 
+def tosses_of(rows: Iterable[Credit]) -> list[Toss]:
+    """What the rows say of their coins."""
+    return [Toss(row.shown, row.propensity, row.reward, row.centre) for row in rows]
+
+
 def _decided(episode: Episode) -> dict[str, Recalled]:
     """Items and principles that were shown, or held out by a coin; the first word of an episode counts.
 
@@ -145,23 +154,23 @@ def _principles(record: RecallRecord) -> tuple[Recalled, ...]:
     named = (name.rpartition("@") for name in record.constitution)
     return (
         *record.principles,
-        *(Recalled(id_, int(version), 0.0, 1.0, True) for id_, _, version in named if id_ not in drawn),
+        *(Recalled(id_, 0, 0.0, 1.0, True) for id_, _, _ in named if id_ not in drawn),
     )
 
 
+def _now(item: Item) -> int:
+    return 0 if item.utility.lift is None else item.utility.lift.test
+
+
 def _test(item: Item) -> int:
-    """The test that the next episode belongs to."""
+    """The test that a new episode belongs to."""
     lift = item.utility.lift
-    if lift is None:
-        return 0
-    return lift.test + (lift.n >= LONGEST)
+    return _now(item) + (lift is not None and lift.n >= LONGEST)
 
 
-def _lift(writer: Writer, item: Item) -> Lift | None:
-    rows = writer.tosses(item.namespace, item.id, _test(item), LONGEST)
-    if not rows and _test(item) == 0:
-        return None
-    return lift_of([Toss(row.shown, row.propensity, row.reward, row.centre) for row in rows], _test(item))
+def _lift(writer: Writer, item: Item, test: int) -> Lift | None:
+    rows = writer.tosses(item.namespace, item.id, test, LONGEST)
+    return lift_of(tosses_of(rows), test) if rows or test else None
 
 
 def _credited(

@@ -12,7 +12,7 @@ import pytest
 from memory.consolidation import policy as consolidation
 from memory.consolidation.proposals import ConsolidationSettings
 from memory.entry import digest_of
-from memory.types import CaseBody, Draft, Evidence, Item, Lineage, NoteBody, Utility
+from memory.types import CaseBody, Draft, Evidence, Item, Lift, Lineage, NoteBody, Utility
 
 Saying = Any
 DAY_S = 86_400.0
@@ -116,6 +116,21 @@ def test_a_pinned_item_is_left_alone(say: Saying, clock: Any) -> None:
     say.memory.edit("home", first.id, pinned=True, principal="ada", channel="user")
     clock.now += 1000 * DAY_S
     assert say.memory.consolidate("home", settings=ANY_NEAR).steps == ()
+
+
+def test_a_low_mean_says_nothing_where_a_coin_decided(say: Saying, clock: Any) -> None:
+    """Right advice for hard tasks has one; 200 episodes in which it made no difference do say something."""
+    bad, good = say.remember(say.case("the mug is in the oven"), say.case("an orange is on the table"))
+    usual = replace(good, utility=Utility(n=40, reward_sum=40.0, q=1.0))
+
+    def archived(lift: Lift | None) -> list[str]:
+        known = replace(bad, utility=Utility(n=100, reward_sum=5.0, q=0.05, lift=lift))
+        steps = consolidation.plan([known, usual], {}, at=clock.now, settings=ConsolidationSettings())
+        return [step.reason for step in steps if step.action == "archive"]
+
+    assert archived(None) == ["used 100 times for 0.06 where 0.32 is usual"]
+    assert archived(Lift(n=20, mean=0.2)) == archived(Lift(n=199, mean=-0.01)) == []
+    assert archived(Lift(n=200, mean=-0.01)) == ["adds -0.01 over 200 episodes in which a coin decided"]
 
 
 def test_experience_that_nobody_uses_is_archived(say: Saying, clock: Any) -> None:

@@ -13,7 +13,9 @@ from contextlib import closing
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from memory.codec import dumps
@@ -22,6 +24,8 @@ from memory.encoder import HashEncoder
 from memory.errors import BadInput, Conflict, StoreError
 from memory.nouns.questions import RANKER
 from memory.store.engine import Store
+from memory.store.postgres import SCHEMA
+from memory.store.reader import Credit
 from memory.types import CaseBody, Draft, Evidence, Lineage, NoteBody
 from memory.writing.admission import twin_key
 
@@ -150,6 +154,39 @@ def test_what_is_new_is_filled_in(path: Path, old: Memory) -> None:
     for namespace, n_items, n_living, n_episodes in rows(path, "SELECT * FROM tally"):
         living = [one for one in items if one.namespace == namespace and one.status in {"active", "trial"}]
         assert (n_items, n_living, n_episodes) == (16, len(living), 2)
+
+
+def test_old_credits_are_of_no_coin(path: Path, old: Memory) -> None:
+    """They were shown for certain, at their episode's place in the log; a word on one makes no lift of it."""
+    given = rows(path, "SELECT episode, item, shown, place, reward FROM credit ORDER BY 1, 2")
+    assert len(given) > 0
+    assert set(rows(path, "SELECT propensity, centre, test FROM credit")) == {(1.0, 0.5, 0)}
+    assert rows(path, "SELECT count(*) FROM credit JOIN episode USING (namespace, seq)") == [(len(given),)]
+    item = str(rows(path, "SELECT item FROM credit WHERE namespace = 'home'")[0][0])
+    old.feedback("home", "e1", principal="ada", reward=0.75)
+    found = old.get("home", item).utility
+    assert (found.n, found.reward_sum, found.lift) == (2, 0.75, None)
+    assert old.check() == ()
+
+
+def test_credits_on_a_server_are_kept_as_well(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same step on PostgreSQL, from the schema before it."""
+    url = postgres.take()
+    with psycopg.connect(url) as raw:
+        # Another test may have used it, and left it at the newest schema.
+        raw.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+    with monkeypatch.context() as before:
+        before.setattr("memory.store.schema.HEAD", "0002")
+        Store.open(url).close()
+    with psycopg.connect(url) as raw:
+        raw.execute(f"INSERT INTO {SCHEMA}.credit VALUES ('home', 'e1', 'i1', true, 1, 0.5)")
+        raw.execute(
+            f"INSERT INTO {SCHEMA}.episode (id, namespace, task_id, family, outcome, data, seq) "
+            "VALUES ('e1', 'home', 't', 'f', 'success', '{}', 7)"
+        )
+    with closing(Store.open(url)) as store, store.read() as reader:
+        assert reader.credits("home", "e1") == {"i1": Credit("i1", True, 1, 0.5, seq=7)}
+    postgres.give_back(url)
 
 
 def test_old_duplicates_are_still_found(old: Memory) -> None:
