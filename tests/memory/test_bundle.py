@@ -394,10 +394,10 @@ def test_an_import_that_was_cut_off_is_finished_by_the_next(
     other = open_signing("other.db")
     write, pages = other._store.write, iter(range(2))
 
-    def until_full(run: Callable[[Any], Any]) -> Any:
+    def until_full(run: Callable[[Any], Any], *ahead: Any) -> Any:
         if next(pages, None) is None:
             raise DiskFull("no space left")
-        return write(run)
+        return write(run, *ahead)
 
     monkeypatch.setattr(other._store, "write", until_full)
     with pytest.raises(DiskFull):
