@@ -18,6 +18,8 @@ from memory.writing.restoring import FieldChange, difference
 
 FREEZE = "freeze"
 """What the log calls it."""
+LONGEST = 19
+"""Digits that no log position has."""
 IN_FORCE = frozenset({"trial", "active"})
 
 
@@ -48,7 +50,6 @@ class ConstitutionVersion:
 class Frozen:
     """What the log keeps of a freeze."""
 
-    parent: str | None
     family: str | None
     principles: tuple[str, ...]
     builders: tuple[str, ...]
@@ -77,7 +78,7 @@ def name_of(seq: int, principles: Iterable[str]) -> str:
 def seq_of(version: str) -> int:
     """The log position in an id. Raises BadInput."""
     seq, _, digest = version.partition("-")
-    if not (seq.isascii() and seq.isdigit() and digest):
+    if not (seq.isascii() and seq.isdigit() and len(seq) < LONGEST and digest):
         raise BadInput(f"{version!r} is no version of a constitution: take an id from the list of versions")
     return int(seq)
 
@@ -90,7 +91,7 @@ def folded(entries: Iterable[LogEntry]) -> tuple[ConstitutionVersion, ...]:
     last: tuple[str, ...] = ()
     for entry in entries:
         if entry.op == FREEZE:
-            found.append(_frozen(entry))
+            found.append(_frozen(entry, parent))
             continue
         assert entry.item is not None, f"log row {entry.seq} is of no principle"
         # What was erased has no text left, here as everywhere.
@@ -116,10 +117,10 @@ def builders_of(principles: Iterable[Item]) -> tuple[str, ...]:
     return tuple(sorted({getattr(item.body, "builder", "operator") for item in principles}))
 
 
-def frozen_of(constitution: Constitution, parent: str | None) -> Frozen:
+def frozen_of(constitution: Constitution) -> Frozen:
     """What is kept of a constitution that is frozen: its principles in the order they are shown."""
     principles = constitution.principles
-    return Frozen(parent, constitution.family, named(principles), builders_of(principles))
+    return Frozen(constitution.family, named(principles), builders_of(principles))
 
 
 def compared(before: Mapping[str, Item], after: Mapping[str, Item]) -> tuple[PrincipleChange, ...]:
@@ -152,11 +153,11 @@ def _version(
     )
 
 
-def _frozen(entry: LogEntry) -> ConstitutionVersion:
+def _frozen(entry: LogEntry, parent: str | None) -> ConstitutionVersion:
     kept = from_json(Frozen, entry.after)
     return ConstitutionVersion(
         name_of(entry.seq, kept.principles),
-        kept.parent,
+        parent,
         entry.seq,
         entry.at,
         entry.principal,

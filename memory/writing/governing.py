@@ -68,10 +68,8 @@ def freeze(writer: Writer, author: Author, constitution: Constitution) -> Consti
     """Keep a constitution as it is, to be served by the version's id. Raises Conflict when it is empty."""
     if not constitution.principles:
         raise Conflict("there is no principle in force to freeze: learn or write some first")
-    whole = versions(writer, author.namespace)
-    parent = next((one.id for one in reversed(whole) if not one.frozen), None)
-    kept = frozen_of(constitution, parent)
-    writer.append(author.namespace, author.principal, FREEZE, at=author.at, after=to_json(kept))
+    kept = to_json(frozen_of(constitution))
+    writer.append(author.namespace, author.principal, FREEZE, at=author.at, after=kept)
     return versions(writer, author.namespace)[-1]
 
 

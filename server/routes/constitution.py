@@ -84,13 +84,13 @@ async def list_versions(
 
 
 @router.get(
-    "/versions/{version}",
+    "/versions/{version_id}",
     summary="A frozen version",
     response_model=ConstitutionOut,
     responses=OTHERWISE,
 )
 async def get_version(
-    version: str,
+    version_id: str,
     core: CoreDep,
     caller: Reader,
     token_budget: TokenBudget = 4096,
@@ -99,7 +99,7 @@ async def get_version(
 ) -> Response | ConstitutionOut:
     """As agents are served it who name it; 409 when nobody froze it."""
     constitution = await asyncio.to_thread(
-        core.memory.frozen, caller.namespace, version, token_budget=token_budget, count_tokens=count_words
+        core.memory.frozen, caller.namespace, version_id, token_budget=token_budget, count_tokens=count_words
     )
     return _written(constitution, form, accept)
 

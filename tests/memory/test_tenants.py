@@ -124,7 +124,19 @@ def test_budgets_are_each_tenants_own() -> None:
 
 # Another tenant's names
 
-NAMING = {"item_id", "episode_id", "ids", "seq", "after", "record", "episode", "drafts", "root", "source"}
+NAMING = {
+    "item_id",
+    "episode_id",
+    "ids",
+    "seq",
+    "after",
+    "record",
+    "episode",
+    "drafts",
+    "root",
+    "source",
+    "version",
+}
 """Parameters through which one could name what is not one's own."""
 
 Theft = Callable[[Tenant, Tenant], object]
@@ -134,6 +146,10 @@ def _draft_of(item_id: str, tenant: Tenant) -> Draft:
     return Draft("case", "x", tenant.case("x").body, outcome="success", lineage=Lineage(items=(item_id,)))
 
 
+def version_of(tenant: Tenant) -> str:
+    return tenant.m.constitution_versions(tenant.ns)[0].id
+
+
 THEFTS: dict[str, Theft] = {
     "get": lambda me, it: me.m.get(me.ns, it.items_seen[0].id),
     "history": lambda me, it: me.m.history(me.ns, it.items_seen[0].id),
@@ -141,6 +157,9 @@ THEFTS: dict[str, Theft] = {
     "items": lambda me, it: me.m.items(me.ns, after=it.items_seen[0].id),
     "episode": lambda me, it: me.m.episode(me.ns, "of the other"),
     "episodes": lambda me, it: me.m.episodes(me.ns, after="of the other"),
+    "compare": lambda me, it: me.m.compare(me.ns, version_of(it), version_of(it)),
+    "frozen": lambda me, it: me.m.frozen(me.ns, version_of(it), token_budget=9, count_tokens=len),
+    "roll_back": lambda me, it: me.m.roll_back(me.ns, version_of(it), principal="eve"),
     "edit": lambda me, it: me.m.edit(
         me.ns, it.items_seen[0].id, text="x", lineage=Lineage(), principal="eve", channel="operator"
     ),

@@ -95,7 +95,7 @@ def test_a_roll_back_brings_the_principles_back_alone(say: Saying, shown: Any) -
     assert texts(shown()) == after
 
 
-@pytest.mark.parametrize("name", ["nonsense", "x-1", "1", "-1-a"])
+@pytest.mark.parametrize("name", ["nonsense", "x-1", "1", "-1-a", f"{10**19}-a"])
 def test_what_is_no_version_is_refused(say: Saying, name: str) -> None:
     """With a hint where ids come from."""
     with pytest.raises(BadInput, match="take an id from the list"):

@@ -34,6 +34,8 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/memory/revoke"): {"source": "nowhere"},
     ("POST", "/v1/memory/erase"): {"kind": "episode", "id": "nobody"},
     ("POST", "/v1/memory/consolidations"): {},
+    ("POST", "/v1/constitution/freeze"): {},
+    ("POST", "/v1/constitution/rollback"): {"version": "1-a"},
     ("POST", "/v1/distillations"): {"suites": [{"name": "a", "site": "maple 27", "n": 1}]},
 }
 PARAMETERS = {
@@ -48,6 +50,8 @@ OPERATORS = {
     "/v1/memory/revoke",
     "/v1/memory/erase",
     "/v1/memory/consolidations",
+    "/v1/constitution/rollback",
+    "/v1/constitution/review",
     "/v1/memory/consolidations/{consolidation_id}/cancel",
     "/v1/distillations",
     "/v1/distillations/{distillation_id}/cancel",
@@ -85,7 +89,9 @@ def ids(served: Served) -> dict[str, str]:
         item = client.post("/v1/memory", json=note).json()["data"][0]
         rule = {"items": [{"kind": "principle", "text": "the owner's private rule"}]}
         assert client.post("/v1/memory", json=rule).status_code == 201
+        version = client.post("/v1/constitution/freeze", json={}).json()
         return {
+            "version_id": version["id"],
             "task_id": task["id"],
             "episode_id": task["episode"],
             "item_id": item["id"],
