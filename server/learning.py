@@ -55,6 +55,8 @@ async def learning_of(core: Core, settings: Settings, namespace: str) -> Learnin
     """How learning stands in a namespace now."""
     now = time.time()
     pulse = await asyncio.to_thread(core.memory.pulse, namespace, since=now - DAY_S)
+    # Asked before what has been learned: nothing waits only when all of it is in.
+    waiting = await core.jobs.backlog(namespace, LEARN)
     oldest = await core.jobs.waiting_since(namespace, LEARN)
     return Learning(
         namespace=namespace,
@@ -64,7 +66,7 @@ async def learning_of(core: Core, settings: Settings, namespace: str) -> Learnin
         last_promotion_at=pulse.last_promotion,
         last_retirement_at=pulse.last_retirement,
         last_distillation_at=await _last_done(core, namespace, DISTILL),
-        waiting=await core.jobs.backlog(namespace, LEARN),
+        waiting=waiting,
         oldest_waiting_s=None if oldest is None else max(0.0, now - oldest),
         spent_today=pulse.spent,
         canary=await last_canary(core),
