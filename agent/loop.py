@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from agent.dispatch import Approve, Dispatched, Dispatcher
 from agent.effects import Effects, Sources
+from agent.guard_advantage import Advantage
 from agent.guards import ANSWER_TOOL
 from agent.journal import MemoryJournal
 from agent.learning import LearnReport, learn
@@ -20,6 +21,7 @@ from memory.core import Memory
 from memory.errors import ApprenticeError, BudgetExceeded
 from memory.modes import USES
 from memory.types import Episode, Message, ToolCall
+from memory.value.steps import StepSettings
 
 Save = Callable[[Episode], Awaitable[None]]
 """Keeps the episode of a run that was cancelled or broke for a reason outside of it."""
@@ -37,11 +39,17 @@ class Agent:
         settings: AgentSettings | None = None,
         approve: Approve | None = None,
         clock: Callable[[], float] = time.time,
+        advantage: StepSettings | None = None,
     ) -> None:
-        """`approve` is asked where a guard says `ask`; without it the answer is no."""
+        """`approve` is asked where a guard says `ask`; without it the answer is no.
+
+        With `advantage`, actions that were credibly bad near the same state are refused once; None leaves
+        that out.
+        """
         self._model, self._memory, self._guards = model, memory, tuple(guards)
         self._settings = settings or AgentSettings()
         self._approve, self._clock = approve, clock
+        self._advantage = advantage
 
     async def run(
         self,
@@ -58,9 +66,8 @@ class Agent:
         cancellation, or a journal that fails, is raised after `save` was given the episode so far.
         """
         journal = journal or MemoryJournal()
-        dispatcher = Dispatcher(
-            world, self._guards, approve=self._approve, timeout_s=self._settings.tool_timeout_s
-        )
+        guards = await self._guards_for(task, run)
+        dispatcher = Dispatcher(world, guards, approve=self._approve, timeout_s=self._settings.tool_timeout_s)
         effects = Effects(Sources(task, world, self._model, dispatcher, journal, self._clock))
         trail = Trail(task, run, self._model, effects)
         try:
@@ -87,6 +94,17 @@ class Agent:
             settings=self._settings,
             journal=journal or MemoryJournal(),
         )
+
+    async def _guards_for(self, task: Task, run: Run) -> tuple[Guard, ...]:
+        """Those of the agent, and what the family's steps say."""
+        if self._advantage is None or self._memory is None or not USES[run.memory].shows:
+            return self._guards
+        try:
+            walked = await asyncio.to_thread(self._memory.walked, run.namespace, task.family)
+        except ApprenticeError:
+            # The opening asks the same memory, and says in the episode that it is broken.
+            return self._guards
+        return (*self._guards, Advantage(walked, self._advantage))
 
     async def _attempt(self, task: Task, world: World, effects: Effects, trail: Trail) -> Ending:
         observation = await effects.reset()

@@ -145,7 +145,7 @@ class Trail:
     def context(self) -> GuardContext:
         """What guards may look at."""
         spent = Spent(self._steps, self._usage, self._effects.seconds)
-        return GuardContext(tuple(self.messages), spent, self._trust)
+        return GuardContext(tuple(self.messages), spent, self._trust, self.task)
 
     def beginning(self) -> dict[str, Json]:
         """The event at the start."""

@@ -219,6 +219,8 @@ class GuardContext:
     spent: Spent
     trust: int
     """Lowest trust of anything in context, see `memory.types.TRUST`."""
+    task: Task | None = None
+    """What the episode is about; None where a guard is asked outside of one."""
 
 
 class Guard(Protocol):

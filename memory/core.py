@@ -16,7 +16,7 @@ from memory.author import check_scope
 from memory.codec import dumps
 from memory.encoder import CachedEncoder, Encoder
 from memory.errors import BadInput, Denied
-from memory.facade.evaluating import Evaluating
+from memory.facade.paying import Paying
 from memory.index.shelves import Shelves
 from memory.moving.importing import Reading, take_log
 from memory.moving.intake import ImportReport
@@ -48,7 +48,7 @@ if TYPE_CHECKING:  # its driver is an extra
     from memory.index.shared import SharedShelves
 
 
-class Memory(Evaluating):
+class Memory(Paying):
     """Everything remembered, by namespace. Thread-safe; a call that writes returns once it is on disk."""
 
     def __init__(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -79,7 +79,9 @@ class Worth:
     action: str
     value: float
     advantage: float
-    """Over what was done there on the whole."""
+    """Over what was done there on the whole, in return."""
+    edge: float
+    """The same in the share of good ends: early acts have low returns, good or bad."""
     n: float
     """Near entries of the action, each by its weight; one right here counts 1."""
     steps: tuple[Step, ...] = ()
@@ -97,7 +99,7 @@ class StepSettings:
     prior_n: float = 2.0
     """How many entries right here the state's own value counts for."""
     epsilon: float = 0.1
-    """An advantage below minus this is a bad one; ReAd's ε, with the other sign."""
+    """An edge below minus this is a bad one; ReAd's ε, with the other sign."""
     least: float = 1.5
     """Entries, by their weight, that it takes to believe it."""
 
@@ -108,6 +110,8 @@ class StepSettings:
 
 
 STEPS = StepSettings()
+GATE = StepSettings(width=0.3)
+"""For refusing: wider, for a loss teaches about a place whatever the task was."""
 
 
 def state_value(near: Sequence[Step], settings: StepSettings = STEPS, prior: float = 0.5) -> float:
@@ -125,23 +129,29 @@ def worths(near: Sequence[Step], settings: StepSettings = STEPS) -> tuple[Worth,
     The value of an action is drawn towards the state's while its entries are few.
     """
     value = state_value(near, settings)
+    share = state_value([replace(step, worth=_ended_well(step)) for step in near], settings)
     actions: dict[str, list[Step]] = {}
     for step in sorted(near, key=lambda step: (-step.near, step.episode, step.message)):
         actions.setdefault(step.action, []).append(step)
-    found = [_worth(action, steps[: settings.k], value, settings) for action, steps in actions.items()]
+    found = [_worth(action, steps[: settings.k], value, share, settings) for action, steps in actions.items()]
     return tuple(sorted(found, key=lambda one: (-one.value, one.action)))
 
 
-def _worth(action: str, steps: Sequence[Step], value: float, settings: StepSettings) -> Worth:
+def _worth(action: str, steps: Sequence[Step], value: float, share: float, settings: StepSettings) -> Worth:
     near = [step.near for step in steps]
+    good = near_mean(near, [_ended_well(step) for step in steps], share, settings=settings.read)
     own = near_mean(near, [step.worth for step in steps], value, settings=settings.read)
     n = math.fsum(kernel(one, settings.width) for one in near)
-    return Worth(action, own, own - value, n, tuple(steps))
+    return Worth(action, own, own - value, good - share, n, tuple(steps))
+
+
+def _ended_well(step: Step) -> float:
+    return float(step.worth > 0.0)
 
 
 def is_bad(worth: Worth, settings: StepSettings = STEPS) -> bool:
-    """Is the action credibly worse than what was done there otherwise?"""
-    return worth.n >= settings.least and worth.advantage < -settings.epsilon
+    """Did it credibly end worse than what was done there otherwise?"""
+    return worth.n >= settings.least and worth.edge < -settings.epsilon
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,6 +15,7 @@ from memory.types import Episode, Item, Json, Lift, Outcome, Recalled, RecallRec
 from memory.value.lift import LONGEST, Toss, lift_of
 from memory.value.means import PRIOR_N, held_out, revalued, reward_of, shown, withdrawn
 from memory.writing.quarantine import without_harm
+from memory.writing.stepping import keep_steps
 
 NEWEST = 64
 """Episodes of a family whose mean says what was to be expected."""
@@ -80,6 +81,7 @@ def credit(writer: Writer, episode: Episode, principal: str, at: float) -> None:
     before the argument. Items whose lift is credibly negative then are quarantined.
     """
     episode = writer.find_episode(episode.namespace, episode.id) or episode
+    keep_steps(writer, episode)
     if not USES[episode.mode].credits:
         return
     reward = reward_of(episode)
