@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from memory.facade.tending import Tending
 from memory.types import Item, Lift
 from memory.value.lift import LONGEST, interval, shrunken
-from memory.writing.credit import tosses_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,6 @@ class Evaluating(Tending):
             found = []
             for id_, item in items.items():
                 lift = item.utility.lift or Lift()
-                low, high = interval(tosses_of(reader.tosses(namespace, id_, lift.test, LONGEST)), alpha)
+                low, high = interval(reader.tosses(namespace, id_, lift.test, LONGEST), alpha)
                 found.append(Standing(item, lift, low, high, values[id_]))
         return tuple(sorted(found, key=lambda one: (-one.shrunk, one.item.id)))

@@ -13,6 +13,7 @@ from memory.store import statements
 from memory.store.rows import CREDIT, EPISODE, IDEMPOTENCY, episode_of
 from memory.store.session import Session
 from memory.types import Episode
+from memory.value.lift import Toss
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +81,10 @@ class Episodes(Session):
         query = select(CREDIT).where(CREDIT.c.namespace == namespace, CREDIT.c.episode == episode_id)
         return {row.item: _credit(row) for row in self._connection.execute(query)}
 
-    def tosses(self, namespace: str, item_id: str, test: int, limit: int) -> tuple[Credit, ...]:
+    def tosses(self, namespace: str, item_id: str, test: int, limit: int) -> list[Toss]:
         """What episodes whose coin decided about an item gave to it in one of its tests, oldest first."""
-        mine = (CREDIT.c.namespace == namespace) & (CREDIT.c.item == item_id) & (CREDIT.c.test == test)
-        order = (CREDIT.c.seq, CREDIT.c.episode)
-        query = select(CREDIT).where(mine, CREDIT.c.propensity < 1.0).order_by(*order).limit(limit)
-        return tuple(_credit(row) for row in self._connection.execute(query))
+        asked = {"namespace": namespace, "item": item_id, "test": test, "limit": limit}
+        return [Toss(bool(shown), *known) for shown, *known in self._rows(statements.TOSSES, asked)]
 
     def tossed(self, namespace: str) -> list[str]:
         """Ids of the items about which a coin has decided in an episode that counts."""

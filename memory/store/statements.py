@@ -9,7 +9,7 @@ from sqlalchemy import ColumnClause, Table, bindparam, case, func, insert, liter
 
 from memory.entry import RECALLABLE
 from memory.store.prepared import Prepared
-from memory.store.rows import EPISODE, FIELDS, ITEM, LINK, LOG, TALLY, VECTOR
+from memory.store.rows import CREDIT, EPISODE, FIELDS, ITEM, LINK, LOG, TALLY, VECTOR
 
 _IN = ITEM.c.namespace == bindparam("namespace")
 _VALID = ITEM.c.valid_to.is_(None) | (ITEM.c.valid_to > bindparam("at"))
@@ -141,6 +141,13 @@ ONE_EPISODE = Prepared(
     select(EPISODE.c.data).where(
         EPISODE.c.namespace == bindparam("namespace"), EPISODE.c.id == bindparam("id")
     )
+)
+TOSSES = Prepared(
+    select(CREDIT.c.shown, CREDIT.c.propensity, CREDIT.c.reward, CREDIT.c.centre)
+    .where(CREDIT.c.namespace == bindparam("namespace"), CREDIT.c.item == bindparam("item"))
+    .where(CREDIT.c.test == bindparam("test"), CREDIT.c.propensity < 1.0)
+    .order_by(CREDIT.c.seq, CREDIT.c.episode)
+    .limit(bindparam("limit"))
 )
 
 # Writing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from memory.author import Author
@@ -12,7 +12,7 @@ from memory.modes import USES
 from memory.store.reader import Credit
 from memory.store.writer import Writer
 from memory.types import Episode, Item, Json, Lift, Outcome, Recalled, RecallRecord, Utility
-from memory.value.lift import LONGEST, Toss, lift_of
+from memory.value.lift import LONGEST, lift_of
 from memory.value.means import PRIOR_N, held_out, revalued, reward_of, shown, withdrawn
 from memory.writing.quarantine import without_harm
 from memory.writing.stepping import keep_steps
@@ -131,11 +131,6 @@ def _start(
     return _Start(seq, (0.5 * PRIOR_N + sum(rewards)) / (PRIOR_N + len(rewards)))
 
 
-def tosses_of(rows: Iterable[Credit]) -> list[Toss]:
-    """What the rows say of their coins."""
-    return [Toss(row.shown, row.propensity, row.reward, row.centre) for row in rows]
-
-
 def _decided(episode: Episode) -> dict[str, Recalled]:
     """Items and principles that were shown, or held out by a coin; the first word of an episode counts.
 
@@ -171,8 +166,8 @@ def _test(item: Item) -> int:
 
 
 def _lift(writer: Writer, item: Item, test: int) -> Lift | None:
-    rows = writer.tosses(item.namespace, item.id, test, LONGEST)
-    return lift_of(tosses_of(rows), test) if rows or test else None
+    tosses = writer.tosses(item.namespace, item.id, test, LONGEST)
+    return lift_of(tosses, test) if tosses or test else None
 
 
 def _credited(
