@@ -236,6 +236,9 @@ def test_steps_follow_what_is_said_of_their_episode(memory: Memory) -> None:
     assert memory.paid("home", "maple 7", state) == ()
     memory.forget_all("home", Root("episode", "e1"), principal="ada")
     assert memory.paid("home", "oak 9", state) == ()
+    lived_through(memory, opened("cabinet 1", "e2", worked=True))
+    memory.erase("home", Root("episode", "e2"), principal="ada")
+    assert memory.paid("home", "oak 9", state) == ()
     memory.close()
 
 

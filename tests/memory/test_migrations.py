@@ -21,6 +21,7 @@ import pytest
 from memory.codec import dumps
 from memory.core import Memory
 from memory.encoder import HashEncoder
+from memory.entry import digest_of
 from memory.errors import BadInput, Conflict, StoreError
 from memory.nouns.questions import RANKER
 from memory.store.engine import Store
@@ -166,6 +167,18 @@ def test_old_credits_are_of_no_coin(path: Path, old: Memory) -> None:
     old.feedback("home", "e1", principal="ada", reward=0.75)
     found = old.get("home", item).utility
     assert (found.n, found.reward_sum, found.lift) == (2, 0.75, None)
+    assert old.check() == ()
+
+
+def test_old_episodes_know_what_they_asked(path: Path, old: Memory) -> None:
+    """By the digest its vector was kept under; their steps come with the next word on them."""
+    asked = {
+        episode.id: None if episode.recall is None else digest_of(episode.recall.query.text)
+        for episode in old.episodes("home")
+    }
+    assert any(asked.values())
+    assert dict(rows(path, "SELECT id, question FROM episode WHERE namespace = 'home'")) == asked
+    assert rows(path, "SELECT count(*) FROM step") == [(0,)]
     assert old.check() == ()
 
 
