@@ -152,7 +152,7 @@ def test_a_helpful_one_is_promoted_and_a_harmful_one_goes(say: Saying, lived: An
             return False
         return "look first" in texts or number % 5 == 0
 
-    tell(say, count_tokens, 150, effect, Chances(trial_rate=0.5))
+    tell(say, count_tokens, 100, effect, Chances(trial_rate=0.5))
     assert say.memory.get("home", helps.id).status == "active"
     assert say.memory.get("home", harms.id).status == "quarantined"
     ops = [entry.op for id_ in (helps.id, harms.id) for entry in say.memory.history("home", id_)]
@@ -165,7 +165,7 @@ def test_what_was_found_harmful_does_not_come_back_by_itself(
     """What says the same finds it in quarantine; an operator may release it."""
     lived("e1")
     harms = seen_in(say, "open the safe", "e1")
-    tell(say, count_tokens, 80, lambda texts, _: not texts, Chances(trial_rate=0.5))
+    tell(say, count_tokens, 50, lambda texts, _: not texts, Chances(trial_rate=0.5))
     lived("e2")
     again = seen_in(say, "open the safe", "e2")
     assert (again.id, again.status) == (harms.id, "quarantined")
