@@ -30,6 +30,7 @@ from memory.types import (
     Query,
     Recall,
     RecallRecord,
+    ToolCall,
 )
 from memory.writing.forgetting import Root
 
@@ -82,7 +83,12 @@ class Tenant:
 
     def record(self) -> object:
         assert self.recall_seen is not None
-        said = (Message("user", self.texts[0]),)
+        call = ToolCall("c1", "act", {"command": f"say {self.texts[0]}"})
+        said = (
+            Message("user", self.texts[0]),
+            Message("assistant", kind="act", tool_calls=(call,)),
+            Message("tool", self.texts[-1], kind="observe", tool_call_id="c1", ok=True),
+        )
         self.episode_seen = Episode(
             "e1", self.ns, "t", "t", "w", "f", "g", said, "success", 0.5, recall=self.recall_seen.record()
         )
@@ -225,6 +231,18 @@ class Tenant:
         how = Reading("openai")
         return self.m.import_episodes(self.ns, line.encode(), how, principal="root", channel="operator")
 
+    def paid(self) -> object:
+        found = self.m.paid(self.ns, "f", self.texts[0])
+        assert found
+        return found
+
+    def walked(self) -> object:
+        known = self.m.walked(self.ns, "f")
+        return [to_json(known.acts), known.states.tolist()]
+
+    def lifts(self) -> object:
+        return self.m.lifts(self.ns)
+
     def usage(self) -> object:
         return self.m.usage(self.ns)
 
@@ -288,7 +306,7 @@ ORDER = (
     *("remember", "recall", "record", "reinforce", "feedback", "edit", "merge", "forget", "undo", "restore"),
     *("diff", "replay", "get", "items", "history", "episode", "episodes", "log", "constitution", "export"),
     *("review", "constitution_versions", "freeze", "frozen", "compare", "roll_back", "export_constitution"),
-    *("turn", "dials", "pulse"),
+    *("turn", "dials", "pulse", "lifts", "paid", "walked"),
     *("import_", "import_episodes", "usage", "consolidate", "forget_all", "revoke", "erase"),
 )
 """Every call that names a namespace, as one tenant's day."""
