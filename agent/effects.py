@@ -20,6 +20,7 @@ from agent.types import (
     Task,
     World,
 )
+from agent.verification.outcomes import Ruling
 from memory.codec import from_json, to_json
 from memory.errors import (
     ApprenticeError,
@@ -107,6 +108,15 @@ class Effects:
 
         found = (await self._once(f"recall {self._n_steps}", do, None))["result"]
         return None if found is None else from_json(Reminder, found)
+
+    async def ruling(self, verify: Callable[[], Awaitable[Ruling]]) -> Ruling:
+        """What `verify` found at the first run, in the world as the last step left it."""
+
+        async def do() -> dict[str, Json]:
+            await self._catch_up()
+            return {"result": to_json(await verify())}
+
+        return from_json(Ruling, (await self._once("verify", do, None))["result"])
 
     async def complete(self, request: Request, *, limit_s: float | None) -> Reply:
         """One model call. Raises ModelError, BudgetExceeded when `limit_s` is over."""

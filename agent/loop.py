@@ -15,12 +15,13 @@ from agent.journal import MemoryJournal
 from agent.learning import LearnReport, learn
 from agent.opening import AgentSettings, Run, open_episode, remind, situation
 from agent.prompt import command_of, parse_action
-from agent.trail import Ending, Trail
+from agent.trail import Ending, Trail, ruled
 from agent.types import Guard, Journal, Model, Reply, Request, Task, World
+from agent.verification.verify import Verifier, verify
 from memory.core import Memory
 from memory.errors import ApprenticeError, BudgetExceeded
 from memory.modes import USES
-from memory.types import Episode, Message, ToolCall
+from memory.types import Episode, Json, Message, ToolCall
 from memory.value.steps import StepSettings
 
 Save = Callable[[Episode], Awaitable[None]]
@@ -40,16 +41,17 @@ class Agent:
         approve: Approve | None = None,
         clock: Callable[[], float] = time.time,
         advantage: StepSettings | None = None,
+        verifier: Verifier | None = None,
     ) -> None:
         """`approve` is asked where a guard says `ask`; without it the answer is no.
 
         With `advantage`, actions that were credibly bad near the same state are refused once; None leaves
-        that out.
+        that out. With `verifier`, runs whose world does not say how they went are looked at by it.
         """
         self._model, self._memory, self._guards = model, memory, tuple(guards)
         self._settings = settings or AgentSettings()
         self._approve, self._clock = approve, clock
-        self._advantage = advantage
+        self._advantage, self._verifier = advantage, verifier
 
     async def run(
         self,
@@ -81,9 +83,33 @@ class Agent:
                 ending = Ending("infra", error=f"{type(error).__name__}: {error}")
                 await asyncio.shield(save(trail.episode(ending)))
             raise
-        episode = trail.episode(ending)
+        episode, ending = await self._verified(world, effects, trail, ending)
         await effects.event("end", trail.summary(ending))
         return episode
+
+    async def _verified(
+        self, world: World, effects: Effects, trail: Trail, ending: Ending
+    ) -> tuple[Episode, Ending]:
+        """The episode as a verifier rules it, where it came to its end and nobody said how it went."""
+        episode, verifier = trail.episode(ending), self._verifier
+        if verifier is None or ending.outcome != "unknown" or ending.error is not None:
+            return episode, ending
+        try:
+            ruling = await effects.ruling(
+                lambda: verify(
+                    episode,
+                    trail.task,
+                    world,
+                    model=verifier.model,
+                    settings=verifier.settings,
+                    guards=self._guards,
+                )
+            )
+        except ApprenticeError as error:
+            return replace(episode, feedback={"verification": f"{type(error).__name__}: {error}"}), ending
+        ending = ruled(ending, ruling)
+        said: Json = {"model": ruling.model, "findings": [one.reason for one in ruling.findings]}
+        return replace(trail.episode(ending), learning=ruling.usage, feedback={"verification": said}), ending
 
     async def learn(self, episode: Episode, journal: Journal | None = None) -> LearnReport:
         """Reflect on a finished episode and remember what it teaches. Nothing without a memory."""
@@ -171,7 +197,7 @@ class Agent:
         trail.acted(call, done)
         await effects.event("step", trail.latest(call, thought, done))
         if done.verdict.action == "stop":
-            return Ending("failure", 0.0, f"{done.verdict.guard}: {done.verdict.reason}")
+            return Ending("failure", 0.0, f"{done.verdict.guard}: {done.verdict.reason}", "rule")
         ending = Ending.of(done.observation)
         if ending is None and done.observation.ok is False:
             await self._ask_again(call, done.observation.text, effects, trail)

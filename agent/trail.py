@@ -11,7 +11,19 @@ from agent.effects import Effects
 from agent.opening import Opening, Reminder, Run
 from agent.prompt import PROMPT_VERSION
 from agent.types import GuardContext, Model, Observation, Spent, Style, Task
-from memory.types import TRUST, Episode, Json, Message, Outcome, RecallRecord, Role, ToolCall, Usage
+from agent.verification.outcomes import Ruling
+from memory.types import (
+    TRUST,
+    Episode,
+    Json,
+    Message,
+    Outcome,
+    RecallRecord,
+    Role,
+    Source,
+    ToolCall,
+    Usage,
+)
 
 EXTERNAL = "external"
 """`Message.agent` of what came from strangers; lessons of an episode that saw it are no more trusted."""
@@ -30,6 +42,8 @@ class Ending:
     outcome: Outcome
     reward: float | None = None
     error: str | None = None
+    by: Source | None = None
+    """Who said so; None where nobody knows how it went."""
 
     @classmethod
     def of(cls, observation: Observation) -> Ending | None:
@@ -38,7 +52,14 @@ class Ending:
             return None
         outcome = observation.outcome or "unknown"
         sure = {"success": 1.0, "failure": 0.0}.get(outcome)
-        return cls(outcome, sure if observation.reward is None else observation.reward)
+        reward = sure if observation.reward is None else observation.reward
+        return cls(outcome, reward, by=None if sure is None else "world")
+
+
+def ruled(ending: Ending, ruling: Ruling) -> Ending:
+    """The ending as a verifier rules it; without an opinion as it was."""
+    reward = {"success": 1.0, "failure": 0.0}.get(ruling.outcome)
+    return ending if reward is None else Ending(ruling.outcome, reward, by=ruling.by)
 
 
 class Trail:
@@ -122,7 +143,7 @@ class Trail:
         budget = self.run.budget
         steps = min(limit for limit in (self.task.max_steps, budget.max_steps) if limit is not None)
         if self._steps >= steps:
-            return Ending("failure", 0.0, f"no steps are left of {steps}")
+            return Ending("failure", 0.0, f"no steps are left of {steps}", "rule")
         if budget.max_cost_usd is not None and self._usage.cost_usd >= budget.max_cost_usd:
             return Ending("unknown", error=f"no money is left of {budget.max_cost_usd:g} dollars")
         seconds, tokens = self.seconds_left(), self._tokens_left()
@@ -215,6 +236,7 @@ class Trail:
             ended_at=self._effects.ended_at,
             principal=run.principal,
             mode=run.memory,
+            outcome_by=ending.by,
         )
 
     def _append(self, message: Message) -> None:

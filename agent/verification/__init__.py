@@ -1,0 +1,1 @@
+"""Did an episode do what it says? Symbolic checks, then a model that may look and touch nothing."""
