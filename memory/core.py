@@ -181,12 +181,15 @@ class Memory(Paying):
         reward: float | None = None,
         outcome: Outcome | None = None,
         values: dict[str, Json] | None = None,
+        channel: Channel = "user",
     ) -> Episode:
         """Late word on an episode: what it gave to items is re-valued in the same transaction.
 
+        What a world or a rule said stands, unless the channel is `operator`; dissent is kept as `disputed`.
+
         Raises NotFound, BadInput on a reward that is no number.
         """
-        author = self._author(namespace, principal, "user")
+        author = self._author(namespace, principal, channel)
         if reward is not None and not np.isfinite(reward):
             raise BadInput(f"the reward {reward} is not a number")
 

@@ -28,6 +28,7 @@ async def give_feedback(
         reward=body.reward,
         outcome=body.outcome,
         values=dict(body.values),
+        channel=caller.channel,
     )
     settled = is_learnable(episode) and episode.outcome != before.outcome
     if body.learn and settled:

@@ -60,18 +60,34 @@ def _goes_on(kept: Episode, episode: Episode) -> bool:
 
 
 def feedback(writer: Writer, author: Author, episode_id: str, word: Word) -> Episode:
-    """The episode with the word added, and what it gave to items re-valued."""
+    """The episode with the word added, and what it gave to items re-valued.
+
+    How a world or a rule says it went is not changed but by operators; what others say is kept as `disputed`.
+    """
     before = writer.episode(author.namespace, episode_id)
+    if before.outcome_by in ("world", "rule") and author.channel != "operator":
+        word = _disputed(before, word)
     after = replace(
         before,
         reward=before.reward if word.reward is None else word.reward,
         outcome=before.outcome if word.outcome is None else word.outcome,
+        outcome_by=before.outcome_by if word.outcome is None else "human",
         feedback={**before.feedback, **word.values},
     )
     if after != before:
         writer.change_episode(before, after, author.principal, author.at)
     credit(writer, after, author.principal, author.at)
     return after
+
+
+def _disputed(before: Episode, word: Word) -> Word:
+    said: dict[str, Json] = {"outcome": word.outcome, "reward": word.reward}
+    known: dict[str, Json] = {"outcome": before.outcome, "reward": before.reward}
+    dissent: dict[str, Json] = {
+        name: value for name, value in said.items() if value is not None and value != known[name]
+    }
+    values: dict[str, Json] = {"disputed": dissent} if dissent else {}
+    return Word(None, None, {**word.values, **values})
 
 
 def credit(writer: Writer, episode: Episode, principal: str, at: float) -> None:

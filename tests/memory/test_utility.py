@@ -91,7 +91,7 @@ def test_a_verdict_that_comes_late_counts_as_well(say: Saying) -> None:
     say.memory.record(episode, principal="ada")
     say.memory.reinforce(episode, principal="ada")
     judged = say.memory.feedback("home", "e1", principal="bob", outcome="success", values={"thumbs": 1})
-    assert judged == replace(episode, outcome="success", feedback={"thumbs": 1})
+    assert judged == replace(episode, outcome="success", outcome_by="human", feedback={"thumbs": 1})
     assert say.memory.episode("home", "e1") == judged
     say.memory.reinforce(episode, principal="ada")
     assert utility(say, item.id) == (1, 1.0, 1.0)
