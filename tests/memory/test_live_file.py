@@ -37,6 +37,7 @@ MAY_OPEN = {
     "memory/moving/bundle.py": "reads bundles",
     "memory/moving/signing.py": "the key that bundles are signed with",
     "memory/encoder.py": "hashes the model's own files",
+    "memory/value/neural.py": "the weights of a critic that was fitted offline",
     "memory/index/snapshots.py": "manifests and pointers of index segments",
     "memory/index/segment.py": "a segment's columns",
     "memory/index/vectors.py": "a segment's cells, through FAISS",
@@ -46,7 +47,7 @@ MAY_OPEN = {
     "server/distilling.py": "what jobs say of themselves, in folders of their own",
     "server/demo/host.py": "the log of the demo's server",
     "server/demo/story.py": "what the demo prints, in its own folder",
-    "server/commands/knowledge.py": "what a user asked to be written where the user said",
+    "server/commands/constitution.py": "a constitution in a file that the user named",
     "server/commands/moving.py": "bundles and logs that a user named, in the process of the command",
     "server/routes/moving.py": "bundles in folders made for them",
 }
