@@ -23,6 +23,7 @@ from memory.store.reader import Reader
 T = TypeVar("T")
 TRIES = 4
 """Times that writers may overtake a question to several namespaces before it holds them up."""
+PART = "until their indexes are made, only the newest items are found"
 WORSE: tuple[Origin, ...] = ("none", "snapshot", "previous", "rebuilt")
 
 
@@ -84,9 +85,13 @@ class Shelves:
 
     @property
     def note(self) -> str:
-        """What was wrong with segments that were not used; empty when nothing was."""
+        """What was wrong with segments that were not used, and what cannot be found yet; empty: nothing."""
         with self._lock:
-            return "; ".join(loaded.note for loaded in self._loaded.values() if loaded.note)
+            notes = [loaded.note for loaded in self._loaded.values() if loaded.note]
+            n_part = sum(one.is_stale and isinstance(one.index, Shelf) for one in self._guarded.values())
+        if n_part:
+            notes.append(f"{PART} of {n_part} namespace(s)")
+        return "; ".join(notes)
 
     @property
     def applied_seq(self) -> int:

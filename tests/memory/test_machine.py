@@ -14,6 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from hypothesis.stateful import run_state_machine_as_test as run
 
 from memory.core import Memory
+from memory.index.shelves import PART, Shelves
 from memory.types import (
     CaseBody,
     Draft,
@@ -321,9 +322,23 @@ class MemoryMachine(RuleBasedStateMachine):
     def recall_finds_exactly_what_lives(self) -> None:
         for space in SPACES:
             for family in FAMILIES:
-                found = {hit.item.id for hit in self.ask(space, "mug", family, 10_000).candidates}
                 living = {id_ for id_, one in self.known[space].items() if one.is_living}
-                assert found == {i for i in living if self.known[space][i].family in {None, family}}
+                wanted = {id_ for id_ in living if self.known[space][id_].family in {None, family}}
+                if (found := self.found(space, family)) != wanted:
+                    # A large index that was lost is being made: until then the newest alone are found.
+                    assert found < wanted
+                    if PART in self.memory.stats().index_note:
+                        self.complete(space)
+                    found = self.found(space, family)
+                assert found == wanted
+
+    def found(self, space: str, family: str | None) -> set[str]:
+        return {hit.item.id for hit in self.ask(space, "mug", family, 10_000).candidates}
+
+    def complete(self, space: str) -> None:
+        shelves = self.memory._generations.present.shelves
+        assert isinstance(shelves, Shelves)
+        shelves.complete(space)
 
     @rule(space=spaces, text=texts)
     def search(self, space: str, text: str) -> None:
