@@ -75,7 +75,7 @@ class Effects:
         self._replayed = False
         self._behind = False
         self._snapshot: Json = None
-        self._n_calls = self._n_steps = 0
+        self._n_calls = self._n_steps = self._n_rulings = 0
         self.seconds = 0.0
         """Time spent in effects; time between a crash and the replay does not count."""
         self.started_at = self.ended_at = 0.0
@@ -116,7 +116,8 @@ class Effects:
             await self._catch_up()
             return {"result": to_json(await verify())}
 
-        return from_json(Ruling, (await self._once("verify", do, None))["result"])
+        self._n_rulings += 1
+        return from_json(Ruling, (await self._once(f"verify {self._n_rulings}", do, None))["result"])
 
     async def complete(self, request: Request, *, limit_s: float | None) -> Reply:
         """One model call. Raises ModelError, BudgetExceeded when `limit_s` is over."""

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from agent.dispatch import Approve, Dispatched, Dispatcher
 from agent.effects import Effects, Sources
@@ -14,10 +15,11 @@ from agent.guards import ANSWER_TOOL
 from agent.journal import MemoryJournal
 from agent.learning import LearnReport, learn
 from agent.opening import AgentSettings, Run, open_episode, remind, situation
+from agent.parts import Verified
 from agent.prompt import command_of, parse_action
 from agent.trail import Ending, Trail, ruled
 from agent.types import Guard, Journal, Model, Reply, Request, Task, World
-from agent.verification.verify import Verifier, verify
+from agent.verification.verify import Verifier
 from memory.core import Memory
 from memory.errors import ApprenticeError, BudgetExceeded
 from memory.modes import USES
@@ -95,16 +97,7 @@ class Agent:
         if verifier is None or ending.outcome != "unknown" or ending.error is not None:
             return episode, ending
         try:
-            ruling = await effects.ruling(
-                lambda: verify(
-                    episode,
-                    trail.task,
-                    world,
-                    model=verifier.model,
-                    settings=verifier.settings,
-                    guards=self._guards,
-                )
-            )
+            ruling = await self._looked_at(world, effects, trail, verifier).ruling(ending, trail.task)
         except ApprenticeError as error:
             return replace(episode, feedback={"verification": f"{type(error).__name__}: {error}"}), ending
         ending = ruled(ending, ruling)
@@ -146,18 +139,29 @@ class Agent:
         )
         trail.open(opening)
         await effects.event("start", trail.beginning())
-        ending = Ending.of(observation)
-        while ending is None:
-            ending = trail.spent_up() or await self._turn(world, effects, trail)
+        ending, verifier = Ending.of(observation), self._verifier
+        if ending is not None:
+            return ending
+        if verifier is not None and verifier.in_parts and self._model.style == "full":
+            return await self._looked_at(world, effects, trail, verifier).run()
+        return await self._work(world, effects, trail)
+
+    async def _work(self, world: World, effects: Effects, trail: Trail) -> Ending:
+        while (ending := trail.spent_up() or await self._turn(world, effects, trail)) is None:
+            pass
         return ending
+
+    def _looked_at(self, world: World, effects: Effects, trail: Trail, verifier: Verifier) -> Verified:
+        work = partial(self._work, world, effects, trail)
+        return Verified(work, world, effects, trail, verifier, self._guards)
 
     async def _turn(self, world: World, effects: Effects, trail: Trail) -> Ending | None:
         tools = world.tools()
         request = Request(
-            tuple(trail.messages),
+            trail.prompt(),
             tools=tools if self._model.style == "full" else (),
             max_tokens=trail.reply_limit(self._settings.max_reply_tokens),
-            temperature=self._settings.temperature,
+            temperature=self._settings.temperature if trail.exploring is None else trail.exploring,
             seed=trail.run.seed,
         )
         reply = await effects.complete(request, limit_s=trail.seconds_left())
@@ -193,6 +197,8 @@ class Agent:
         return replace(message, kind="act", ok=False), ()
 
     async def _act(self, call: ToolCall, thought: str, effects: Effects, trail: Trail) -> Ending | None:
+        if trail.answers_part(call):
+            return Ending("unknown")
         done: Dispatched = await effects.dispatch(call, trail.context(), limit_s=trail.seconds_left())
         trail.acted(call, done)
         await effects.event("step", trail.latest(call, thought, done))

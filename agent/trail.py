@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from agent.dispatch import Dispatched
 from agent.effects import Effects
+from agent.guards import ANSWER_TOOL
 from agent.opening import Opening, Reminder, Run
 from agent.prompt import PROMPT_VERSION
 from agent.types import GuardContext, Model, Observation, Spent, Style, Task
@@ -74,6 +75,9 @@ class Trail:
         self._trust = TRUST[run.channel]
         self._usage = Usage()
         self._steps = self._n_calls = self._silent = self._tokens = 0
+        self.exploring: float | None = None
+        """Temperature of a part's second try, which does without what was recalled."""
+        self._is_in_part = self.has_answered_part = False
 
     def open(self, opening: Opening) -> None:
         """Begin with these messages."""
@@ -116,6 +120,44 @@ class Trail:
                 reward=observation.reward,
             )
             self._append(answer)
+
+    def take_part(self, part: str, *, temperature: float | None) -> None:
+        """Set the model to a part of the task; with a temperature, to its second try."""
+        self._is_in_part, self.has_answered_part, self.exploring = True, False, temperature
+        again = "" if temperature is None else " another way"
+        self._append(
+            Message("user", f"Do this part{again}, then answer: {part}", kind="plan", agent="planner")
+        )
+
+    def take_whole(self, said: str) -> None:
+        """Back to the task itself."""
+        self._is_in_part, self.exploring = False, None
+        self._append(Message("user", said, kind="plan", agent="planner"))
+
+    def answers_part(self, call: ToolCall) -> bool:
+        """Is the call the answer of a part? It is noted then, and the world does not hear of it."""
+        if not self._is_in_part or call.name != ANSWER_TOOL:
+            return False
+        self._steps += 1
+        self._silent, self.has_answered_part = 0, True
+        self._append(Message("tool", "noted.", kind="observe", tool_call_id=call.id, agent="planner"))
+        return True
+
+    def criticised(self, ruling: Ruling) -> None:
+        """Tell the model what the verifier found in its part."""
+        found = "; ".join(one.reason for one in ruling.findings)
+        if found:
+            self._append(Message("user", f"Checked: {found}", kind="critique", agent="verifier"))
+
+    def prompt(self) -> tuple[Message, ...]:
+        """What the model is shown."""
+        if self.exploring is None:
+            return tuple(self.messages)
+        return tuple(message for message in self.messages if message.kind != "memory")
+
+    def paid(self, usage: Usage) -> None:
+        """Something besides the model's turns was paid for."""
+        self._usage += usage
 
     def skip(self, calls: Sequence[ToolCall]) -> None:
         """Calls of a reply that are not run because the episode is over; each still needs its answer."""

@@ -54,8 +54,9 @@ def evidence_of(episode: Episode, task: Task, tools: Sequence[ToolSpec]) -> Evid
     answers = [act for act in acts if act.call.name == ANSWER_TOOL]
     spoken = [(i, m.text) for i, m in enumerate(episode.messages) if m.kind == "answer"]
     if answers:
-        spoken = [(answers[0].place, str(answers[0].call.arguments.get("answer", "")))]
-    at, answer = spoken[0] if spoken else (None, None)
+        spoken = [(answers[-1].place, str(answers[-1].call.arguments.get("answer", "")))]
+    # A run in parts answers after each; the last is what counts.
+    at, answer = spoken[-1] if spoken else (None, None)
     observed = [m.text for m in episode.messages if m.kind == "observe"]
     return Evidence(
         task,

@@ -9,10 +9,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from agent.models.schema import Unreadable, checked_json
-from agent.types import Model, Request
+from agent.types import Request
 from agent.verification.outcomes import Ruling
 from memory.types import Json, Message
 
+Ask = Callable[[Request], Awaitable[str]]
+"""Answers a request for a plan."""
 Attempt = Callable[[str, bool], Awaitable[Ruling]]
 """Does a part and has it verified; True asks for exploration: a raised temperature and no procedures."""
 _PARTS: dict[str, Json] = {
@@ -48,20 +50,20 @@ async def retried(part: str, attempt: Attempt) -> Part:
     return Part(part, (first, await attempt(part, True)))
 
 
-async def run(task: str, model: Model, attempt: Attempt, *, most: int = 12) -> tuple[Part, ...]:
+async def run(task: str, ask: Ask, attempt: Attempt, *, most: int = 12) -> tuple[Part, ...]:
     """The parts of a task, in order, at most `most`. Ends when the model names none that is left.
 
     A plan that cannot be read is the task itself at the start, and leaves the rest as it was later on.
-    Raises ModelError.
+    Raises what `ask` and `attempt` raise.
     """
-    parts = await _plan(model, f"Task: {task}\nName its parts in order.", (task,))
+    parts = await _plan(ask, f"Task: {task}\nName its parts in order.", (task,))
     done: list[Part] = []
     while parts and len(done) < most:
         now = await retried(parts[0], attempt)
         done.append(now)
-        parts = await _plan(model, _report(task, done, parts[1:], now.is_done), parts[1:])
+        parts = await _plan(ask, _report(task, done, parts[1:], now.is_done), parts[1:])
         if not parts:
-            parts = await _plan(model, f"Task: {task}\n{_told(done)}\n{_ASKS['complete']}", ())
+            parts = await _plan(ask, f"Task: {task}\n{_told(done)}\n{_ASKS['complete']}", ())
     return tuple(done)
 
 
@@ -74,11 +76,11 @@ def _told(done: list[Part]) -> str:
     return "\n".join(f"{'done' if part.is_done else 'failed'}: {part.text}" for part in done)
 
 
-async def _plan(model: Model, said: str, otherwise: tuple[str, ...]) -> tuple[str, ...]:
+async def _plan(ask: Ask, said: str, otherwise: tuple[str, ...]) -> tuple[str, ...]:
     prompt = f'{said}\nAnswer with JSON {{"parts": ["…"]}}.'
-    (reply,) = await model.complete(Request((Message("user", prompt),), schema=_PARTS))
+    text = await ask(Request((Message("user", prompt),), schema=_PARTS))
     try:
-        value = checked_json(reply.message.text, _PARTS)
+        value = checked_json(text, _PARTS)
     except Unreadable:
         return otherwise
     parts = value["parts"] if isinstance(value, dict) else None

@@ -54,6 +54,11 @@ class Verifier:
 
     model: Model | None = None
     settings: VerifySettings = field(default_factory=VerifySettings)
+    in_parts: bool = False
+    """Plan the task in parts and look at each, see `agent.parts`; for models with native tool calls."""
+    most_parts: int = 12
+    explore_temperature: float = 1.0
+    """Of a part's second try, without what was recalled. The paper's 1.5 is more than some hosts take."""
 
 
 def checks_for(episode: Episode, settings: VerifySettings) -> int:
