@@ -6,7 +6,9 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agent import mine
+from agent.builders.settings import MineSettings
+from agent.builders.symbolic import principles
+from agent.builders.verdicts import verdicts
 from agent.opening import AgentSettings
 from agent.reflect import Reflection, reflect
 from agent.trail import EXTERNAL
@@ -40,7 +42,7 @@ async def learn(
     The episode is recorded whatever its outcome; `unknown` and `infra` teach nothing, nor does one that was
     lived in a mode that learns nothing.
     """
-    judged = mine.verdicts(episode)
+    judged = verdicts(episode)
     if memory is None:
         return LearnReport(judged, Reflection())
 
@@ -142,7 +144,7 @@ def _patterns(episode: Episode, memory: Memory, settings: AgentSettings) -> tupl
     limit = settings.mined_episodes
     recent = memory.episodes(episode.namespace, family=episode.family, limit=limit, newest=True)
     others = (e for e in reversed(recent) if e.id != episode.id and e.forgotten is None)
-    found = mine.principles([*others, episode])
+    found = principles([*others, episode])
     return tuple(fresh for draft in found if (fresh := _fresh(draft, episode.id)))
 
 
@@ -151,7 +153,7 @@ def _fresh(draft: Draft, episode: str) -> Draft | None:
     own = tuple(e for e in draft.lineage.evidence if e.episode == episode)
     if not own or not isinstance(draft.body, PrincipleBody):
         return None
-    if draft.body.support <= mine.MineSettings().min_support:
+    if draft.body.support <= MineSettings().min_support:
         return draft
     body = replace(draft.body, support=1, violations=0)
     return replace(draft, body=body, lineage=Lineage(own))

@@ -2,7 +2,7 @@
 
 Every lesson cites messages, and counts only when their words bear it out. Recalled text, the system
 message and outcomes nobody knows are never learned from. Where the model has nothing usable to say,
-counters over the log speak instead (agent.mine).
+counters over the log speak instead (agent.builders.facts).
 Source: cases after Memento (arXiv 2508.16153), principles with evidence after OmniReflect (arXiv
 2506.17449); the check of evidence against words is ours.
 """
@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from agent import mine
+from agent.builders.facts import cause, lessons
+from agent.builders.steps import steps
 from agent.prompt import LESSONS_SCHEMA, Lesson, parse_reflection, reflection_request
 from agent.types import Model, Request, Style
 from agent.words import content_words, numbered_names
@@ -56,7 +57,7 @@ async def reflect(episode: Episode, model: Model, style: Style, *, max_tokens: i
     rejected = len(said) - len(kept)
     if kept:
         return Reflection(drafts(episode, kept, "neural"), rejected, "model", usage, error)
-    mined = mine.lessons(episode)
+    mined = lessons(episode)
     return Reflection(drafts(episode, mined, "symbolic"), rejected, "miner", usage, error)
 
 
@@ -117,7 +118,7 @@ def _read(episode: Episode, evidence: Iterable[Evidence]) -> Iterable[str]:
     would otherwise prove it by having said it.
     """
     cited = {e.message for e in evidence}
-    for step in mine.steps(episode):
+    for step in steps(episode):
         if cited & {step.act, step.observe}:
             yield step.answer
             if step.ok is not False:
@@ -128,7 +129,7 @@ def _read(episode: Episode, evidence: Iterable[Evidence]) -> Iterable[str]:
 
 def _case(episode: Episode, facts: tuple[Lesson, ...]) -> Draft | None:
     evidence = tuple(dict.fromkeys(e for fact in facts for e in fact.evidence))
-    taken = mine.steps(episode)
+    taken = steps(episode)
     if not evidence and (episode.outcome != "success" or not taken):
         return None
     lesson = " ".join(fact.text for fact in facts)
@@ -141,7 +142,7 @@ def _case(episode: Episode, facts: tuple[Lesson, ...]) -> Draft | None:
             task=episode.task,
             plan=tuple(step.command for step in taken if step.ok is not False),
             lesson=lesson,
-            cause=mine.cause(episode),
+            cause=cause(episode),
             steps=episode.steps,
         ),
         scope="family",

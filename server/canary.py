@@ -16,7 +16,7 @@ from hashlib import sha256
 from secrets import token_hex
 from typing import Literal, get_args
 
-from agent import mine
+from agent.builders.verdicts import verdicts
 from agent.journal import MemoryJournal
 from agent.loop import Agent
 from agent.models.scripted import FunctionModel
@@ -212,7 +212,7 @@ class Canary:
         family = f"tower {_word(name, 'tower')}"
         task = Task(f"canary-{name}", "ring the bell", NAMESPACE, family, max_steps=2)
         run = Run(NAMESPACE, NAMESPACE, f"{name}-{number}")
-        episode = mine.verdicts(await self._agent.run(task, Tower(fact), run))
+        episode = verdicts(await self._agent.run(task, Tower(fact), run))
         _check(episode.outcome == "success", "task", episode.error or f"it ended in {episode.outcome}")
         await asyncio.to_thread(self._memory.record, episode, principal=NAMESPACE)
         return episode

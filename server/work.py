@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent import mine
+from agent.builders.verdicts import verdicts
 from agent.loop import Agent
 from agent.opening import Run
 from agent.types import Budget
@@ -114,7 +114,7 @@ class Work:
             )
 
         # With its verdicts, as learning will see it.
-        episode = mine.verdicts(episode)
+        episode = verdicts(episode)
 
         async def save() -> Json:
             await asyncio.to_thread(self._core.memory.record, episode, principal=order.principal)

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.mine import MineSettings, cause, lessons, principles, steps, verdicts
+from agent.builders.facts import cause, lessons
+from agent.builders.settings import MineSettings
+from agent.builders.steps import steps
+from agent.builders.symbolic import principles
+from agent.builders.verdicts import verdicts
 from memory.types import Episode, Evidence, Message, PrincipleBody, ToolCall
 from tests.agent.logs import Line, episode
 

@@ -1,0 +1,1 @@
+"""What principles are made of: counters over logs, models, and both together."""

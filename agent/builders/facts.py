@@ -1,0 +1,65 @@
+"""What a world said that is worth keeping: rules it stated, sentences that were made use of. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agent.builders.settings import MineSettings
+from agent.builders.steps import Step, steps
+from agent.prompt import Lesson
+from agent.words import content_words, sentences
+from memory.types import Episode, Evidence
+
+
+def cause(episode: Episode, settings: MineSettings | None = None) -> str | None:
+    """Why a failure failed: the rule it broke, the limit it hit, or the world's last words."""
+    if episode.outcome != "failure":
+        return None
+    broken = [lesson.text for lesson in stated_rules(episode, settings or MineSettings())]
+    if broken:
+        return broken[-1]
+    observed = [m.text for m in episode.messages if m.kind == "observe" and m.text]
+    return episode.error or (observed[-1] if observed else None)
+
+
+def lessons(episode: Episode, settings: MineSettings | None = None) -> tuple[Lesson, ...]:
+    """Rules the world stated, and sentences it said that a later successful command made use of."""
+    settings = settings or MineSettings()
+    return (*stated_rules(episode, settings), *_used_facts(episode, settings))
+
+
+def stated_rules(episode: Episode, settings: MineSettings) -> tuple[Lesson, ...]:
+    """The rules it was told it had broken."""
+    found = []
+    for index, message in enumerate(episode.messages):
+        _, marker, after = message.text.partition(settings.rule_marker)
+        if message.kind == "observe" and marker and sentences(after):
+            rule = f"{sentences(after)[0]}."
+            found.append(Lesson(rule, "rule", (Evidence(episode.id, index),)))
+    return tuple(found)
+
+
+def _used_facts(episode: Episode, settings: MineSettings) -> tuple[Lesson, ...]:
+    """For each change to another kind of action, the sentence on the task's things that led to it."""
+    taken = steps(episode)
+    facts: dict[str, Lesson] = {}
+    for number, step in enumerate(taken):
+        if number == 0 or taken[number - 1].verb == step.verb:
+            continue
+        best = max(_said_before(episode, step), default=None)
+        if best is not None:
+            _, index, sentence = best
+            facts.setdefault(sentence, Lesson(f"{sentence}.", "fact", (Evidence(episode.id, index),)))
+    return tuple(facts.values())[: settings.max_facts]
+
+
+def _said_before(episode: Episode, step: Step) -> Iterator[tuple[int, int, str]]:
+    """Sentences observed before a step that share words with the task, and two or more with the command."""
+    wanted, asked = set(content_words(step.command)), set(content_words(episode.task))
+    for index, message in enumerate(episode.messages[: step.act]):
+        if message.kind != "observe" or message.ok is False:
+            continue
+        for sentence in sentences(message.text):
+            said = set(content_words(sentence))
+            if len(wanted & said) >= 2 and asked & said:
+                yield len(wanted & said), index, sentence

@@ -1,0 +1,21 @@
+"""What counts as a pattern."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class MineSettings:
+    """What counts as a pattern."""
+
+    rule_marker: str = "you broke a house rule: "
+    """What a world says before it states a rule that was broken."""
+    precondition: str = "{first} before you {then}."
+    """How an order of two commands is put into words."""
+    min_support: int = 2
+    """Episodes that must show an order of commands."""
+    min_confidence: float = 0.8
+    """Share of attempts that must agree with it."""
+    max_facts: int = 3
+    """Facts mined from one episode."""
