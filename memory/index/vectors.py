@@ -156,10 +156,12 @@ class Cells:
     ) -> tuple[NDArray[np.float32], Rows]:
         """Scores and rows of about the `n` best, or of those in `bits`, which are a `share` of all.
 
-        The rarer they are, the more cells are looked at: all of them where few rows are wanted.
+        The rarer they are, and the more of them are wanted, the more cells are looked at: whoever asks for
+        all gets all.
         """
         n_cells = int(self._index.nlist)
-        n_probe = min(n_cells, math.ceil(self.n_probe / max(share, 1e-9)))
+        least = max(self.n_probe, n * n_cells / max(1, len(self)))
+        n_probe = min(n_cells, math.ceil(least / max(share, 1e-9)))
         options: dict[str, Any] = {"nprobe": n_probe}
         if bits is not None:
             options["sel"] = faiss.IDSelectorBitmap(bits)

@@ -23,6 +23,7 @@ from memory.index.layers import Layers
 from memory.index.lexicon import Lexicon
 from memory.index.segment import Content, open_segment, write
 from memory.index.shelf import Shelf
+from memory.index.vectors import Cells
 
 DIM = 32
 KINDS = ("case", "procedure")
@@ -97,6 +98,21 @@ def content() -> Content:
 @pytest.fixture
 def layers(content: Content, tmp_path: Path) -> Layers:
     return on_disk(content, tmp_path / "segment")
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_whoever_asks_for_all_gets_all(every: int) -> None:
+    """However few cells are looked at otherwise; also of those alone that may be seen."""
+    vectors = np.random.default_rng(0).standard_normal((400, DIM)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    cells = Cells.train(vectors, len(vectors))
+    cells.add(vectors, np.arange(len(vectors)))
+    wanted = np.arange(len(vectors)) % every == 0
+    bits = np.packbits(wanted, bitorder="little")
+    _, some = cells.search(vectors[1], 10, bits, 1 / every)
+    _, found = cells.search(vectors[1], int(wanted.sum()), bits, 1 / every)
+    assert len(some) == 10
+    assert set(found.tolist()) == set(np.flatnonzero(wanted).tolist())
 
 
 @pytest.mark.parametrize("reaches", [(), ("family:1", "family:nobody"), ("family:0", "family:3")])
