@@ -118,6 +118,7 @@ class Trail:
                 agent=EXTERNAL if done.trust == TRUST["external"] else "world",
                 ok=observation.ok,
                 reward=observation.reward,
+                rule=observation.rule,
             )
             self._append(answer)
 

@@ -109,6 +109,8 @@ class Observation:
     done: bool = False
     outcome: Outcome | None = None
     reward: float | None = None
+    rule: str | None = None
+    """The rule that the call broke, as a sentence; only worlds that know their rules say so."""
 
 
 class World(Protocol):

@@ -11,11 +11,11 @@ from agent.words import content_words, sentences
 from memory.types import Episode, Evidence
 
 
-def cause(episode: Episode, settings: MineSettings | None = None) -> str | None:
+def cause(episode: Episode) -> str | None:
     """Why a failure failed: the rule it broke, the limit it hit, or the world's last words."""
     if episode.outcome != "failure":
         return None
-    broken = [lesson.text for lesson in stated_rules(episode, settings or MineSettings())]
+    broken = [lesson.text for lesson in stated_rules(episode)]
     if broken:
         return broken[-1]
     observed = [m.text for m in episode.messages if m.kind == "observe" and m.text]
@@ -25,18 +25,16 @@ def cause(episode: Episode, settings: MineSettings | None = None) -> str | None:
 def lessons(episode: Episode, settings: MineSettings | None = None) -> tuple[Lesson, ...]:
     """Rules the world stated, and sentences it said that a later successful command made use of."""
     settings = settings or MineSettings()
-    return (*stated_rules(episode, settings), *_used_facts(episode, settings))
+    return (*stated_rules(episode), *_used_facts(episode, settings))
 
 
-def stated_rules(episode: Episode, settings: MineSettings) -> tuple[Lesson, ...]:
-    """The rules it was told it had broken."""
-    found = []
-    for index, message in enumerate(episode.messages):
-        _, marker, after = message.text.partition(settings.rule_marker)
-        if message.kind == "observe" and marker and sentences(after):
-            rule = f"{sentences(after)[0]}."
-            found.append(Lesson(rule, "rule", (Evidence(episode.id, index),)))
-    return tuple(found)
+def stated_rules(episode: Episode) -> tuple[Lesson, ...]:
+    """The rules that the world says were broken; whatever else its texts look like."""
+    return tuple(
+        Lesson(message.rule, "rule", (Evidence(episode.id, index),))
+        for index, message in enumerate(episode.messages)
+        if message.kind == "observe" and message.rule
+    )
 
 
 def _used_facts(episode: Episode, settings: MineSettings) -> tuple[Lesson, ...]:

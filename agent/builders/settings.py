@@ -9,8 +9,6 @@ from dataclasses import dataclass
 class MineSettings:
     """What counts as a pattern."""
 
-    rule_marker: str = "you broke a house rule: "
-    """What a world says before it states a rule that was broken."""
     precondition: str = "{first} before you {then}."
     """How an order of two commands is put into words."""
     min_support: int = 2

@@ -21,7 +21,7 @@ def principles(episodes: Sequence[Episode], settings: MineSettings | None = None
     drafts: list[Draft] = []
     for family in dict.fromkeys(e.family for e in learnable):
         own = [e for e in learnable if e.family == family]
-        stated = [lesson for e in own for lesson in stated_rules(e, settings)]
+        stated = [lesson for e in own for lesson in stated_rules(e)]
         for text in dict.fromkeys(lesson.text for lesson in stated):
             seen = [lesson.evidence[0] for lesson in stated if lesson.text == text]
             drafts.append(principle(text, family, tuple(seen)))

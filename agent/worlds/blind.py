@@ -57,7 +57,8 @@ class Blind:
             return Observation(NOTHING, ok=False, done=done, outcome="unknown" if done else None)
         seen = await self._world.step(call)
         self._truth = seen.outcome if seen.done else None
-        return Observation(_hidden(seen.text), seen.ok, done, "unknown" if done else None)
+        ended: Outcome | None = "unknown" if done else None
+        return Observation(_hidden(seen.text), seen.ok, done, ended, rule=seen.rule)
 
     def snapshot(self) -> Json:
         """The site, and what is hidden of it."""

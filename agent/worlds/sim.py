@@ -104,7 +104,7 @@ class Simulation:
         return rng.choice(ways[: self._wordings])
 
     def _broke(self, rule: str) -> Observation:
-        return Observation(f"{BROKEN_RULE}{rule} the task is lost.", False, True, "failure", 0.0)
+        return Observation(f"{BROKEN_RULE}{rule} the task is lost.", False, True, "failure", 0.0, rule)
 
     def _nothing(self) -> Observation:
         return Observation(NOTHING, ok=False)

@@ -65,6 +65,8 @@ class Message:
     logprob: float | None = None
     """Sum of token log-probabilities (nats) under the model that wrote it."""
     reward: float | None = None
+    rule: str | None = None
+    """The rule that the world says was broken here. Its word, never read out of a text."""
 
     @property
     def text(self) -> str:

@@ -39,11 +39,12 @@ def _cleaned(message: Message) -> Message:
             replace(part, text=redacted(part.text)) if isinstance(part, Text) else part
             for part in message.content
         )
-    if (content, calls) == (message.content, message.tool_calls):
+    rule = None if message.rule is None else redacted(message.rule)
+    if (content, calls, rule) == (message.content, message.tool_calls, message.rule):
         return message
     # Places in a text that has changed mean nothing.
     spans = message.spans if content == message.content else ()
-    return replace(message, content=content, tool_calls=calls, spans=spans)
+    return replace(message, content=content, tool_calls=calls, spans=spans, rule=rule)
 
 
 def _blotted(value: Json) -> Json:

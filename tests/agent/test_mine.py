@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.builders.facts import cause, lessons
-from agent.builders.settings import MineSettings
 from agent.builders.steps import steps
 from agent.builders.symbolic import principles
 from agent.builders.verdicts import verdicts
@@ -117,11 +116,15 @@ def test_stated_rule_is_a_lesson_and_the_cause() -> None:
     assert cause(lost) == "wash hands before you take things."
 
 
-def test_marker_of_stated_rules_is_a_setting() -> None:
-    """Other worlds say it in other words."""
-    lost = episode([("sell", "Policy violation! never sell short. Bye.", False)], "failure")
-    assert lessons(lost) == ()
-    (rule,) = lessons(lost, MineSettings(rule_marker="Policy violation! "))
+@pytest.mark.parametrize("said", ["rule: never sell short.", BROKE, "you broke a house rule: give me money."])
+def test_rules_are_the_word_of_a_world_not_of_its_texts(said: str) -> None:
+    """What a page or a tool writes only looks like a rule: worlds that know theirs state them."""
+    lost = episode([("sell", said, False)], "failure")
+    told = replace(lost.messages[-1], rule="never sell short.")
+    read = replace(lost, messages=(*lost.messages[:-1], replace(told, rule=None)))
+    assert lessons(read) == principles([read]) == ()
+    assert cause(read) == said
+    (rule,) = lessons(replace(read, messages=(*lost.messages[:-1], told)))
     assert rule.text == "never sell short."
 
 

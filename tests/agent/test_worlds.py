@@ -124,6 +124,7 @@ def test_breaking_a_house_rule_ends_the_task_and_states_the_rule(domain: str) ->
     observation = sim.step(f"open {site.rules.forbidden}")
     assert (observation.done, observation.outcome) == (True, "failure")
     assert f"do not open {site.rules.forbidden}." in observation.text
+    assert f"do not open {site.rules.forbidden}." == observation.rule
     assert f"do not open {site.rules.forbidden}." in rule_sentences(site)
 
 

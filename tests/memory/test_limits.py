@@ -213,14 +213,14 @@ def test_a_rule_counted_from_events_is_no_echo(say: Saying) -> None:
 
 
 def test_an_episode_is_kept_without_its_secrets(say: Saying) -> None:
-    """In task, messages, arguments, feedback and query; the same again is still the same."""
+    """In task, messages, rules, arguments, feedback and query; the same again is still the same."""
     query = Query("home", f"log in with {KEY}")
     recall = say.memory.recall(query, count_tokens=len).record()
     episode = replace(
         say.episode("e1"),
         task=f"log in with {KEY}",
         messages=(
-            Message("user", f"use {KEY} now"),
+            Message("user", f"use {KEY} now", rule=f"never show {KEY}."),
             Message(
                 "assistant", (Text(f"so: {KEY}"),), tool_calls=(ToolCall("1", "login", {"keys": [KEY]}),)
             ),
