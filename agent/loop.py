@@ -13,7 +13,7 @@ from agent.effects import Effects, Sources
 from agent.guard_advantage import Advantage
 from agent.guards import ANSWER_TOOL
 from agent.journal import MemoryJournal
-from agent.learning import LearnReport, learn
+from agent.learning.learn import LearnReport, learn
 from agent.opening import AgentSettings, Run, open_episode, remind, situation
 from agent.parts import Verified
 from agent.prompt import command_of, parse_action

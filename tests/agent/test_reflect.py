@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.learning.reflect import Reflection, is_supported, reflect
 from agent.models.scripted import ScriptedModel
 from agent.prompt import Lesson
-from agent.reflect import Reflection, is_supported, reflect
 from memory.errors import BadInput, ModelError
 from memory.types import CaseBody, Draft, Episode, Evidence, Message, Outcome, PrincipleBody
 from tests.agent.logs import Line, episode

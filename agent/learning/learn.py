@@ -9,8 +9,8 @@ from typing import Any
 from agent.builders.settings import MineSettings
 from agent.builders.symbolic import principles
 from agent.builders.verdicts import verdicts
+from agent.learning.reflect import Reflection, reflect
 from agent.opening import AgentSettings
-from agent.reflect import Reflection, reflect
 from agent.trail import EXTERNAL
 from agent.types import Journal, Model
 from memory.codec import from_json, to_json

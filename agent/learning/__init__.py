@@ -1,0 +1,1 @@
+"""From a finished episode to what memory keeps of it."""
