@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from agent.builders.steps import Step, steps
 from memory.types import Episode
 
+Reason = Literal["refused", "loop", "wasted"]
 _LOOP = 3
 """The same command with the same answer for the third time is a loop, whatever lay between."""
 
@@ -20,11 +22,8 @@ def verdicts(episode: Episode) -> Episode:
     followed by another of the same kind, to something no later command of another kind names.
     What was already judged stays.
     """
-    taken = steps(episode)
-    wrong = {s.act for i, s in enumerate(taken) if s.ok is False or _is_loop(taken, i)}
-    if episode.outcome == "success":
-        wrong |= {s.act for i, s in enumerate(taken) if _is_wasted(taken, i)}
-    good = {s.act for s in taken} - wrong if episode.outcome == "success" else set()
+    wrong = reasons(episode)
+    good = {s.act for s in steps(episode)} - wrong.keys() if episode.outcome == "success" else set()
     judged = {**dict.fromkeys(wrong, False), **dict.fromkeys(good, True)}
     return replace(
         episode,
@@ -33,6 +32,20 @@ def verdicts(episode: Episode) -> Episode:
             for i, m in enumerate(episode.messages)
         ),
     )
+
+
+def reasons(episode: Episode) -> dict[int, Reason]:
+    """Why steps are wrong, by the message that made the call."""
+    taken = steps(episode)
+    found: dict[int, Reason] = {}
+    for index, step in enumerate(taken):
+        if step.ok is False:
+            found[step.act] = "refused"
+        elif _is_loop(taken, index):
+            found.setdefault(step.act, "loop")
+        elif episode.outcome == "success" and is_wasted(taken, index):
+            found.setdefault(step.act, "wasted")
+    return found
 
 
 def _is_loop(taken: Sequence[Step], index: int) -> bool:
@@ -44,7 +57,8 @@ def _is_loop(taken: Sequence[Step], index: int) -> bool:
     return len(same) + 1 >= _LOOP or all(s.verb == step.verb for s in between)
 
 
-def _is_wasted(taken: Sequence[Step], index: int) -> bool:
+def is_wasted(taken: Sequence[Step], index: int) -> bool:
+    """Was it a visit followed by the next, to something that nothing of another kind names later?"""
     step, later = taken[index], taken[index + 1 :]
     if not later or not step.is_text or not step.argument:
         return False
