@@ -284,7 +284,9 @@ class MemoryMachine(RuleBasedStateMachine):
         """What a kill leaves: the files as they stand. Another process copies them: locks would be lost."""
         self.n_crashes += 1
         after = self.root / str(self.n_crashes)
-        subprocess.run(["cp", "-r", self.folder, after], check=True)
+        while subprocess.run(["cp", "-r", self.folder, after], check=False, capture_output=True).returncode:
+            # A segment was put in the place of another meanwhile: no kill leaves half of either.
+            shutil.rmtree(after)
         self.memory.close()
         shutil.rmtree(self.folder)
         self.folder = after
