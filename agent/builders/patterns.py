@@ -1,76 +1,167 @@
-"""Patterns of commands that several episodes of a family show. Pure."""
+"""What the commands of several episodes of a family have in common: loops, dead actions, wasted visits. Pure.
+
+Every pattern is counted over occasions: what bears it out and what speaks against it.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
-from agent.builders.settings import MineSettings
-from agent.builders.steps import PREPOSITIONS, steps
+from agent.builders.settings import MineSettings, PatternName
+from agent.builders.steps import Step, short_form, steps
+from agent.builders.verdicts import is_wasted
 from memory.types import Draft, Episode, Evidence, Lineage, PrincipleBody
 
-
-def principle(text: str, family: str, evidence: tuple[Evidence, ...], violations: int = 0) -> Draft:
-    """A principle of a family that counters found; it starts on trial."""
-    support = len({e.episode for e in evidence})
-    return Draft(
-        "principle",
-        text,
-        PrincipleBody("family", "symbolic", support, violations),
-        scope="family",
-        family=family,
-        status="trial",
-        lineage=Lineage(evidence),
-    )
+_LONGEST = 200
+"""Characters of a command that may become part of a principle."""
 
 
-def _forms(command: str) -> tuple[str, ...]:
-    """A command, and the same without its first object: `heat egg with stove 2`, `heat with stove 2`."""
-    words = command.split()
-    cuts = [i for i, word in enumerate(words) if i > 1 and word in PREPOSITIONS]
-    return (command, *(" ".join([words[0], *words[cut:]]) for cut in cuts[:1]))
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One regularity, in words and counted."""
+
+    name: PatternName
+    text: str
+    family: str
+    evidence: tuple[Evidence, ...]
+    """Where it is seen, in the order of the episodes."""
+    against: tuple[Evidence, ...] = ()
+    """Where the opposite is seen."""
+    agreeing: int | None = None
+    """Occasions that agree with it, where they are not those of `evidence` alone."""
+    tier: Literal["family", "tool"] = "family"
+
+    @property
+    def support(self) -> int:
+        """Episodes that show it."""
+        return len({one.episode for one in self.evidence})
+
+    @property
+    def confidence(self) -> float | None:
+        """Share of its occasions that agree with it; None for a rule: a world's word is not counted."""
+        if self.name == "rule":
+            return None
+        agreeing = len(self.evidence) if self.agreeing is None else self.agreeing
+        return agreeing / (agreeing + len(self.against))
+
+    def counts(self, settings: MineSettings) -> bool:
+        """Is it borne out often enough?"""
+        sure = self.confidence
+        if sure is None:
+            return True
+        return self.support >= settings.min_support and sure >= settings.min_confidence
+
+    def draft(self) -> Draft:
+        """As a principle on trial."""
+        body = PrincipleBody(
+            *(self.tier, "symbolic", self.support, len(self.against)),
+            confidence=self.confidence,
+            pattern=self.name,
+        )
+        return Draft(
+            *("principle", self.text, body),
+            scope="family",
+            family=self.family,
+            status="trial",
+            lineage=Lineage(self.evidence),
+        )
+
+    def news(self, order: Sequence[str], episode: str) -> Pattern | None:
+        """What an episode adds to what those before it had shown; None when it does not show the pattern.
+
+        `order` are the ids of all episodes, oldest first. What spoke against it since it was last seen comes
+        along: memory counts it with the next evidence.
+        """
+        places = {name: place for place, name in enumerate(order)}
+        now = places[episode]
+        earlier = [places[one.episode] for one in self.evidence if places[one.episode] < now]
+        own = tuple(one for one in self.evidence if one.episode == episode)
+        last = max(earlier, default=-1)
+        since = tuple(one for one in self.against if last < places[one.episode] <= now)
+        return replace(self, evidence=own, against=since) if own else None
 
 
-def orders(episodes: Sequence[Episode], family: str, settings: MineSettings) -> Iterator[Draft]:
-    """Orders A before B: B was refused, A was done, then B went through."""
-    switches: dict[tuple[str, str], list[Evidence]] = {}
+@dataclass(slots=True)
+class _Tally:
+    """Occasions of one command, as they are found."""
+
+    seen: list[Evidence] = field(default_factory=list)
+    against: list[Evidence] = field(default_factory=list)
+
+
+def loops(episodes: Sequence[Episode], family: str, settings: MineSettings) -> Iterator[Pattern]:
+    """Commands given again and again with the same answer. Occasions: episodes with such a loop.
+
+    Those that failed bear it out; one that succeeded all the same speaks against it.
+    """
+    tallies: dict[str, _Tally] = {}
     for episode in episodes:
-        for first, then, index in dict.fromkeys(_switches(episode)):
-            switches.setdefault((first, then), []).append(Evidence(episode.id, index))
-    # Most general first: an order of a longer form adds nothing to the same order of its shorter form.
-    told: set[tuple[str, str]] = set()
-    for (first, then), evidence in sorted(switches.items(), key=lambda entry: len(entry[0][1])):
-        if len({e.episode for e in evidence}) < settings.min_support:
-            continue
-        agree, against = _attempts(episodes, first, then)
-        is_told = any((first, form) in told for form in _forms(then))
-        if is_told or agree < settings.min_confidence * (agree + against):
-            continue
-        told.add((first, then))
-        text = settings.precondition.format(first=first, then=then)
-        yield principle(text, family, tuple(evidence), against)
-
-
-def _switches(episode: Episode) -> Iterator[tuple[str, str, int]]:
-    """(A, form of B, message that shows B going through) for each A done between B refused and B done."""
-    taken = [s for s in steps(episode) if s.is_text]
-    for index, step in enumerate(taken):
-        refused = [i for i in range(index) if taken[i].command == step.command and taken[i].ok is False]
-        if not step.ok or not refused:
-            continue
-        for between in taken[refused[-1] + 1 : index]:
-            if between.ok and between.verb != step.verb:
-                for form in _forms(step.command):
-                    yield between.command, form, step.observe or step.act
-
-
-def _attempts(episodes: Sequence[Episode], first: str, then: str) -> tuple[int, int]:
-    """Attempts at B that agree with A-before-B (through after A, refused without) and that do not."""
-    counts: Counter[bool] = Counter()
-    for episode in episodes:
-        is_done = False
+        seen: dict[tuple[str, str], int] = {}
+        told: set[str] = set()
         for step in steps(episode):
-            if then in _forms(step.command) and step.ok is not None:
-                counts[step.ok == is_done] += 1
-            is_done = is_done or (step.command == first and bool(step.ok))
-    return counts[True], counts[False]
+            times = seen[step.command, step.answer] = seen.get((step.command, step.answer), 0) + 1
+            if times < settings.loop or step.command in told:
+                continue
+            told.add(step.command)
+            tally = tallies.setdefault(step.command, _Tally())
+            (tally.seen if episode.outcome == "failure" else tally.against).append(_at(episode, step))
+    for command, tally in tallies.items():
+        text = f"do not {command} again and again: the answer stays the same."
+        yield Pattern("loop", text, family, tuple(tally.seen), tuple(tally.against))
+
+
+def dead_actions(episodes: Sequence[Episode], family: str) -> Iterator[Pattern]:
+    """Commands that were refused whenever they were given; of calls with arguments, such tools.
+
+    Occasions: every attempt. One that went through, be it with another object, is no dead action but one that
+    needs something first. A refusal that states a rule has changed something: it says what to do.
+    """
+    tallies: dict[tuple[str, bool], _Tally] = {}
+    alive: set[str] = set()
+    for episode in episodes:
+        for step in steps(episode):
+            key = (step.command if step.is_text else step.verb, step.is_text)
+            if step.ok is not False or step.rule:
+                alive |= {key[0], short_form(step.command)} if step.is_text else {key[0]}
+            else:
+                tallies.setdefault(key, _Tally()).seen.append(_at(episode, step))
+    for (command, is_text), tally in tallies.items():
+        if command in alive or (is_text and short_form(command) in alive):
+            continue
+        text = (
+            f"do not {command}: it does nothing." if is_text else f"do not call {command}: it does nothing."
+        )
+        yield Pattern("dead", text, family, tuple(tally.seen), tier="family" if is_text else "tool")
+
+
+def wasted_visits(episodes: Sequence[Episode], family: str) -> Iterator[Pattern]:
+    """Visits that successes did not need, see `is_wasted`. Occasions: successes that made the visit."""
+    tallies: dict[str, _Tally] = {}
+    for episode in episodes:
+        if episode.outcome != "success":
+            continue
+        taken = steps(episode)
+        visits = {step.command: place for place, step in enumerate(taken) if step.is_text and step.argument}
+        wasted = {step.command for place, step in enumerate(taken) if is_wasted(taken, place)}
+        used = {
+            s.command for place, s in enumerate(taken) if s.ok is not False and not is_wasted(taken, place)
+        }
+        for command in visits.keys() & (used | wasted):
+            tally = tallies.setdefault(command, _Tally())
+            (tally.against if command in used else tally.seen).append(_at(episode, taken[visits[command]]))
+    for command, tally in tallies.items():
+        text = f"there is no need to {command}."
+        yield Pattern("waste", text, family, tuple(tally.seen), tuple(tally.against))
+
+
+def best(found: Sequence[Pattern], settings: MineSettings) -> tuple[Pattern, ...]:
+    """Those that count, best supported first, as many as may be."""
+    kept = [one for one in found if one.counts(settings) and len(one.text) <= _LONGEST]
+    ranked = sorted(kept, key=lambda one: (-one.support, -(one.confidence or 0.0), one.text))
+    return tuple(ranked[: settings.max_each])
+
+
+def _at(episode: Episode, step: Step) -> Evidence:
+    return Evidence(episode.id, step.act if step.observe is None else step.observe)

@@ -23,6 +23,8 @@ class Step:
     ok: bool | None
     is_text: bool
     """Is it a command in words, rather than a call with named arguments?"""
+    rule: str | None = None
+    """The rule that the world says it broke."""
 
     @property
     def verb(self) -> str:
@@ -36,6 +38,17 @@ class Step:
         return " ".join(words[1:] if words and words[0] in PREPOSITIONS else words)
 
 
+def short_form(command: str) -> str:
+    """A command without its first object, where something is named behind it.
+
+    >>> short_form("heat egg with stove 2"), short_form("press button")
+    ('heat with stove 2', 'press button')
+    """
+    words = command.split()
+    cuts = [place for place, word in enumerate(words) if place > 1 and word in PREPOSITIONS]
+    return " ".join([words[0], *words[cuts[0] :]]) if cuts else command
+
+
 def steps(episode: Episode) -> tuple[Step, ...]:
     """The calls of an episode in order, each with its answer."""
     answers = {
@@ -47,5 +60,5 @@ def steps(episode: Episode) -> tuple[Step, ...]:
             at = answers.get(call.id)
             told = Message("tool") if at is None else episode.messages[at]
             is_text = set(call.arguments) == {"command"}
-            found.append(Step(index, at, command_of(call), told.text, told.ok, is_text))
+            found.append(Step(index, at, command_of(call), told.text, told.ok, is_text, told.rule))
     return tuple(found)

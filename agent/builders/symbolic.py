@@ -6,24 +6,61 @@ reconstruction by counters: loops, refused actions, wasted visits, A-before-B, r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from agent.builders.facts import stated_rules
-from agent.builders.patterns import orders, principle
-from agent.builders.settings import MineSettings
+from agent.builders.orders import orders, paying_orders
+from agent.builders.patterns import Pattern, best, dead_actions, loops, wasted_visits
+from agent.builders.settings import PATTERNS, MineSettings, PatternName
 from memory.types import Draft, Episode
+
+Miner = Callable[[Sequence[Episode], str, MineSettings], Iterator[Pattern]]
+"""Finds one kind of pattern in the episodes of one family."""
+
+
+def mined(episodes: Sequence[Episode], settings: MineSettings | None = None) -> tuple[Pattern, ...]:
+    """The patterns of episodes of one or several families, family by family, a sentence once in each."""
+    settings = settings or MineSettings()
+    learnable = [e for e in episodes if e.outcome in {"success", "failure"}]
+    found: list[Pattern] = []
+    for family in dict.fromkeys(e.family for e in learnable):
+        own = [e for e in learnable if e.family == family]
+        told: dict[str, Pattern] = {}
+        for name in (name for name in PATTERNS if name in settings.patterns):
+            for pattern in MINERS[name](own, family, settings):
+                told.setdefault(pattern.text, pattern)
+        found.extend(told.values())
+    return tuple(found)
 
 
 def principles(episodes: Sequence[Episode], settings: MineSettings | None = None) -> tuple[Draft, ...]:
-    """Rules stated in, and orders of commands common to, episodes of one or several families."""
-    settings = settings or MineSettings()
-    learnable = [e for e in episodes if e.outcome in {"success", "failure"}]
-    drafts: list[Draft] = []
-    for family in dict.fromkeys(e.family for e in learnable):
-        own = [e for e in learnable if e.family == family]
-        stated = [lesson for e in own for lesson in stated_rules(e)]
-        for text in dict.fromkeys(lesson.text for lesson in stated):
-            seen = [lesson.evidence[0] for lesson in stated if lesson.text == text]
-            drafts.append(principle(text, family, tuple(seen)))
-        drafts.extend(orders(own, family, settings))
-    return tuple(drafts)
+    """What is mined, as principles on trial."""
+    return tuple(pattern.draft() for pattern in mined(episodes, settings))
+
+
+def _rules(episodes: Sequence[Episode], family: str) -> Iterator[Pattern]:
+    stated = [lesson for episode in episodes for lesson in stated_rules(episode)]
+    for text in dict.fromkeys(lesson.text for lesson in stated):
+        seen = tuple(lesson.evidence[0] for lesson in stated if lesson.text == text)
+        yield Pattern("rule", text, family, seen)
+
+
+def _limited(miner: Miner) -> Miner:
+    def mine(episodes: Sequence[Episode], family: str, settings: MineSettings) -> Iterator[Pattern]:
+        yield from best(tuple(miner(episodes, family, settings)), settings)
+
+    return mine
+
+
+MINERS: Mapping[PatternName, Miner] = MappingProxyType(
+    {
+        "rule": lambda own, family, _: _rules(own, family),
+        "order": orders,
+        "loop": _limited(loops),
+        "dead": _limited(lambda own, family, _: dead_actions(own, family)),
+        "waste": _limited(lambda own, family, _: wasted_visits(own, family)),
+        "success": _limited(paying_orders),
+    }
+)
+"""By the name of what they find."""

@@ -176,7 +176,7 @@ def test_order_of_two_actions_is_mined_from_several_episodes() -> None:
     """B refused, A done, B done, in two episodes: A before B, without the thing that changed."""
     (found,) = principles([prepared(1), prepared(2, thing="mug"), known(3)])
     assert found.text == "press button before you heat with stove 2."
-    assert found.body == PrincipleBody("family", "symbolic", support=2)
+    assert found.body == PrincipleBody("family", "symbolic", support=2, confidence=1.0, pattern="order")
     assert (found.status, found.scope, found.family) == ("trial", "family", "maple 7")
     assert found.lineage.evidence == (Evidence("e1", 8), Evidence("e2", 8))
 
