@@ -162,7 +162,8 @@ def are_twins(one: Draft | Item, other: Draft | Item) -> bool:
 def merged(item: Item, draft: Draft) -> Item | None:
     """The item with the draft's evidence added; None when the draft brings nothing new.
 
-    Support counts once per new piece of evidence, so that a retry cannot inflate it.
+    Support counts once per new piece of evidence, so that a retry cannot inflate it. A share of occasions is
+    not added up: the latest count stands.
     """
     known = set(item.lineage.evidence)
     fresh = tuple(dict.fromkeys(piece for piece in draft.lineage.evidence if piece not in known))
@@ -173,7 +174,14 @@ def merged(item: Item, draft: Draft) -> Item | None:
     body = item.body
     if isinstance(body, PrincipleBody) and isinstance(draft.body, PrincipleBody):
         support = body.support + max(1, draft.body.support)
-        body = replace(body, support=support, violations=body.violations + draft.body.violations)
+        sure = body.confidence if draft.body.confidence is None else draft.body.confidence
+        body = replace(
+            body,
+            support=support,
+            violations=body.violations + draft.body.violations,
+            confidence=sure,
+            pattern=body.pattern or draft.body.pattern,
+        )
     return replace(item, body=body, lineage=lineage)
 
 

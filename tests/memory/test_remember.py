@@ -77,6 +77,22 @@ def test_a_principle_seen_again_gains_support_once_per_evidence(say: Saying) -> 
     assert third == second
 
 
+def test_what_is_counted_again_adds_up_and_its_share_is_the_latest(say: Saying) -> None:
+    """Support and violations grow by what is new; of a share of occasions the newest count stands."""
+
+    def counted(episode: str, violations: int, share: float | None, pattern: str) -> PrincipleBody:
+        say.memory.record(say.episode(episode), principal="ada")
+        body = PrincipleBody("family", "symbolic", 1, violations, share, pattern)
+        draft = Draft("principle", "look first.", body, lineage=Lineage((Evidence(episode, 0),)))
+        (item,) = say.memory.remember("home", [draft], principal="ada", channel="reflection")
+        return item.body
+
+    assert counted("e1", 0, None, "") == PrincipleBody("family", "symbolic", 1)
+    assert counted("e2", 2, 0.5, "loop") == PrincipleBody("family", "symbolic", 2, 2, 0.5, "loop")
+    assert counted("e3", 0, 0.75, "dead") == PrincipleBody("family", "symbolic", 3, 2, 0.75, "loop")
+    assert counted("e4", 1, None, "") == PrincipleBody("family", "symbolic", 4, 3, 0.75, "loop")
+
+
 def test_what_comes_from_outside_adds_no_weight(say: Saying) -> None:
     """A web page that repeats a principle does not support it."""
     (first,) = say.remember(say.principle("wipe the table", evidence=(Evidence("e1", 2),)))
