@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 
+from agent.builders.settings import MineSettings
 from agent.prompt import compose, render_block, render_memory
 from agent.types import Budget, Model, Observation, Task
 from memory.constitution.draw import PROVEN, Chances, draw
@@ -51,6 +52,8 @@ class AgentSettings:
     what is recalled at the opening alone may be confused by it."""
     mined_episodes: int = 50
     """Recent episodes of the same family that are mined for principles with the new one."""
+    mining: MineSettings = field(default_factory=MineSettings)
+    """What is looked for in them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from agent.builders.settings import PatternName
 from memory.types import Mode
 
 BUNDLED_MODELS = Path(__file__).resolve().parent.parent / "agent" / "models"
@@ -83,6 +84,11 @@ class Settings(BaseSettings):
     recall_on_failure: bool = False
     """Ask memory again, with what went wrong, when a step of a task fails."""
 
+    mined_patterns: Annotated[tuple[PatternName, ...], NoDecode] = ("rule", "order")
+    """What counters make principles of: `rule` (stated by the world), `order` (A before B), `loop`, `dead`
+    (actions that do nothing), `waste` (visits for nothing), `success` (orders that pay). Comma-separated. The
+    bundled model was trained on the first two."""
+
     max_running_tasks: Annotated[int, Field(ge=1)] = 64
     """Tasks that act at the same time; more wait their turn."""
     max_learning_backlog: Annotated[int, Field(ge=1)] = 1000
@@ -107,7 +113,7 @@ class Settings(BaseSettings):
     consolidate_daily: bool = False
     """Put every namespace's memory in order each night: merge near-duplicates, draw procedures, archive."""
 
-    @field_validator("hosted_models", "tools", "trusted_signers", mode="before")
+    @field_validator("hosted_models", "tools", "trusted_signers", "mined_patterns", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

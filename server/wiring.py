@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from agent.builders.settings import MineSettings
 from agent.opening import AgentSettings
 from agent.types import Model
 from memory.errors import BadInput
@@ -143,6 +144,7 @@ class _Opener:
             drop_rate=settings.recall_drop_rate,
             trial_rate=settings.trial_rate,
             recall_on_failure=settings.recall_on_failure,
+            mining=MineSettings(settings.mined_patterns),
         )
 
     def _kinds(self, core: Core) -> Mapping[str, JobKind]:

@@ -23,7 +23,9 @@ def orders(episodes: Sequence[Episode], family: str, settings: MineSettings) -> 
     told: set[tuple[str, str]] = set()
     for (first, then), evidence in sorted(switches.items(), key=lambda entry: len(entry[0][1])):
         agreeing, against = _attempts(episodes, first, then)
-        found = Pattern("order", _said(first, then), family, tuple(evidence), against, agreeing)
+        found = Pattern(
+            "order", _said(first, then), family, tuple(evidence), against, _share(agreeing, against)
+        )
         is_told = any((first, form) in told for form in _forms(then))
         if found.counts(settings) and not is_told:
             told.add((first, then))
@@ -100,7 +102,7 @@ def _paying(walks: Sequence[_Walk], first: str, then: str, family: str) -> Patte
         *("success", _said(first, then), family),
         tuple(Evidence(walk.episode, walk.first[then][1]) for walk in agreeing if walk.won),
         tuple(Evidence(walk.episode, walk.first[then][1]) for walk in against),
-        len(agreeing),
+        _share(len(agreeing), against),
     )
 
 
@@ -151,6 +153,10 @@ def _attempts(episodes: Sequence[Episode], first: str, then: str) -> tuple[int, 
                     against.append(Evidence(episode.id, _message(step)))
             is_done = is_done or (step.command == first and bool(step.ok))
     return agreeing, tuple(against)
+
+
+def _share(agreeing: int, against: Sequence[object]) -> float:
+    return agreeing / (agreeing + len(against))
 
 
 def _message(step: Step) -> int:

@@ -29,8 +29,8 @@ class Pattern:
     """Where it is seen, in the order of the episodes."""
     against: tuple[Evidence, ...] = ()
     """Where the opposite is seen."""
-    agreeing: int | None = None
-    """Occasions that agree with it, where they are not those of `evidence` alone."""
+    confidence: float | None = None
+    """Share of its occasions that agree with it; None for a rule: a world's word is not counted."""
     tier: Literal["family", "tool"] = "family"
 
     @property
@@ -38,20 +38,11 @@ class Pattern:
         """Episodes that show it."""
         return len({one.episode for one in self.evidence})
 
-    @property
-    def confidence(self) -> float | None:
-        """Share of its occasions that agree with it; None for a rule: a world's word is not counted."""
-        if self.name == "rule":
-            return None
-        agreeing = len(self.evidence) if self.agreeing is None else self.agreeing
-        return agreeing / (agreeing + len(self.against))
-
     def counts(self, settings: MineSettings) -> bool:
         """Is it borne out often enough?"""
-        sure = self.confidence
-        if sure is None:
+        if self.confidence is None:
             return True
-        return self.support >= settings.min_support and sure >= settings.min_confidence
+        return self.support >= settings.min_support and self.confidence >= settings.min_confidence
 
     def draft(self) -> Draft:
         """As a principle on trial."""
@@ -90,6 +81,11 @@ class _Tally:
     seen: list[Evidence] = field(default_factory=list)
     against: list[Evidence] = field(default_factory=list)
 
+    def pattern(self, name: PatternName, text: str, family: str) -> Pattern:
+        """What it makes of them; at least one is there."""
+        share = len(self.seen) / (len(self.seen) + len(self.against))
+        return Pattern(name, text, family, tuple(self.seen), tuple(self.against), share)
+
 
 def loops(episodes: Sequence[Episode], family: str, settings: MineSettings) -> Iterator[Pattern]:
     """Commands given again and again with the same answer. Occasions: episodes with such a loop.
@@ -109,7 +105,7 @@ def loops(episodes: Sequence[Episode], family: str, settings: MineSettings) -> I
             (tally.seen if episode.outcome == "failure" else tally.against).append(_at(episode, step))
     for command, tally in tallies.items():
         text = f"do not {command} again and again: the answer stays the same."
-        yield Pattern("loop", text, family, tuple(tally.seen), tuple(tally.against))
+        yield tally.pattern("loop", text, family)
 
 
 def dead_actions(episodes: Sequence[Episode], family: str) -> Iterator[Pattern]:
@@ -133,7 +129,7 @@ def dead_actions(episodes: Sequence[Episode], family: str) -> Iterator[Pattern]:
         text = (
             f"do not {command}: it does nothing." if is_text else f"do not call {command}: it does nothing."
         )
-        yield Pattern("dead", text, family, tuple(tally.seen), tier="family" if is_text else "tool")
+        yield replace(tally.pattern("dead", text, family), tier="family" if is_text else "tool")
 
 
 def wasted_visits(episodes: Sequence[Episode], family: str) -> Iterator[Pattern]:
@@ -153,7 +149,7 @@ def wasted_visits(episodes: Sequence[Episode], family: str) -> Iterator[Pattern]
             (tally.against if command in used else tally.seen).append(_at(episode, taken[visits[command]]))
     for command, tally in tallies.items():
         text = f"there is no need to {command}."
-        yield Pattern("waste", text, family, tuple(tally.seen), tuple(tally.against))
+        yield tally.pattern("waste", text, family)
 
 
 def best(found: Sequence[Pattern], settings: MineSettings) -> tuple[Pattern, ...]:

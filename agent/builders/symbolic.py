@@ -39,6 +39,21 @@ def principles(episodes: Sequence[Episode], settings: MineSettings | None = None
     return tuple(pattern.draft() for pattern in mined(episodes, settings))
 
 
+def news(episodes: Sequence[Episode], latest: str, settings: MineSettings | None = None) -> tuple[Draft, ...]:
+    """What the latest of the episodes, oldest first, adds to the principles that those before it showed.
+
+    A pattern that counts for the first time comes with all its evidence, one that was known with its newest.
+    """
+    order = [episode.id for episode in episodes]
+    known = {(one.family, one.text) for one in mined([e for e in episodes if e.id != latest], settings)}
+    found = []
+    for pattern in mined(episodes, settings):
+        new = pattern.news(order, latest)
+        if new is not None:
+            found.append((new if (pattern.family, pattern.text) in known else pattern).draft())
+    return tuple(found)
+
+
 def _rules(episodes: Sequence[Episode], family: str) -> Iterator[Pattern]:
     stated = [lesson for episode in episodes for lesson in stated_rules(episode)]
     for text in dict.fromkeys(lesson.text for lesson in stated):

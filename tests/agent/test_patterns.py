@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agent.builders.orders import _fisher
 from agent.builders.patterns import Pattern
 from agent.builders.settings import PATTERNS, MineSettings, PatternName
-from agent.builders.symbolic import mined, principles
+from agent.builders.symbolic import mined, news, principles
 from memory.errors import BadInput
 from memory.types import Episode, Evidence, Message, Outcome, PrincipleBody, ToolCall
 from tests.agent.logs import Line, episode
@@ -180,16 +180,16 @@ def test_orders_that_all_keep_pay_nothing_that_is_known() -> None:
 
 
 def test_many_coincidences_are_no_order() -> None:
-    """Over 200 logs of coins, fewer than one in ten shows an order that pays."""
+    """Over 100 logs of coins, fewer than one in ten shows an order that pays."""
     found = 0
-    for seed in range(200):
+    for seed in range(100):
         rng = random.Random(seed)
         lived: list[Planted] = []
         for _ in range(30):
             done = rng.sample([(f"{verb} it", "done.", True) for verb in "abcdef"], 4)
             lived.append((done, rng.choice(["success", "failure"])))
         found += bool(mined(log(*lived), MineSettings(("success",))))
-    assert found < 20
+    assert found < 10
 
 
 @given(st.integers(0, 12), st.integers(0, 12), st.data())
@@ -226,3 +226,23 @@ def test_unknown_patterns_are_refused() -> None:
     """With the names there are."""
     with pytest.raises(BadInput, match="there is no pattern 'hunch'; there are: rule, order"):
         MineSettings(("hunch",))  # type: ignore[arg-type]
+
+
+def test_a_known_pattern_brings_only_its_news() -> None:
+    """All evidence the first time it counts, then the newest, with the share of all occasions."""
+    episodes = [*looping(), episode([LOOK] * 3, "failure", id="last")]
+    assert news(episodes[:1], "e0", ALL) == ()
+    (first,) = news(episodes[:2], "e1", ALL)
+    assert first.body == PrincipleBody("family", "symbolic", 2, 0, 1.0, "loop")
+    assert news(episodes[:5], "e4", ALL) == ()
+    (late,) = news(episodes, "last", ALL)
+    assert late.body == PrincipleBody("family", "symbolic", 1, 1, 5 / 6, "loop")
+    assert late.lineage.evidence == (Evidence("last", 6),)
+
+
+def test_rules_are_counted_once_an_episode() -> None:
+    """The second episode that states one adds one."""
+    broke: Line = ("take mug", "you broke a house rule: wash hands. the task is lost.", False)
+    told = log(([broke], "failure"), ([broke], "failure"))
+    assert [one.body.support for one in news(told[:1], "e0")] == [1]  # type: ignore[union-attr]
+    assert [one.body.support for one in news(told, "e1")] == [1]  # type: ignore[union-attr]
