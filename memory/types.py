@@ -167,6 +167,11 @@ class Episode:
     forgotten: str | None = None
     """Why it may never teach: it, its source or its principal was forgotten. None: it may."""
 
+    @property
+    def first_error(self) -> int | None:
+        """The message of the first wrong step; None where none is known."""
+        return next((one.message for one in self.verdicts if one.verdict == "error"), None)
+
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:

@@ -16,8 +16,8 @@ from hashlib import sha256
 from secrets import token_hex
 from typing import Literal, get_args
 
-from agent.builders.verdicts import verdicts
 from agent.journal import MemoryJournal
+from agent.learning.verdicts import judged
 from agent.loop import Agent
 from agent.models.scripted import FunctionModel
 from agent.opening import AgentSettings, Run
@@ -212,7 +212,7 @@ class Canary:
         family = f"tower {_word(name, 'tower')}"
         task = Task(f"canary-{name}", "ring the bell", NAMESPACE, family, max_steps=2)
         run = Run(NAMESPACE, NAMESPACE, f"{name}-{number}")
-        episode = verdicts(await self._agent.run(task, Tower(fact), run))
+        episode = judged(await self._agent.run(task, Tower(fact), run))
         _check(episode.outcome == "success", "task", episode.error or f"it ended in {episode.outcome}")
         await asyncio.to_thread(self._memory.record, episode, principal=NAMESPACE)
         return episode

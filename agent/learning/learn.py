@@ -8,8 +8,8 @@ from typing import Any
 
 from agent.builders.settings import MineSettings
 from agent.builders.symbolic import principles
-from agent.builders.verdicts import verdicts
 from agent.learning.reflect import Reflection, reflect
+from agent.learning.verdicts import judged
 from agent.opening import AgentSettings
 from agent.trail import EXTERNAL
 from agent.types import Journal, Model
@@ -42,36 +42,36 @@ async def learn(
     The episode is recorded whatever its outcome; `unknown` and `infra` teach nothing, nor does one that was
     lived in a mode that learns nothing.
     """
-    judged = verdicts(episode)
+    episode = judged(episode)
     if memory is None:
-        return LearnReport(judged, Reflection())
+        return LearnReport(episode, Reflection())
 
     async def think() -> Json:
-        if await asyncio.to_thread(_is_forgotten, judged, memory):
+        if await asyncio.to_thread(_is_forgotten, episode, memory):
             return to_json(Reflection())
-        reflection = await reflect(judged, model, model.style, max_tokens=settings.reflection_tokens)
-        patterns = await asyncio.to_thread(_patterns, judged, memory, settings)
+        reflection = await reflect(episode, model, model.style, max_tokens=settings.reflection_tokens)
+        patterns = await asyncio.to_thread(_patterns, episode, memory, settings)
         return to_json(replace(reflection, drafts=_merged(reflection.drafts, patterns)))
 
     async def record() -> Json:
-        await asyncio.to_thread(_record, judged, memory)
+        await asyncio.to_thread(_record, episode, memory)
         return None
 
     async def reinforce() -> Json:
-        await asyncio.to_thread(memory.reinforce, judged, principal=judged.principal)
+        await asyncio.to_thread(memory.reinforce, episode, principal=episode.principal)
         return None
 
     async def review() -> Json:
-        return to_json(await asyncio.to_thread(memory.review, judged.namespace))
+        return to_json(await asyncio.to_thread(memory.review, episode.namespace))
 
     await journal.step("record", record)
-    if not USES[judged.mode].learns:
-        return LearnReport(judged, Reflection())
+    if not USES[episode.mode].learns:
+        return LearnReport(episode, Reflection())
     reflection = from_json(Reflection, await journal.step("reflect", think))
-    items, refused = await _remember(judged, reflection.drafts, memory, journal)
+    items, refused = await _remember(episode, reflection.drafts, memory, journal)
     await journal.step("reinforce", reinforce)
     await journal.step("review", review)
-    return LearnReport(judged, reflection, items, refused)
+    return LearnReport(episode, reflection, items, refused)
 
 
 def _record(episode: Episode, memory: Memory) -> None:
