@@ -6,8 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agent.builders.settings import MineSettings
-from agent.builders.symbolic import principles
+from agent.builders.symbolic import news
 from agent.learning.reflect import Reflection, reflect
 from agent.learning.verdicts import judged
 from agent.opening import AgentSettings
@@ -17,7 +16,7 @@ from memory.codec import from_json, to_json
 from memory.core import Memory
 from memory.errors import BadInput, Conflict
 from memory.modes import USES
-from memory.types import Channel, Draft, Episode, Item, Json, Lineage, Message, PrincipleBody
+from memory.types import Channel, Draft, Episode, Item, Json, Message
 from memory.writing.redaction import without_secrets
 
 
@@ -144,19 +143,7 @@ def _patterns(episode: Episode, memory: Memory, settings: AgentSettings) -> tupl
     limit = settings.mined_episodes
     recent = memory.episodes(episode.namespace, family=episode.family, limit=limit, newest=True)
     others = (e for e in reversed(recent) if e.id != episode.id and e.forgotten is None)
-    found = principles([*others, episode])
-    return tuple(fresh for draft in found if (fresh := _fresh(draft, episode.id)))
-
-
-def _fresh(draft: Draft, episode: str) -> Draft | None:
-    """The draft with what memory has not counted yet: all evidence at first, then only this episode's."""
-    own = tuple(e for e in draft.lineage.evidence if e.episode == episode)
-    if not own or not isinstance(draft.body, PrincipleBody):
-        return None
-    if draft.body.support <= MineSettings().min_support:
-        return draft
-    body = replace(draft.body, support=1, violations=0)
-    return replace(draft, body=body, lineage=Lineage(own))
+    return news([*others, episode], episode.id, settings.mining)
 
 
 def _merged(reflected: tuple[Draft, ...], mined: tuple[Draft, ...]) -> tuple[Draft, ...]:
