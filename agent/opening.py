@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -13,6 +14,7 @@ from agent.types import Budget, Model, Observation, Task
 from memory.constitution.draw import PROVEN, Chances, draw
 from memory.core import Memory
 from memory.modes import USES
+from memory.recall.choosing import coin
 from memory.types import (
     TRUST,
     Channel,
@@ -20,6 +22,7 @@ from memory.types import (
     Message,
     Mode,
     Query,
+    ReadName,
     Recall,
     Recalled,
     RecallRecord,
@@ -50,6 +53,9 @@ class AgentSettings:
     recall_on_failure: bool = False
     """Ask memory again, with the step and what went wrong, when a step fails. Models that were trained on
     what is recalled at the opening alone may be confused by it."""
+    mixture: tuple[tuple[ReadName, float], ...] = ()
+    """Read policies, one of which is drawn for each episode, with their chances, 1 together; the first serves
+    where no coin is tossed. Empty is the policy that the memory was opened with."""
     mined_episodes: int = 50
     """Recent episodes of the same family that are mined for principles with the new one."""
     mining: MineSettings = field(default_factory=MineSettings)
@@ -217,7 +223,10 @@ async def remind(
 
 def _tossed(query: Query, mode: Mode) -> Query:
     """The question with its coins, where the mode tosses any."""
-    return query if USES[mode].tosses else replace(query, drop_rate=0.0)
+    if USES[mode].tosses:
+        return query
+    policy = query.mixture[0][0] if query.mixture else query.policy
+    return replace(query, drop_rate=0.0, policy=policy, mixture=())
 
 
 def recall_for(memory: Memory, query: Query, model: Model) -> Recall:
@@ -234,15 +243,34 @@ def situation(
     task: Task, run: Run, settings: AgentSettings, *, step: str | None = None, failure: str | None = None
 ) -> Query:
     """What memory is asked: the situation, in the words cases are stored under."""
+    text = situation_text(task.text, task.family, step, failure)
+    family = task.family if run.family_scope else None
+    return question(text, run.namespace, run.episode_id, family, settings)
+
+
+def question(text: str, namespace: str, episode: str, family: str | None, settings: AgentSettings) -> Query:
+    """A text as an episode asks it, with the episode's coins."""
+    seed = coins_of(namespace, episode)
     return Query(
-        namespace=run.namespace,
-        text=situation_text(task.text, task.family, step, failure),
-        family=task.family if run.family_scope else None,
+        namespace,
+        text,
+        family=family,
         k=settings.k,
         token_budget=settings.token_budget,
         drop_rate=settings.drop_rate,
-        seed=coins_of(run.namespace, run.episode_id),
+        seed=seed,
+        policy=_drawn(settings.mixture, seed),
+        mixture=settings.mixture,
     )
+
+
+def _drawn(mixture: Sequence[tuple[ReadName, float]], seed: int) -> ReadName | None:
+    left = coin(seed, "policy")
+    for policy, chance in mixture:
+        left -= chance
+        if left < 0.0:
+            return policy
+    return mixture[-1][0] if mixture else None
 
 
 def coins_of(namespace: str, episode: str) -> int:

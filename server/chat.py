@@ -9,12 +9,13 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
-from agent.opening import Told, coins_of, consult
+from agent.opening import Told, consult, question
 from agent.prompt import PROMPT_VERSION, compose_chat, parse_action
 from agent.types import Delta, Model, Reply, Request
 from memory.errors import NotFound
 from memory.modes import USES
-from memory.types import Episode, Message, Mode, Query, RecallRecord, Usage
+from memory.types import Episode, Message, Mode, RecallRecord, Usage
+from server.agents import settings_for
 from server.auth import Identity
 from server.metrics import Metrics
 from server.schemas.chat import ChatRequest
@@ -78,11 +79,11 @@ class Chat:
         started_at = time.time()
         asked = tuple(message.to_message() for message in body.messages)
         before = await self._continued(asked, mode) if use.records else None
-        question = next((m.text for m in reversed(asked) if m.role == "user"), "")
+        text = next((m.text for m in reversed(asked) if m.role == "user"), "")
         fresh = new_id("ep")
         told = Told(None, None, None)
         if before is None:
-            told = await self._consult(question, family, fresh, mode)
+            told = await self._consult(text, family, fresh, mode)
             unseen = compose_chat(asked, told.recall, told.constitution, self._model.style)
         else:
             unseen = _news(asked)
@@ -120,20 +121,13 @@ class Chat:
             await self._record(turn, (reply,))
             yield replace(delta, reply=reply)
 
-    async def _consult(self, question: str, family: str | None, episode: str, mode: Mode) -> Told:
-        settings, namespace = self._core.agent, self._identity.namespace
-        query = Query(
-            namespace,
-            question,
-            family=family,
-            k=settings.k,
-            token_budget=settings.token_budget,
-            drop_rate=settings.drop_rate,
-            seed=coins_of(namespace, episode),
-        )
+    async def _consult(self, text: str, family: str | None, episode: str, mode: Mode) -> Told:
+        namespace = self._identity.namespace
+        settings = await settings_for(self._core, namespace)
+        query = question(text, namespace, episode, family, settings)
         return await consult(
             self._core.memory,
-            query if question.strip() else None,
+            query if text.strip() else None,
             family,
             mode,
             namespace=namespace,

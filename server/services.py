@@ -9,12 +9,13 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.opening import AgentSettings
 from memory.core import Memory
 from memory.types import Query
+from server.agents import Checks
 from server.auth import Keys
 from server.errors import NotReady
 from server.jobs import Jobs
@@ -39,6 +40,7 @@ class Core:
     registry: Callable[[], Registry]
     jobs: Jobs
     agent: AgentSettings
+    checks: Checks = field(default_factory=Checks)
 
 
 class Services:

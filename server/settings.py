@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from agent.builders.settings import PatternName
-from memory.types import Mode
+from memory.types import Mode, ReadName
 
 BUNDLED_MODELS = Path(__file__).resolve().parent.parent / "agent" / "models"
 
@@ -83,6 +83,35 @@ class Settings(BaseSettings):
     """Most of the memories shown that one principal may have written: a bound on poisoning; 1 is no bound."""
     recall_on_failure: bool = False
     """Ask memory again, with what went wrong, when a step of a task fails."""
+    recall_policy: ReadName = "per_case"
+    """What ranks memories: `cosine` (nearness alone), `per_case` (an item's running value), `episodic` (what
+    came of it near such a question), `lift` (what showing it adds there), `neural` (a fitted critic)."""
+    recall_policies: dict[ReadName, float] = {}
+    """Policies one of which is drawn for each episode, with their chances, as JSON, to compare them, e.g.
+    `{"per_case": 0.5, "episodic": 0.5}`; the first serves where no coin is tossed. Empty: `recall_policy`."""
+    recall_utility_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    """How much a memory's value counts beside its similarity: 0 is similarity alone, 1 value alone."""
+    recall_temperature: Annotated[float, Field(ge=0.0)] = 0.0
+    """Draws memories by the softmax of their scores at this temperature; 0 takes the best."""
+    critic: Path | None = None
+    """Folder of the critic that the policy `neural` asks, as `python -m distill.critic` writes it."""
+
+    advantage_guard: bool = False
+    """Refuse, once, an action of a task that credibly ended worse near the same state than others did."""
+    advantage_margin: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    """By how much less often it must have ended well."""
+    advantage_least: Annotated[float, Field(gt=0.0)] = 1.5
+    """How often it must have been seen there, nearness weighed, before that is believed."""
+    verify: bool = False
+    """Look at tasks whose world does not say how they went; what the verifier finds is learned from."""
+    verifier: str = "symbolic"
+    """Who looks: `symbolic` needs no model and only ever finds failures; else a model by its name, which gets
+    read-only tools. A model other than the tasks' judges better."""
+    verify_actions: Annotated[int, Field(ge=0)] = 8
+    """Most calls of tools for one check of a verifier that is a model."""
+    verify_in_parts: bool = False
+    """Plan tasks in parts, look at each part, try it once more where it does not hold; for models with native
+    tool calls."""
 
     mined_patterns: Annotated[tuple[PatternName, ...], NoDecode] = ("rule", "order")
     """What counters make principles of: `rule` (stated by the world), `order` (A before B), `loop`, `dead`

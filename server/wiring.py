@@ -10,8 +10,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from agent.builders.settings import MineSettings
-from agent.opening import AgentSettings
 from agent.types import Model
 from memory.errors import BadInput
 from server.auth import Keys, write_private
@@ -22,6 +20,7 @@ from server.jobs import JobKind, Jobs
 from server.metrics import Metrics
 from server.services import Core, Services
 from server.settings import Settings
+from server.steering import agent_settings, check, checks_of, recall_settings
 from server.work import TEND, Work
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -50,6 +49,7 @@ def build(settings: Settings, parts: Parts | None = None) -> Services:
             " `apprentice keys create`"
         )
     _memory_at(settings)
+    check(settings)
     keys = Keys(settings.keys_path, clock=parts.clock)
     metrics = Metrics()
     opened = _Opener(settings, parts, metrics)
@@ -88,7 +88,6 @@ class _Opener:
         from memory.core import Memory  # imports SQL and the index
         from memory.encoder import open_encoder  # may import torch
         from memory.moving.signing import Signers
-        from memory.recall.choosing import RecallSettings
         from memory.recall.rerank import CrossReranker
         from memory.writing.limits import Limits
         from server.models import Models
@@ -107,12 +106,14 @@ class _Opener:
         )
         worlds = Worlds(load_tools(settings.tools))
         where, index = _memory_at(settings)
+        encoder = open_encoder(settings.encoder)
+        checks = checks_of(settings, models)
         memory = Memory.open(
             where,
-            encoder=open_encoder(settings.encoder),
+            encoder=encoder,
             previous=open_encoder(settings.previous_encoder) if settings.previous_encoder else None,
             reranker=CrossReranker(settings.reranker) if settings.reranker else None,
-            settings=RecallSettings(principal_share=settings.recall_principal_share),
+            settings=recall_settings(settings, encoder.generation),
             clock=self._parts.clock,
             max_pages=settings.memory_max_pages,
             index=index,
@@ -121,7 +122,7 @@ class _Opener:
         )
         if settings.previous_encoder:
             memory.reencode_in_background()
-        return Core(memory, models, worlds, self._registry, self._jobs(), self._agent())
+        return Core(memory, models, worlds, self._registry, self._jobs(), agent_settings(settings), checks)
 
     def _registry(self) -> Registry:
         from distill.registry import Registry  # imports torch
@@ -134,18 +135,6 @@ class _Opener:
         from server.jobs_dbos import DbosJobs  # half a second to import
 
         return DbosJobs(self._settings.jobs_path, poll_s=self._settings.job_poll_s)
-
-    def _agent(self) -> AgentSettings:
-        settings = self._settings
-        return AgentSettings(
-            k=settings.recall_k,
-            token_budget=settings.recall_tokens,
-            constitution_budget=settings.constitution_tokens,
-            drop_rate=settings.recall_drop_rate,
-            trial_rate=settings.trial_rate,
-            recall_on_failure=settings.recall_on_failure,
-            mining=MineSettings(settings.mined_patterns),
-        )
 
     def _kinds(self, core: Core) -> Mapping[str, JobKind]:
         settings = self._settings

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent.builders.verdicts import verdicts
+from agent.learning.verdicts import judged
 from agent.loop import Agent
 from agent.opening import Run
 from agent.types import Budget
@@ -15,6 +15,7 @@ from memory.codec import from_json, to_json
 from memory.errors import ApprenticeError
 from memory.modes import USES, ModeName, mode_of
 from memory.types import Channel, Episode, Json, Mode, Outcome, Usage
+from server.agents import at_work
 from server.jobs import JobAddress, JobKind, JobRun
 from server.metrics import Metrics
 from server.services import Core
@@ -103,8 +104,7 @@ class Work:
             channel=order.channel,
             constitution=order.constitution,
         )
-        async with self._core.models.use(order.model) as model:
-            agent = Agent(model, self._core.memory, settings=self._core.agent)
+        async with at_work(self._core, namespace, order.model) as agent:
             episode = await agent.run(
                 task,
                 self._core.worlds.make(task),
@@ -114,7 +114,7 @@ class Work:
             )
 
         # With its verdicts, as learning will see it.
-        episode = verdicts(episode)
+        episode = judged(episode)
 
         async def save() -> Json:
             await asyncio.to_thread(self._core.memory.record, episode, principal=order.principal)

@@ -47,6 +47,8 @@ class Query:
     """When validity is judged; None is now. A recall answers with the time it used: a replay needs it."""
     policy: ReadName | None = None
     """What ranks the candidates; None is what the memory was opened with."""
+    mixture: tuple[tuple[ReadName, float], ...] = ()
+    """What a coin drew `policy` from, with the chance of each; empty where none was tossed."""
 
     @property
     def reaches(self) -> frozenset[str]:

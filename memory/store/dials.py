@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
+from typing import Any
 
 from sqlalchemy import delete, insert, select
 
@@ -25,8 +27,8 @@ class Turned(Session):
 
     def dials(self, namespace: str) -> Dials:
         """The same as a noun; what a later release kept besides is passed over."""
-        values = self.all(namespace)
-        return Dials(values.get("mode"))  # type: ignore[arg-type]  # checked when it was turned
+        known: dict[str, Any] = self.all(namespace)  # checked when they were turned
+        return Dials(**{field.name: known.get(field.name) for field in fields(Dials)})
 
 
 def turn(writer: Writer, author: Author, name: DialName, value: Json) -> Dials:

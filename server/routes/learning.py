@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
+from functools import partial
+from typing import get_args
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StrictBool
 
+from memory.dials import DialName
 from memory.errors import BadInput
 from memory.modes import ModeName
-from memory.types import Mode
+from memory.types import Json, Mode, ReadName
 from server.canary import CANARY, NAMESPACE, CanaryReport
 from server.deps import CoreDep, Operator, Reader, ServicesDep
 from server.jobs import JobAddress
@@ -26,6 +30,12 @@ class DialsIn(BaseModel):
 
     mode: ModeName | None = None
     """What memory does for requests that do not say; at `off`, for all."""
+    read: ReadName | None = None
+    """The policy that ranks what is recalled; in the place of a mixture too."""
+    advantage_guard: StrictBool | None = None
+    """Refuse, once, actions that credibly ended worse near the same state."""
+    verify: StrictBool | None = None
+    """Look at tasks whose world does not say how they went."""
 
 
 class DialsOut(BaseModel):
@@ -38,6 +48,9 @@ class DialsOut(BaseModel):
     """Null: as the server's setting says."""
     effective_mode: Mode
     """What holds for a request that does not say."""
+    read: ReadName | None
+    advantage_guard: bool | None
+    verify: bool | None
 
 
 @router.get("/dials", summary="How the dials stand")
@@ -50,15 +63,15 @@ async def get_dials(core: CoreDep, services: ServicesDep, caller: Reader) -> Dia
 async def turn_dials(body: DialsIn, core: CoreDep, services: ServicesDep, caller: Operator) -> DialsOut:
     """For operators; holds from the next request on, and the log says who turned it."""
     if not body.model_fields_set:
-        raise BadInput("name a dial: there is mode")
-    await asyncio.to_thread(
-        core.memory.turn,
-        caller.namespace,
-        "mode",
-        body.mode,
-        principal=caller.principal,
-        channel=caller.channel,
-    )
+        raise BadInput(f"name a dial: there are {', '.join(get_args(DialName))}")
+    if body.read == "neural" and services.settings.critic is None:
+        raise BadInput("this server has no critic for the read policy 'neural': start it with one")
+    turns: dict[DialName, Json] = {
+        name: getattr(body, name) for name in get_args(DialName) if name in body.model_fields_set
+    }
+    turn = partial(core.memory.turn, principal=caller.principal, channel=caller.channel)
+    for name, value in turns.items():
+        await asyncio.to_thread(turn, caller.namespace, name, value)
     return await _dials(core, services, caller.namespace)
 
 
@@ -80,4 +93,4 @@ async def send_canary(core: CoreDep, services: ServicesDep, _caller: Operator) -
 async def _dials(core: Core, services: Services, namespace: str) -> DialsOut:
     dials = await asyncio.to_thread(core.memory.dials, namespace)
     mode = await mode_for(core, services.settings, namespace, None)
-    return DialsOut(namespace=namespace, mode=dials.mode, effective_mode=mode)
+    return DialsOut(namespace=namespace, effective_mode=mode, **asdict(dials))

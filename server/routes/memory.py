@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Query
 
 from memory.types import Item, ItemKind, Lineage, Status
 from memory.types import Query as RecallQuery
+from server.agents import settings_for
 from server.auth import Identity
 from server.deps import After, CoreDep, Limit, Reader, Writer
 from server.schemas.memory import (
@@ -135,6 +136,7 @@ async def item_history(item_id: str, core: CoreDep, caller: Reader) -> History:
 
 
 async def _search(core: Core, caller: Identity, body: SearchRequest) -> SearchResult:
+    mixture = (await settings_for(core, caller.namespace)).mixture
     query = RecallQuery(
         caller.namespace,
         body.query,
@@ -144,6 +146,7 @@ async def _search(core: Core, caller: Identity, body: SearchRequest) -> SearchRe
         kinds=tuple(body.kinds),
         k=body.k,
         token_budget=body.token_budget,
+        policy=body.policy or (mixture[0][0] if mixture else None),
     )
     recall = await asyncio.to_thread(core.memory.recall, query, count_tokens=count_words, counter="letters/4")
     return SearchResult(

@@ -24,6 +24,7 @@ from memory.types import (
     Outcome,
     PrincipleBody,
     ProcedureBody,
+    ReadName,
     Scope,
     Status,
 )
@@ -113,6 +114,8 @@ class SearchRequest(_Form):
     kinds: Annotated[list[ItemKind], Field(min_length=1)] = ["case", "procedure", "tool_note"]
     k: Annotated[int, Field(ge=1, le=100)] = 4
     token_budget: Annotated[int, Field(ge=0, le=100_000)] = 4096
+    policy: ReadName | None = None
+    """What ranks; left out, what ranks for the namespace's tasks."""
     explain: bool = False
     """Return every candidate with the parts of its score and the reason for its fate."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from memory.core import Memory
-from memory.dials import Dials
+from memory.dials import DialName, Dials
 from memory.encoder import HashEncoder
 from memory.errors import ApprenticeError, BadInput, Denied
 from memory.modes import USES, mode_of, settled
@@ -51,17 +51,33 @@ def test_a_dial_outlives_its_server(tmp_path: Path) -> None:
             memory.turn("home", "mode", "shadow", principal="root", channel="operator")
 
 
+def test_dials_stand_beside_each_other(memory: Memory) -> None:
+    """One that is put back leaves the others."""
+    for name, value in (("mode", "shadow"), ("read", "lift"), ("verify", True), ("advantage_guard", False)):
+        memory.turn("home", name, value, principal="root", channel="operator")  # type: ignore[arg-type]
+    assert memory.dials("home") == Dials("shadow", "lift", advantage_guard=False, verify=True)
+    memory.turn("home", "read", None, principal="root", channel="operator")
+    assert memory.dials("home") == Dials("shadow", None, advantage_guard=False, verify=True)
+
+
 @pytest.mark.parametrize(
-    ("value", "channel", "error"),
-    [("loud", "operator", BadInput), (3, "operator", BadInput), ("off", "user", Denied)],
+    ("name", "value", "channel", "error"),
+    [
+        ("mode", "loud", "operator", BadInput),
+        ("mode", 3, "operator", BadInput),
+        ("read", "guess", "operator", BadInput),
+        ("verify", "yes", "operator", BadInput),
+        ("advantage_guard", 1, "operator", BadInput),
+        ("mode", "off", "user", Denied),
+    ],
 )
 def test_wrong_turns_are_refused(
-    tmp_path: Path, value: str | int, channel: Channel, error: type[ApprenticeError]
+    tmp_path: Path, name: DialName, value: str | int, channel: Channel, error: type[ApprenticeError]
 ) -> None:
-    """An unknown mode, no mode, or somebody who may not; nothing is written."""
+    """What a dial does not have, or somebody who may not; nothing is written."""
     with Memory.open(tmp_path / "memory.db", encoder=HashEncoder(64)) as memory:
         with pytest.raises(error):
-            memory.turn("home", "mode", value, principal="ann", channel=channel)
+            memory.turn("home", name, value, principal="ann", channel=channel)
         assert memory.log("home") == ()
 
 

@@ -200,6 +200,9 @@ def test_dials_are_for_operators(served: Served) -> None:
             "namespace": "dials",
             "mode": None,
             "effective_mode": "learn",
+            "read": None,
+            "advantage_guard": None,
+            "verify": None,
         }
         operator.patch("/v1/dials", json={"mode": "shadow"})
         assert user.get("/v1/dials").json()["effective_mode"] == "shadow"

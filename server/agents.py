@@ -1,0 +1,68 @@
+"""Who works for a namespace: an agent as the server's settings and the namespace's dials have it. No HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from agent.loop import Agent
+from agent.opening import AgentSettings
+from agent.verification.verify import Verifier, VerifySettings
+from memory.dials import Dials
+from memory.value.steps import GATE, StepSettings
+
+if TYPE_CHECKING:  # it holds our checks
+    from server.services import Core
+
+SYMBOLIC = "symbolic"
+"""The verifier that needs no model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What stands beside an agent at work; a namespace's dials go before `is_guarded` and `is_verified`."""
+
+    is_guarded: bool = False
+    advantage: StepSettings = GATE
+    is_verified: bool = False
+    verifier: str = SYMBOLIC
+    """Name of the model that looks at runs, or `symbolic`."""
+    verify: VerifySettings = field(default_factory=VerifySettings)
+    in_parts: bool = False
+
+
+async def settings_for(core: Core, namespace: str) -> AgentSettings:
+    """How a namespace's agents use memory."""
+    return steered(core.agent, await asyncio.to_thread(core.memory.dials, namespace))
+
+
+def steered(settings: AgentSettings, dials: Dials) -> AgentSettings:
+    """The server's settings as a namespace's dials change them."""
+    return settings if dials.read is None else replace(settings, mixture=((dials.read, 1.0),))
+
+
+@asynccontextmanager
+async def at_work(core: Core, namespace: str, model: str) -> AsyncIterator[Agent]:
+    """An agent with its model, guards and verifier, loaded inside the block. Raises what models raise."""
+    dials, checks = await asyncio.to_thread(core.memory.dials, namespace), core.checks
+    is_guarded = checks.is_guarded if dials.advantage_guard is None else dials.advantage_guard
+    is_verified = checks.is_verified if dials.verify is None else dials.verify
+    async with AsyncExitStack() as held:
+        yield Agent(
+            await held.enter_async_context(core.models.use(model)),
+            core.memory,
+            settings=steered(core.agent, dials),
+            advantage=checks.advantage if is_guarded else None,
+            verifier=await _verifier(core, held) if is_verified else None,
+        )
+
+
+async def _verifier(core: Core, held: AsyncExitStack) -> Verifier:
+    checks = core.checks
+    model = None
+    if checks.verifier != SYMBOLIC:
+        model = await held.enter_async_context(core.models.use(checks.verifier))
+    return Verifier(model, checks.verify, checks.in_parts)

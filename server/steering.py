@@ -1,0 +1,84 @@
+"""What settings say of agents and recall, in the words of those rooms; bad ones are named with the remedy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from agent.builders.settings import MineSettings
+from agent.opening import AgentSettings
+from agent.verification.verify import VerifySettings
+from memory.errors import BadInput
+from memory.recall.choosing import RecallSettings
+from memory.value.neural import load
+from memory.value.reads import ReadSettings
+from memory.value.steps import GATE
+from server.agents import SYMBOLIC, Checks
+from server.errors import UnknownModel
+from server.models import Models
+from server.settings import Settings
+
+_ALL = "*"
+
+
+def check(settings: Settings) -> None:
+    """What can be told before anything is opened. Raises BadInput."""
+    mixture = settings.recall_policies
+    if "neural" in {settings.recall_policy, *mixture} and settings.critic is None:
+        raise BadInput(
+            "the read policy 'neural' needs a critic: fit one with `python -m distill.critic` and give its"
+            " folder as critic"
+        )
+    if any(chance <= 0.0 for chance in mixture.values()) or (
+        mixture and not math.isclose(math.fsum(mixture.values()), 1.0, abs_tol=1e-6)
+    ):
+        raise BadInput(f"recall_policies is {mixture}: give each policy a chance above 0, 1 in all")
+    if settings.verify_in_parts and not settings.verify:
+        raise BadInput("verify_in_parts is true and verify is false: set verify too")
+
+
+def recall_settings(settings: Settings, encoder: str) -> RecallSettings:
+    """How memory ranks; `encoder` is the generation of its vectors. Raises BadInput on an unfit critic."""
+    read = ReadSettings(
+        settings.recall_policy,
+        alpha=settings.recall_temperature,
+        critic=None if settings.critic is None else load(settings.critic, encoder),
+    )
+    return RecallSettings(
+        principal_share=settings.recall_principal_share,
+        utility_weight=settings.recall_utility_weight,
+        read=read,
+    )
+
+
+def agent_settings(settings: Settings) -> AgentSettings:
+    """How agents use their memory."""
+    return AgentSettings(
+        k=settings.recall_k,
+        token_budget=settings.recall_tokens,
+        constitution_budget=settings.constitution_tokens,
+        drop_rate=settings.recall_drop_rate,
+        trial_rate=settings.trial_rate,
+        recall_on_failure=settings.recall_on_failure,
+        mining=MineSettings(settings.mined_patterns),
+        mixture=tuple(settings.recall_policies.items()),
+    )
+
+
+def checks_of(settings: Settings, models: Models) -> Checks:
+    """What stands beside agents. Raises BadInput on a verifier that is no model of all namespaces."""
+    if settings.verifier != SYMBOLIC:
+        try:
+            models.resolve(settings.verifier, _ALL)
+        except UnknownModel as error:
+            raise BadInput(
+                f"verifier is {settings.verifier!r}: give 'symbolic' or a model without an adapter; {error}"
+            ) from error
+    return Checks(
+        settings.advantage_guard,
+        replace(GATE, epsilon=settings.advantage_margin, least=settings.advantage_least),
+        settings.verify,
+        settings.verifier,
+        VerifySettings(actions=settings.verify_actions),
+        settings.verify_in_parts,
+    )
