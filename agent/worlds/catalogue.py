@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 from agent.types import Catalogue, Observation, Task, ToolSpec
-from agent.worlds.domain import DOMAINS
+from agent.worlds.domain import WORLDS
 from agent.worlds.sim import Simulation, State
 from agent.worlds.site import (
     HELD_OUT_FAMILIES,
@@ -49,8 +49,8 @@ ACT = ToolSpec(
 
 def catalogue(name: str) -> Catalogue:
     """The bundled world of that name. Raises BadInput naming those there are."""
-    if name not in DOMAINS:
-        raise BadInput(f"no world is called {name!r}; there are {', '.join(sorted(DOMAINS))}")
+    if name not in WORLDS:
+        raise BadInput(f"no world is called {name!r}; there are {', '.join(sorted(WORLDS))}")
     return SiteCatalogue(name)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,10 @@ WORKSHOP = Domain(
 )
 
 DOMAINS = {domain.name: domain for domain in (HOUSEHOLD, WORKSHOP)}
+"""Those that the bundled model was trained on."""
+ESTATE = replace(HOUSEHOLD, name="estate")
+"""The sites of a word have one owner: what is to be done first, and whether doors are closed, is the same."""
+WORLDS: Mapping[str, Domain] = MappingProxyType({**DOMAINS, ESTATE.name: ESTATE})
 
 SITE_WORDS = (
     *("maple", "oak", "birch", "cedar", "elm", "ash", "pine", "willow", "hazel", "rowan", "alder", "beech"),

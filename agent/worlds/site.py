@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from agent.worlds.domain import DOMAINS, SITE_WORDS, Domain
+from agent.worlds.domain import ESTATE, SITE_WORDS, WORLDS, Domain
 from memory.errors import BadInput
 
 SITE_NUMBERS = range(21, 61)
@@ -114,7 +114,7 @@ def held_out_sites(n: int) -> tuple[str, ...]:
 
 def make_site(domain_name: str, name: str, seed: int | str = 0) -> Site:
     """The site of that name. `seed` other than 0 gives the same name other secrets (for training data)."""
-    domain = DOMAINS[domain_name]
+    domain = WORLDS[domain_name]
     rng = random.Random(f"{domain_name}/{name}/{seed}")
     processes = rng.sample(domain.processes, 2)
     n_places = rng.randint(8, 10)
@@ -137,10 +137,11 @@ def make_site(domain_name: str, name: str, seed: int | str = 0) -> Site:
     things = rng.sample(domain.things, rng.randint(9, 11))
     forbidden = rng.choice([p for p in storage if domain.is_closed(p)]) if rng.random() < 0.6 else None
     homes = {thing: rng.choice([p for p in storage if p != forbidden]) for thing in things}
+    owner = random.Random(f"{domain_name}/{name.split()[0]}/{seed}") if domain is ESTATE else rng
     rules = Rules(
-        entry=rng.choice(domain.entry_rules) if rng.random() < 0.6 else None,
+        entry=owner.choice(domain.entry_rules) if owner.random() < 0.6 else None,
         forbidden=forbidden,
-        close=rng.random() < 0.25,
+        close=owner.random() < 0.25,
     )
     everything = storage + [m.place for pair in machines.values() for m in pair] + [viewer]
     return Site(name, domain, _rooms(domain, everything, rng), homes, machines, viewer, rules)

@@ -1,5 +1,6 @@
 """The bundled worlds: determinism, solvability, hidden facts, splits, snapshots."""
 
+import hashlib
 import json
 import random
 
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.worlds.catalogue import SPLITS, SiteWorld, catalogue
-from agent.worlds.domain import DOMAINS
+from agent.worlds.domain import WORLDS
 from agent.worlds.sim import Simulation, rule_sentences
 from agent.worlds.site import HELD_OUT_FAMILIES, goals, held_out_sites, is_held_out, make_site, wordings
 from agent.worlds.teacher import Knowledge, Teacher, full_knowledge
@@ -36,14 +37,14 @@ def play(domain: str, site_name: str, seed: int, *, knows: bool) -> tuple[str, i
             return str(observation.outcome), sim.state.steps
 
 
-@pytest.mark.parametrize("domain", sorted(DOMAINS))
+@pytest.mark.parametrize("domain", sorted(WORLDS))
 def test_full_knowledge_solves_every_task_within_the_limit(domain: str) -> None:
     """The oracle never fails: each generated task is solvable with the hidden facts known."""
     outcomes = {play(domain, SITES[seed % 6], seed, knows=True)[0] for seed in range(300)}
     assert outcomes == {"success"}
 
 
-@pytest.mark.parametrize("domain", sorted(DOMAINS))
+@pytest.mark.parametrize("domain", sorted(WORLDS))
 def test_ignorance_costs_most_tasks(domain: str) -> None:
     """What a site hides is worth knowing: a sensible searcher without it fails most tasks."""
     wins = sum(play(domain, SITES[seed % 6], seed, knows=False)[0] == "success" for seed in range(300))
@@ -51,7 +52,7 @@ def test_ignorance_costs_most_tasks(domain: str) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.sampled_from(SITES), st.sampled_from(sorted(DOMAINS)), st.lists(st.text(max_size=20), max_size=6))
+@given(st.sampled_from(SITES), st.sampled_from(sorted(WORLDS)), st.lists(st.text(max_size=20), max_size=6))
 async def test_any_command_is_answered_and_the_same_command_has_the_same_answer(
     site: str, domain: str, commands: list[str]
 ) -> None:
@@ -115,7 +116,7 @@ def test_every_configuration_round_trips() -> None:
             assert kind.task(task.config) == task
 
 
-@pytest.mark.parametrize("domain", sorted(DOMAINS))
+@pytest.mark.parametrize("domain", sorted(WORLDS))
 def test_breaking_a_house_rule_ends_the_task_and_states_the_rule(domain: str) -> None:
     """Opening the forbidden place fails the task with the rule in words."""
     site = next(s for s in (make_site(domain, SITES[0], n) for n in range(50)) if s.rules.forbidden)
@@ -170,3 +171,20 @@ async def test_a_world_without_a_task_says_so() -> None:
     """Stepping before reset is an error of the caller, not a crash."""
     with pytest.raises(WorldError, match="reset"):
         await catalogue("household").make().step(act("look"))
+
+
+def test_the_sites_of_an_estate_share_rules_and_nothing_else() -> None:
+    """What to do first and whether to close doors can be learned at one site for another of the same word."""
+    names = [f"maple {number}" for number in range(21, 61)]
+    sites = [make_site("estate", name) for name in names]
+    assert len({(site.rules.entry, site.rules.close) for site in sites}) == 1
+    assert len({site.rules.forbidden for site in sites}) > 5
+    assert len({str(site.homes) for site in sites}) == len(sites)
+    words = ("maple", "oak", "birch", "cedar", "elm", "ash", "pine", "willow", "hazel", "rowan")
+    assert len({make_site("estate", f"{word} 21").rules.entry for word in words}) > 2
+
+
+def test_the_worlds_that_were_trained_on_are_as_they_were() -> None:
+    """Published numbers are of these sites."""
+    sites = [make_site(world, name) for world in ("household", "workshop") for name in held_out_sites(20)]
+    assert hashlib.sha256("".join(map(repr, sites)).encode()).hexdigest()[:16] == "4ae0307208f79582"
