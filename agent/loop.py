@@ -10,6 +10,7 @@ from functools import partial
 
 from agent.dispatch import Approve, Dispatched, Dispatcher
 from agent.effects import Effects, Sources
+from agent.ending import Ending, ruled
 from agent.guard_advantage import Advantage
 from agent.guards import ANSWER_TOOL
 from agent.journal import MemoryJournal
@@ -17,7 +18,7 @@ from agent.learning.learn import LearnReport, learn
 from agent.opening import AgentSettings, Run, open_episode, remind, situation
 from agent.parts import Verified
 from agent.prompt import command_of, parse_action
-from agent.trail import Ending, Trail, ruled
+from agent.trail import Trail
 from agent.types import Guard, Journal, Model, Reply, Request, Task, World
 from agent.verification.verify import Verifier
 from memory.core import Memory

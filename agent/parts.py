@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from agent.effects import Effects
-from agent.trail import Ending, Trail
+from agent.ending import Ending
+from agent.trail import Trail
 from agent.types import Guard, Request, Task, World
 from agent.verification import subtasks
 from agent.verification.outcomes import Ruling

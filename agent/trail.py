@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from agent.dispatch import Dispatched
 from agent.effects import Effects
+from agent.ending import Ending
 from agent.guards import ANSWER_TOOL
 from agent.opening import Opening, Reminder, Run
 from agent.prompt import PROMPT_VERSION
-from agent.types import GuardContext, Model, Observation, Spent, Style, Task
+from agent.types import GuardContext, Model, Spent, Style, Task
 from agent.verification.outcomes import Ruling
 from memory.types import (
     TRUST,
     Episode,
     Json,
     Message,
-    Outcome,
     RecallRecord,
     Role,
-    Source,
     ToolCall,
     Usage,
 )
@@ -34,33 +32,6 @@ _NUDGE = {
 }
 _MESSAGE_TOKENS = 4
 """Role markers and separators of one message, about."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How an episode came out."""
-
-    outcome: Outcome
-    reward: float | None = None
-    error: str | None = None
-    by: Source | None = None
-    """Who said so; None where nobody knows how it went."""
-
-    @classmethod
-    def of(cls, observation: Observation) -> Ending | None:
-        """The ending an observation announces, if it does."""
-        if not observation.done:
-            return None
-        outcome = observation.outcome or "unknown"
-        sure = {"success": 1.0, "failure": 0.0}.get(outcome)
-        reward = sure if observation.reward is None else observation.reward
-        return cls(outcome, reward, by=None if sure is None else "world")
-
-
-def ruled(ending: Ending, ruling: Ruling) -> Ending:
-    """The ending as a verifier rules it; without an opinion as it was."""
-    reward = {"success": 1.0, "failure": 0.0}.get(ruling.outcome)
-    return ending if reward is None else Ending(ruling.outcome, reward, by=ruling.by)
 
 
 class Trail:

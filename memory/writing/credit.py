@@ -14,6 +14,7 @@ from memory.store.writer import Writer
 from memory.types import Episode, Item, Json, Lift, Outcome, Recalled, RecallRecord, Utility
 from memory.value.lift import LONGEST, lift_of
 from memory.value.means import PRIOR_N, held_out, revalued, reward_of, shown, withdrawn
+from memory.value.outcomes import outranks
 from memory.writing.quarantine import without_harm
 from memory.writing.stepping import keep_steps
 
@@ -62,10 +63,11 @@ def _goes_on(kept: Episode, episode: Episode) -> bool:
 def feedback(writer: Writer, author: Author, episode_id: str, word: Word) -> Episode:
     """The episode with the word added, and what it gave to items re-valued.
 
-    How a world or a rule says it went is not changed but by operators; what others say is kept as `disputed`.
+    What those say who are believed before a human is not changed but by operators; dissent is kept as
+    `disputed`. A human's later word takes the place of an earlier one.
     """
     before = writer.episode(author.namespace, episode_id)
-    if before.outcome_by in ("world", "rule") and author.channel != "operator":
+    if outranks(before.outcome_by, "human") and author.channel != "operator":
         word = _disputed(before, word)
     after = replace(
         before,

@@ -1,6 +1,5 @@
 """Verification: planted lies, read-only tools, rank of sources, retry and replanning, the blind site."""
 
-import itertools
 import json
 from dataclasses import replace
 
@@ -14,13 +13,13 @@ from agent.models.scripted import ScriptedModel
 from agent.opening import Run
 from agent.types import Observation, Request, Task, ToolSpec
 from agent.verification.checks import evidence_of, findings
-from agent.verification.outcomes import RANK, Ruling, settle
+from agent.verification.outcomes import Ruling
 from agent.verification.readonly import ReadOnly
 from agent.verification.subtasks import retried, run
 from agent.verification.verify import Verifier, VerifySettings, checks_for, verify
 from agent.worlds.blind import Blind
 from agent.worlds.catalogue import SiteCatalogue, SiteWorld
-from memory.types import Episode, Json, Message, Outcome, Source, ToolCall
+from memory.types import Episode, Json, Message, Outcome, ToolCall
 
 TASK = Task("t1", "put the mug in cabinet 3.", "house", "maple 7")
 YES = json.dumps({"holds": "yes"})
@@ -158,28 +157,6 @@ async def test_a_check_that_fails_or_cannot_be_read() -> None:
 def test_checks_grow_with_difficulty(steps: int, checks: int) -> None:
     """Two, four or six."""
     assert checks_for(replace(HONEST, steps=steps), VerifySettings()) == checks
-
-
-@pytest.mark.parametrize(("first", "second"), list(itertools.product(RANK, RANK)))
-def test_settling_two_sources(first: Source, second: Source) -> None:
-    """The higher rank is believed; equals, and verifier against judge, leave it unknown."""
-    words: tuple[tuple[Source, Outcome], ...] = ((first, "success"), (second, "failure"))
-    ruling = settle([Ruling(outcome, by) for by, outcome in words])
-    assert ruling is not None
-    if first == second or {first, second} == {"verifier", "judge"}:
-        assert ruling.outcome == "unknown"
-    else:
-        believed = min(words, key=lambda one: RANK.index(one[0]))
-        assert (ruling.by, ruling.outcome) == believed
-    assert len(ruling.disputed) == 1
-    agreed = settle([Ruling("success", first), Ruling("success", second), Ruling("unknown", "world")])
-    assert agreed is not None
-    assert (agreed.outcome, agreed.disputed) == ("success", ())
-
-
-def test_nobody_knows() -> None:
-    """Without an opinion there is no ruling."""
-    assert settle([Ruling("unknown", "verifier")]) is None
 
 
 @pytest.mark.parametrize(
