@@ -27,7 +27,7 @@ def orders(episodes: Sequence[Episode], family: str, settings: MineSettings) -> 
             "order", _said(first, then), family, tuple(evidence), against, _share(agreeing, against)
         )
         is_told = any((first, form) in told for form in _forms(then))
-        if found.counts(settings) and not is_told:
+        if found.text in settings.known or (found.counts(settings) and not is_told):
             told.add((first, then))
             yield found
 

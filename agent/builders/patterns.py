@@ -40,16 +40,17 @@ class Pattern:
 
     def counts(self, settings: MineSettings) -> bool:
         """Is it borne out often enough?"""
-        if self.confidence is None:
+        if self.confidence is None or self.text in settings.known:
             return True
         return self.support >= settings.min_support and self.confidence >= settings.min_confidence
 
     def draft(self) -> Draft:
         """As a principle on trial."""
         body = PrincipleBody(
-            *(self.tier, "symbolic", self.support, len(self.against)),
+            *(self.tier, "symbolic", self.support, len({one.episode for one in self.against})),
             confidence=self.confidence,
             pattern=self.name,
+            against=self.against,
         )
         return Draft(
             *("principle", self.text, body),
@@ -59,19 +60,9 @@ class Pattern:
             lineage=Lineage(self.evidence),
         )
 
-    def news(self, order: Sequence[str], episode: str) -> Pattern | None:
-        """What an episode adds to what those before it had shown; None when it does not show the pattern.
-
-        `order` are the ids of all episodes, oldest first. What spoke against it since it was last seen comes
-        along: memory counts it with the next evidence.
-        """
-        places = {name: place for place, name in enumerate(order)}
-        now = places[episode]
-        earlier = [places[one.episode] for one in self.evidence if places[one.episode] < now]
-        own = tuple(one for one in self.evidence if one.episode == episode)
-        last = max(earlier, default=-1)
-        since = tuple(one for one in self.against if last < places[one.episode] <= now)
-        return replace(self, evidence=own, against=since) if own else None
+    def names(self, episode: str) -> bool:
+        """Does the episode bear it out, or speak against it?"""
+        return any(one.episode == episode for one in (*self.evidence, *self.against))
 
 
 @dataclass(slots=True)
@@ -156,7 +147,8 @@ def best(found: Sequence[Pattern], settings: MineSettings) -> tuple[Pattern, ...
     """Those that count, best supported first, as many as may be."""
     kept = [one for one in found if one.counts(settings) and len(one.text) <= _LONGEST]
     ranked = sorted(kept, key=lambda one: (-one.support, -(one.confidence or 0.0), one.text))
-    return tuple(ranked[: settings.max_each])
+    known = [one for one in ranked[settings.max_each :] if one.text in settings.known]
+    return (*ranked[: settings.max_each], *known)
 
 
 def _at(episode: Episode, step: Step) -> Evidence:

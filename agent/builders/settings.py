@@ -32,6 +32,8 @@ class MineSettings:
     """Patterns of one name and family, the best supported; rules and orders have no limit."""
     max_facts: int = 3
     """Facts mined from one episode."""
+    known: frozenset[str] = frozenset()
+    """Sentences that are principles already: they are counted on, however few and often broken."""
 
     def __post_init__(self) -> None:
         for name in self.patterns:

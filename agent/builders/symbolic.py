@@ -40,18 +40,11 @@ def principles(episodes: Sequence[Episode], settings: MineSettings | None = None
 
 
 def news(episodes: Sequence[Episode], latest: str, settings: MineSettings | None = None) -> tuple[Draft, ...]:
-    """What the latest of the episodes, oldest first, adds to the principles that those before it showed.
+    """The principles that the latest of the episodes shows or breaks, with all that is known of each.
 
-    A pattern that counts for the first time comes with all its evidence, one that was known with its newest.
+    Memory counts an episode once, however often it is told of it.
     """
-    order = [episode.id for episode in episodes]
-    known = {(one.family, one.text) for one in mined([e for e in episodes if e.id != latest], settings)}
-    found = []
-    for pattern in mined(episodes, settings):
-        new = pattern.news(order, latest)
-        if new is not None:
-            found.append((new if (pattern.family, pattern.text) in known else pattern).draft())
-    return tuple(found)
+    return tuple(one.draft() for one in mined(episodes, settings) if one.names(latest))
 
 
 def _rules(episodes: Sequence[Episode], family: str) -> Iterator[Pattern]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 from agent.builders.symbolic import news
@@ -12,7 +13,7 @@ from agent.learning.verdicts import judged
 from agent.opening import AgentSettings
 from agent.trail import EXTERNAL
 from agent.types import Journal, Model
-from memory.codec import from_json, to_json
+from memory.codec import dumps, from_json, to_json
 from memory.core import Memory
 from memory.errors import BadInput, Conflict
 from memory.modes import USES
@@ -73,6 +74,10 @@ async def learn(
     return LearnReport(episode, reflection, items, refused)
 
 
+_KNOWN = 1000
+"""Principles of a family that are looked through for what an episode breaks."""
+
+
 def _record(episode: Episode, memory: Memory) -> None:
     """Keep the episode. Raises Conflict when its id belongs to another one.
 
@@ -115,7 +120,7 @@ def _write(episode: Episode, drafts: tuple[Draft, ...], memory: Memory) -> Json:
     """
     if _is_forgotten(episode, memory):
         return {"items": [], "refused": [f"episode {episode.id!r} was forgotten"]}
-    key, channel = f"learn/{episode.id}", _channel(episode)
+    key, channel = _key(episode, drafts), _channel(episode)
 
     def write(part: tuple[Draft, ...], name: str) -> list[Json]:
         items = memory.remember(
@@ -136,14 +141,27 @@ def _write(episode: Episode, drafts: tuple[Draft, ...], memory: Memory) -> Json:
     return {"items": names, "refused": refused}
 
 
+def _key(episode: Episode, drafts: tuple[Draft, ...]) -> str:
+    """The same for the same lessons: an episode that is learned from again may teach more than before."""
+    said = dumps([episode.id, *(to_json(draft) for draft in drafts)])
+    return f"learn/{sha256(said.encode()).hexdigest()}"
+
+
 def _patterns(episode: Episode, memory: Memory, settings: AgentSettings) -> tuple[Draft, ...]:
-    """Principles that this episode and the recent ones of its family show, this one among the evidence."""
+    """Principles that this episode and the recent ones of its family show, or that this one breaks."""
     if settings.mined_episodes < 1 or episode.outcome not in {"success", "failure"}:
         return ()
     limit = settings.mined_episodes
     recent = memory.episodes(episode.namespace, family=episode.family, limit=limit, newest=True)
     others = (e for e in reversed(recent) if e.id != episode.id and e.forgotten is None)
-    return news([*others, episode], episode.id, settings.mining)
+    known = frozenset(item.text for item in _principles(episode, memory))
+    return news([*others, episode], episode.id, replace(settings.mining, known=known))
+
+
+def _principles(episode: Episode, memory: Memory) -> tuple[Item, ...]:
+    """Those of the family that are not retired."""
+    found = memory.items(episode.namespace, kind="principle", family=episode.family, limit=_KNOWN)
+    return tuple(item for item in found if item.status != "retired")
 
 
 def _merged(reflected: tuple[Draft, ...], mined: tuple[Draft, ...]) -> tuple[Draft, ...]:

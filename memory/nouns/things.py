@@ -53,6 +53,8 @@ class PrincipleBody:
     """Share of its occasions that bear it out, 0..1; None where nothing was counted."""
     pattern: str = ""
     """What was counted: the miner's name for it, e.g. `order`, `loop`."""
+    against: tuple[Evidence, ...] = ()
+    """Where the opposite was seen, as far as that was kept: what is here is not counted again."""
 
 
 @dataclass(frozen=True, slots=True)

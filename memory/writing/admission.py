@@ -13,9 +13,11 @@ from memory.errors import BadInput, TooLarge
 from memory.types import (
     BODIES,
     TRUST,
+    Body,
     CaseBody,
     Channel,
     Draft,
+    Evidence,
     Item,
     Json,
     Lineage,
@@ -162,27 +164,51 @@ def are_twins(one: Draft | Item, other: Draft | Item) -> bool:
 def merged(item: Item, draft: Draft) -> Item | None:
     """The item with the draft's evidence added; None when the draft brings nothing new.
 
-    Support counts once per new piece of evidence, so that a retry cannot inflate it. A share of occasions is
-    not added up: the latest count stands.
+    Support counts once per new episode, so that no second look at the same ones can inflate it.
     """
-    known = set(item.lineage.evidence)
-    fresh = tuple(dict.fromkeys(piece for piece in draft.lineage.evidence if piece not in known))
-    if not fresh:
+    fresh = _fresh(item.lineage.evidence, draft.lineage.evidence)
+    broken = _fresh(_against(item.body), _against(draft.body))
+    if not fresh and not broken:
         return None
     items = tuple(dict.fromkeys(item.lineage.items + draft.lineage.items))
     lineage = Lineage(item.lineage.evidence + fresh, items, item.lineage.source)
     body = item.body
     if isinstance(body, PrincipleBody) and isinstance(draft.body, PrincipleBody):
-        support = body.support + max(1, draft.body.support)
-        sure = body.confidence if draft.body.confidence is None else draft.body.confidence
-        body = replace(
-            body,
-            support=support,
-            violations=body.violations + draft.body.violations,
-            confidence=sure,
-            pattern=body.pattern or draft.body.pattern,
-        )
+        body = _counted(body, draft.body, _n_new(item.lineage.evidence, fresh), broken)
     return replace(item, body=body, lineage=lineage)
+
+
+def _counted(
+    body: PrincipleBody, drawn: PrincipleBody, support: int, broken: tuple[Evidence, ...]
+) -> PrincipleBody:
+    """A principle with `support` more episodes behind it, and with what broke it.
+
+    Violations of a draft that does not say where they were are added up. A share of occasions is not: the
+    latest count stands.
+    """
+    violations = _n_new(body.against, broken) if drawn.against else drawn.violations
+    return replace(
+        body,
+        support=body.support + support,
+        violations=body.violations + violations,
+        confidence=body.confidence if drawn.confidence is None else drawn.confidence,
+        pattern=body.pattern or drawn.pattern,
+        against=body.against + broken,
+    )
+
+
+def _against(body: Body) -> tuple[Evidence, ...]:
+    return body.against if isinstance(body, PrincipleBody) else ()
+
+
+def _fresh(known: tuple[Evidence, ...], told: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+    there = set(known)
+    return tuple(dict.fromkeys(piece for piece in told if piece not in there))
+
+
+def _n_new(known: tuple[Evidence, ...], fresh: tuple[Evidence, ...]) -> int:
+    """Episodes among the fresh ones that are not among the known."""
+    return len({piece.episode for piece in fresh} - {piece.episode for piece in known})
 
 
 def trust_of(channel: Channel, sources: Iterable[Item]) -> int:

@@ -176,6 +176,21 @@ async def test_orders_are_mined_across_recorded_episodes(memory: Memory) -> None
     assert found[0].status == "trial"
 
 
+@pytest.mark.parametrize("window", [2, 3, 50])
+async def test_an_episode_counts_once_whatever_window_it_is_seen_in(memory: Memory, window: int) -> None:
+    """Learning again, and looking again at what was looked at, adds nothing; what breaks it is counted."""
+    heat: Line = ("heat egg with stove 2", "it is hot.", True)
+    shows: list[Line] = [("heat egg with stove 2", "no.", False), ("press button", "ready.", True), heat]
+    lived = [episode(shows if n < 4 else [heat], id=f"e{n}") for n in range(6)]
+    agent = learner(memory, "nothing to say", mined_episodes=window)
+    for done in [*lived, *lived[2:], *lived]:
+        await agent.learn(done)
+    (principle,) = memory.items("ns", kind="principle")
+    assert isinstance(principle.body, PrincipleBody)
+    assert (principle.body.support, principle.body.violations) == (4, 2)
+    assert {one.episode for one in principle.lineage.evidence} == {"e0", "e1", "e2", "e3"}
+
+
 async def test_mining_can_be_switched_off(memory: Memory) -> None:
     """Zero mined episodes leaves principles to the reflection."""
     agent = learner(memory, "fact: nothing is here (2).", mined_episodes=0)

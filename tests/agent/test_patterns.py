@@ -101,7 +101,8 @@ def test_what_is_planted_is_found_with_its_numbers(name: PatternName) -> None:
     (draft,) = principles(plant(), ALL)
     text, support, violations, confidence = wanted
     assert draft.text == text
-    assert draft.body == PrincipleBody("family", "symbolic", support, violations, confidence, name)
+    body = PrincipleBody("family", "symbolic", support, violations, confidence, name, found.against)
+    assert draft.body == body
     assert (draft.status, draft.scope, draft.family) == ("trial", "family", "maple 7")
     assert draft.lineage.evidence == found.evidence
 
@@ -202,17 +203,6 @@ def test_exact_test_is_a_tail_of_one(won: int, lost: int, data: st.DataObject) -
     assert tails == sorted(tails, reverse=True)
 
 
-def test_what_an_episode_adds_is_its_own_evidence_and_what_spoke_against_it_since() -> None:
-    """Summed up over the episodes in order, the additions are the whole."""
-    episodes = [*looping(), episode([LOOK] * 3, "failure", id="last")]
-    (found,) = mined(episodes, ALL)
-    order = [one.id for one in episodes]
-    added = [found.news(order, name) for name in order]
-    assert [one is not None for one in added] == [True] * 4 + [False] * 2 + [True]
-    assert [len(one.against) for one in added if one] == [0, 0, 0, 0, 1]
-    assert tuple(piece for one in added if one for piece in one.evidence) == found.evidence
-
-
 def test_no_more_than_so_many_of_a_kind() -> None:
     """The best supported ones."""
     lines: list[Line] = [(f"pull lever {n}", "nothing happens.", False) for n in range(9)]
@@ -228,21 +218,32 @@ def test_unknown_patterns_are_refused() -> None:
         MineSettings(("hunch",))  # type: ignore[arg-type]
 
 
-def test_a_known_pattern_brings_only_its_news() -> None:
-    """All evidence the first time it counts, then the newest, with the share of all occasions."""
+def test_news_are_what_an_episode_shows_or_breaks() -> None:
+    """With all that is known of them, for memory counts an episode once; what it leaves alone is no news."""
     episodes = [*looping(), episode([LOOK] * 3, "failure", id="last")]
     assert news(episodes[:1], "e0", ALL) == ()
     (first,) = news(episodes[:2], "e1", ALL)
     assert first.body == PrincipleBody("family", "symbolic", 2, 0, 1.0, "loop")
-    assert news(episodes[:5], "e4", ALL) == ()
+    assert [one.body.violations for one in news(episodes[:5], "e4", ALL)] == [1]  # type: ignore[union-attr]
     (late,) = news(episodes, "last", ALL)
-    assert late.body == PrincipleBody("family", "symbolic", 1, 1, 5 / 6, "loop")
-    assert late.lineage.evidence == (Evidence("last", 6),)
+    assert late.body == PrincipleBody("family", "symbolic", 5, 1, 5 / 6, "loop", (Evidence("e4", 6),))
+    assert late.lineage.evidence[-1] == Evidence("last", 6)
+    assert news([*episodes, episode([LOOK], id="none")], "none", ALL) == ()
+
+
+def test_what_is_a_principle_already_is_counted_on_when_it_is_broken() -> None:
+    """It would not be found any more; that is what its violations are to say."""
+    kept = log(([LOOK] * 3, "failure"), ([LOOK] * 3, "failure"))
+    broken = [replace(one, id=f"x{n}") for n, one in enumerate(log(*[([LOOK] * 3, "success")] * 3))]
+    assert news([*kept, *broken], "x2", ALL) == ()
+    (text,) = {one.text for one in mined(kept, ALL)}
+    (found,) = news([*kept, *broken], "x2", replace(ALL, known=frozenset({text})))
+    assert (found.body.support, found.body.violations) == (2, 3)  # type: ignore[union-attr]
 
 
 def test_rules_are_counted_once_an_episode() -> None:
-    """The second episode that states one adds one."""
+    """The second episode that states one is told with the first."""
     broke: Line = ("take mug", "you broke a house rule: wash hands. the task is lost.", False)
     told = log(([broke], "failure"), ([broke], "failure"))
     assert [one.body.support for one in news(told[:1], "e0")] == [1]  # type: ignore[union-attr]
-    assert [one.body.support for one in news(told, "e1")] == [1]  # type: ignore[union-attr]
+    assert [one.body.support for one in news(told, "e1")] == [2]  # type: ignore[union-attr]

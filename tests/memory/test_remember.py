@@ -93,6 +93,25 @@ def test_what_is_counted_again_adds_up_and_its_share_is_the_latest(say: Saying) 
     assert counted("e4", 1, None, "") == PrincipleBody("family", "symbolic", 4, 3, 0.75, "loop")
 
 
+def test_an_episode_counts_once_for_and_once_against(say: Saying) -> None:
+    """However often, in whatever company and with whatever messages of it memory is told."""
+    for number in range(4):
+        say.memory.record(say.episode(f"e{number}"), principal="ada")
+
+    def told(seen: list[Evidence], against: list[Evidence]) -> tuple[int, int]:
+        body = PrincipleBody("family", "symbolic", len(seen), len(against), 0.5, "loop", tuple(against))
+        draft = Draft("principle", "look first.", body, lineage=Lineage(tuple(seen)))
+        (item,) = say.memory.remember("home", [draft], principal="ada", channel="reflection")
+        return item.body.support, item.body.violations
+
+    one, two, three, four = (Evidence(f"e{number}", 0) for number in range(4))
+    assert told([one, two], []) == (2, 0)
+    assert told([one, two], [three]) == (2, 1)
+    assert told([two], [three]) == (2, 1)
+    assert told([one, two, Evidence("e1", 1)], [three, Evidence("e2", 1), four]) == (2, 2)
+    assert told([four, one], [four]) == (3, 2)
+
+
 def test_what_comes_from_outside_adds_no_weight(say: Saying) -> None:
     """A web page that repeats a principle does not support it."""
     (first,) = say.remember(say.principle("wipe the table", evidence=(Evidence("e1", 2),)))
