@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from agent.learning.reflect import is_supported
+from agent.learning.support import is_supported
 from agent.prompt import Lesson
 from memory.types import GLOBAL, Draft, Episode, Evidence, Item, Lineage, PrincipleBody, Usage
 from memory.words import plain_words

@@ -15,9 +15,9 @@ from typing import Literal
 
 from agent.builders.facts import cause, lessons
 from agent.builders.steps import steps
+from agent.learning.support import is_supported
 from agent.prompt import LESSONS_SCHEMA, Lesson, parse_reflection, reflection_request
 from agent.types import Model, Request, Style
-from agent.words import content_words, numbered_names
 from memory.errors import BadInput, ModelError
 from memory.types import (
     CaseBody,
@@ -25,7 +25,6 @@ from memory.types import (
     Episode,
     Evidence,
     Lineage,
-    Message,
     PrincipleBody,
     Usage,
 )
@@ -61,23 +60,6 @@ async def reflect(episode: Episode, model: Model, style: Style, *, max_tokens: i
     return Reflection(drafts(episode, mined, "symbolic"), rejected, "miner", usage, error)
 
 
-def is_supported(lesson: Lesson, episode: Episode, share: float, *, refused: bool = False) -> bool:
-    """Do the cited steps hold the lesson's words?
-
-    Every cited message must exist in this episode and be something done or seen in it. `share` of the
-    content words and every name with its number (`cabinet 3`) must occur. `refused` takes commands that the
-    world did not take for evidence too: of what not to do they are.
-    """
-    if not lesson.evidence or not content_words(lesson.text):
-        return False
-    if not all(e.episode == episode.id and _is_source(_at(episode, e.message)) for e in lesson.evidence):
-        return False
-    read = " . ".join(_read(episode, lesson.evidence, refused))
-    wanted, there = content_words(lesson.text), set(content_words(read))
-    n_found = sum(word in there for word in wanted)
-    return n_found >= share * len(wanted) and numbered_names(lesson.text) <= numbered_names(read)
-
-
 def drafts(
     episode: Episode, lessons: Iterable[Lesson], builder: Literal["neural", "symbolic"]
 ) -> tuple[Draft, ...]:
@@ -102,30 +84,6 @@ async def _ask(
     except (ModelError, BadInput) as error:  # BadInput: e.g. a log too long for a small context
         return (), Usage(), str(error)
     return parse_reflection(replies[0].message.text, episode), replies[0].usage, None
-
-
-def _at(episode: Episode, index: int) -> Message | None:
-    return episode.messages[index] if 0 <= index < len(episode.messages) else None
-
-
-def _is_source(message: Message | None) -> bool:
-    return message is not None and message.role != "system" and message.kind in {"act", "observe", "answer"}
-
-
-def _read(episode: Episode, evidence: Iterable[Evidence], refused: bool) -> Iterable[str]:
-    """What the cited steps show: the answer, and the command unless it was refused; else the message.
-
-    A thought is no evidence, nor is a command the world did not take: a model that imagines `stove 9`
-    would otherwise prove it by having said it.
-    """
-    cited = {e.message for e in evidence}
-    for step in steps(episode):
-        if cited & {step.act, step.observe}:
-            yield step.answer
-            if refused or step.ok is not False:
-                yield step.command
-    answers = (_at(episode, index) for index in sorted(cited))
-    yield from (message.text for message in answers if message is not None and message.kind != "act")
 
 
 def _case(episode: Episode, facts: tuple[Lesson, ...]) -> Draft | None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.learning.reflect import Reflection, is_supported, reflect
+from agent.learning.reflect import Reflection, reflect
+from agent.learning.support import is_supported
 from agent.models.scripted import ScriptedModel
 from agent.prompt import Lesson
 from memory.errors import BadInput, ModelError
