@@ -4,12 +4,31 @@ from __future__ import annotations
 
 from memory.facade.evaluating import Evaluating
 from memory.store.lived import Lived
+from memory.types import Episode, StepVerdict, Usage
 from memory.value.steps import STEPS, StepSettings, Walked, Worth
+from memory.writing import judging
 from memory.writing.stepping import state_encoder
 
 
 class Paying(Evaluating):
     """The part of `Memory` that knows steps."""
+
+    def judge(
+        self,
+        namespace: str,
+        episode_id: str,
+        *,
+        principal: str,
+        verdicts: tuple[StepVerdict, ...] = (),
+        spent: Usage | None = None,
+    ) -> Episode:
+        """What looking back at a recorded episode found: verdicts in the place of the old ones, none leaves
+        them; `spent` is added to what learning from it has cost. Raises NotFound.
+        """
+        author = self._author(namespace, principal, "reflection")
+        return self._store.write(
+            lambda writer: judging.judge(writer, author, episode_id, verdicts, spent or Usage())
+        )
 
     def walked(self, namespace: str, family: str) -> Walked:
         """The steps of a family's newest episodes, to be asked many times without the database."""
