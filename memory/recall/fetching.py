@@ -22,7 +22,7 @@ def with_vectors(candidates: Sequence[Candidate], reader: Reader, encoder: str) 
             digests.setdefault(one.item.namespace, {})[one.item.id] = digest_of(one.item.text)
     vectors = {}
     for namespace, wanted in digests.items():
-        known = reader.vectors(namespace, encoder, digests=list(wanted.values()))
+        known = reader.vectors_found(namespace, encoder, list(wanted.values()))
         vectors.update({id_: known[digest] for id_, digest in wanted.items() if digest in known})
     return [one if one.item.id not in vectors else _seen_as(one, vectors[one.item.id]) for one in candidates]
 

@@ -122,7 +122,8 @@ class Generations:
             self._thread.start()
 
     def purge(self, namespace: str) -> None:
-        """Let go of what indexes and encoders keep of a namespace's texts, files too; they are read anew."""
+        """Let go of what is kept of a namespace's texts beside the truth, files too; they are read anew."""
+        self._store.purge(namespace)
         for one in self._open():
             one.shelves.purge(namespace)
             one.encoder.clear()

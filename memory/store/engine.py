@@ -20,6 +20,7 @@ from memory.errors import StoreError
 from memory.store.backend import Backend, Undone
 from memory.store.newcomers import Sought
 from memory.store.reader import Reader
+from memory.store.recalling import Keeping
 from memory.store.sqlite import Sqlite
 from memory.store.writer import Writer
 
@@ -71,8 +72,10 @@ class Job(Generic[T]):
 class Store:
     """An open database. Thread-safe."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, keeping: Keeping | None = None) -> None:
+        """`keeping` is for a database that no other process writes to."""
         self._backend = backend
+        self._keeping = keeping
         self._jobs: SimpleQueue[Job[Any] | None] = SimpleQueue()
         self._closing = Lock()
         self._closed = False
@@ -88,7 +91,7 @@ class Store:
         file, DiskFull without space, StoreError when it is not a database of ours or cannot be reached.
         """
         if isinstance(where, Path):
-            return cls(Sqlite.open(where, max_pages=max_pages))
+            return cls(Sqlite.open(where, max_pages=max_pages), Keeping())
         # Its driver is an extra.
         from memory.store.postgres import Postgres
 
@@ -105,9 +108,15 @@ class Store:
         self._check_open()
         try:
             with self._backend.reading() as connection:
-                yield Reader(connection)
+                yield Reader(connection, self._keeping)
         except DBAPIError as error:
             raise self._backend.translated(error) from error
+
+    def purge(self, namespace: str) -> None:
+        """Keep nothing in memory of what was read of a namespace before now."""
+        if self._keeping is not None:
+            with self.read() as reader:
+                self._keeping.forget(namespace, reader.head(namespace))
 
     def write(self, run: Callable[[Writer], T], ahead: Ahead | None = None) -> T:
         """Run one operation in a transaction and return once it is on disk.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import select
 
@@ -11,7 +11,7 @@ from memory.errors import NotFound
 from memory.store import statements
 from memory.store.fulltext import mentions
 from memory.store.rows import FIELDS, ITEM, item_of
-from memory.store.session import MOST, Session, batches
+from memory.store.session import Session, batches
 from memory.types import Item, ItemKind, Status
 
 
@@ -37,22 +37,6 @@ class Items(Session):
             asked = {"namespace": namespace, **statements.padded(names)}
             items = map(item_of, self._rows(statements.some_items(len(asked) - 1), asked))
             found.update((item.id, item) for item in items)
-        return found
-
-    def items_found(self, namespace: str, keys: Mapping[str, int]) -> dict[str, Item]:
-        """Those of the ids, each with its key or 0, that exist: read by keys, which saves a page for each."""
-        if not all(keys.values()):
-            return self.items_by_id(namespace, list(keys))
-        found: dict[str, Item] = {}
-        every = sorted(keys.values())
-        for start in range(0, len(every), MOST):
-            asked = statements.padded(every[start : start + MOST])
-            for row in self._rows(statements.some_rows(len(asked)), asked):
-                # The key of what was erased may be another's now.
-                if row[0] in keys and row[1] == namespace:
-                    found[row[0]] = item_of(row)
-        if len(found) < len(keys):
-            found |= self.items_by_id(namespace, [id_ for id_ in keys if id_ not in found])
         return found
 
     def items(

@@ -12,9 +12,8 @@ from memory.store import statements
 from memory.store.chain import first_broken
 from memory.store.episodes import Credit as Credit
 from memory.store.episodes import Episodes
-from memory.store.feed import Feed
-from memory.store.items import Items
 from memory.store.past import Past, past
+from memory.store.recalling import Recalling
 from memory.store.rows import LOG, TALLY, log_of
 from memory.types import Item, LogEntry
 
@@ -39,7 +38,7 @@ class Tally:
     episodes: int
 
 
-class Reader(Items, Feed, Episodes):
+class Reader(Recalling, Episodes):
     """Queries over one transaction. Not thread-safe; short-lived."""
 
     def log(self, namespace: str, *, after: int, limit: int | None) -> tuple[LogEntry, ...]:

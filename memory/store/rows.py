@@ -43,6 +43,9 @@ DIAL = Base.metadata.tables["dial"]
 STEP = Base.metadata.tables["step"]
 FIELDS = tuple(ITEM.c[field.name] for field in fields(Item))
 """Columns of an item, in the order of its fields."""
+TEXT, BODY = (
+    next(place for place, one in enumerate(FIELDS) if one.name == name) for name in ("text", "body")
+)
 FRESH, UNUSED = Utility(), dumps(Utility())
 UNUSED_BEFORE = (
     '{"held_out_n":0,"held_out_reward_sum":0.0,"last_used_at":null,"n":0,"q":0.0,"reward_sum":0.0}'

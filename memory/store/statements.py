@@ -97,6 +97,12 @@ CHANGES = Prepared(
     .order_by(LOG.c.seq)
     .limit(bindparam("limit"))
 )
+TOUCHED = Prepared(
+    select(LOG.c.item, LOG.c.op)
+    .where(LOG.c.namespace == bindparam("namespace"), LOG.c.seq > bindparam("after"))
+    .order_by(LOG.c.seq)
+    .limit(bindparam("limit"))
+)
 ENTRIES = Prepared(
     select(*_OUTLINE, VECTOR.c.data)
     .select_from(ITEM.outerjoin(VECTOR, _ITEM_VECTOR))

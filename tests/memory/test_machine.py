@@ -335,7 +335,9 @@ class MemoryMachine(RuleBasedStateMachine):
                 assert found == wanted
 
     def found(self, space: str, family: str | None) -> set[str]:
-        return {hit.item.id for hit in self.ask(space, "mug", family, 10_000).candidates}
+        items = [hit.item for hit in self.ask(space, "mug", family, 10_000).candidates]
+        assert all(summary(item) == expected(self.known[space][item.id]) for item in items)
+        return {item.id for item in items}
 
     def complete(self, space: str) -> None:
         shelves = self.memory._generations.present.shelves
