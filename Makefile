@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check format serve bench bench-memory docs pretrain clean
+.PHONY: help install demo test test-slow check format serve bench bench-memory bench-learning docs pretrain clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +56,9 @@ data/bench-venv/.installed: notebooks/bench_memory/peers.txt
 
 bench-memory: install data/bench-venv/.installed ## memory beside its peers, into docs/bench; takes an hour or more
 	$(BIN)/python notebooks/bench_memory
+
+bench-learning: install ## does it learn, by what and at what price, into docs/bench; takes an hour or more
+	$(BIN)/python -m notebooks.bench_learning --parts 2
 
 docs: install ## check that README and docs run
 	$(BIN)/pytest -q tests/test_docs.py

@@ -17,6 +17,9 @@ class Notes:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._known = list(read(path)) if path.exists() else []
+        if path.exists():
+            # A line that a kill cut off would spoil the next.
+            path.write_text("".join(json.dumps(one) + "\n" for one in self._known), encoding="utf-8")
 
     def has(self, what: str, **equal: object) -> bool:
         """Is there a result of these properties already?"""
