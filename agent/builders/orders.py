@@ -13,7 +13,7 @@ from agent.builders.steps import Step, short_form, steps
 from memory.types import Episode, Evidence
 
 
-def orders(episodes: Sequence[Episode], family: str, settings: MineSettings) -> Iterator[Pattern]:
+def orders(episodes: Sequence[Episode], family: str | None, settings: MineSettings) -> Iterator[Pattern]:
     """Orders A before B: B was refused, A was done, then B went through. Occasions: attempts at B."""
     switches: dict[tuple[str, str], list[Evidence]] = {}
     for episode in episodes:
@@ -32,7 +32,9 @@ def orders(episodes: Sequence[Episode], family: str, settings: MineSettings) -> 
             yield found
 
 
-def paying_orders(episodes: Sequence[Episode], family: str, settings: MineSettings) -> Iterator[Pattern]:
+def paying_orders(
+    episodes: Sequence[Episode], family: str | None, settings: MineSettings
+) -> Iterator[Pattern]:
     """Orders A before B that successes keep and failures do not. Occasions: episodes that tried B.
 
     Tested by Fisher's exact test on order and outcome, one-sided, the error shared out over all orders looked
@@ -94,7 +96,7 @@ def _walk(episode: Episode) -> _Walk:
     return _Walk(episode.id, episode.outcome == "success", tried, done)
 
 
-def _paying(walks: Sequence[_Walk], first: str, then: str, family: str) -> Pattern:
+def _paying(walks: Sequence[_Walk], first: str, then: str, family: str | None) -> Pattern:
     occasions = [walk for walk in walks if then in walk.first]
     agreeing = [walk for walk in occasions if walk.keeps(first, then) == walk.won]
     against = [walk for walk in occasions if walk.keeps(first, then) != walk.won]

@@ -24,7 +24,8 @@ class Pattern:
 
     name: PatternName
     text: str
-    family: str
+    family: str | None
+    """None where several families show it."""
     evidence: tuple[Evidence, ...]
     """Where it is seen, in the order of the episodes."""
     against: tuple[Evidence, ...] = ()
@@ -44,17 +45,18 @@ class Pattern:
             return True
         return self.support >= settings.min_support and self.confidence >= settings.min_confidence
 
-    def draft(self) -> Draft:
-        """As a principle on trial."""
+    def draft(self, builder: Literal["symbolic", "neuro-symbolic"] = "symbolic") -> Draft:
+        """As a principle on trial, of its family or of the whole namespace."""
+        tier = "global" if self.family is None and self.tier == "family" else self.tier
         body = PrincipleBody(
-            *(self.tier, "symbolic", self.support, len({one.episode for one in self.against})),
+            *(tier, builder, self.support, len({one.episode for one in self.against})),
             confidence=self.confidence,
             pattern=self.name,
             against=self.against,
         )
         return Draft(
             *("principle", self.text, body),
-            scope="family",
+            scope="namespace" if self.family is None else "family",
             family=self.family,
             status="trial",
             lineage=Lineage(self.evidence),
@@ -72,13 +74,13 @@ class _Tally:
     seen: list[Evidence] = field(default_factory=list)
     against: list[Evidence] = field(default_factory=list)
 
-    def pattern(self, name: PatternName, text: str, family: str) -> Pattern:
+    def pattern(self, name: PatternName, text: str, family: str | None) -> Pattern:
         """What it makes of them; at least one is there."""
         share = len(self.seen) / (len(self.seen) + len(self.against))
         return Pattern(name, text, family, tuple(self.seen), tuple(self.against), share)
 
 
-def loops(episodes: Sequence[Episode], family: str, settings: MineSettings) -> Iterator[Pattern]:
+def loops(episodes: Sequence[Episode], family: str | None, settings: MineSettings) -> Iterator[Pattern]:
     """Commands given again and again with the same answer. Occasions: episodes with such a loop.
 
     Those that failed bear it out; one that succeeded all the same speaks against it.
@@ -99,7 +101,7 @@ def loops(episodes: Sequence[Episode], family: str, settings: MineSettings) -> I
         yield tally.pattern("loop", text, family)
 
 
-def dead_actions(episodes: Sequence[Episode], family: str) -> Iterator[Pattern]:
+def dead_actions(episodes: Sequence[Episode], family: str | None) -> Iterator[Pattern]:
     """Commands that were refused whenever they were given; of calls with arguments, such tools.
 
     Occasions: every attempt. One that went through, be it with another object, is no dead action but one that
@@ -123,7 +125,7 @@ def dead_actions(episodes: Sequence[Episode], family: str) -> Iterator[Pattern]:
         yield replace(tally.pattern("dead", text, family), tier="family" if is_text else "tool")
 
 
-def wasted_visits(episodes: Sequence[Episode], family: str) -> Iterator[Pattern]:
+def wasted_visits(episodes: Sequence[Episode], family: str | None) -> Iterator[Pattern]:
     """Visits that successes did not need, see `is_wasted`. Occasions: successes that made the visit."""
     tallies: dict[str, _Tally] = {}
     for episode in episodes:

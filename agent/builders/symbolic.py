@@ -6,17 +6,18 @@ reconstruction by counters: loops, refused actions, wasted visits, A-before-B, r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from agent.builders.facts import stated_rules
+from agent.builders.ops import Operation, Window
 from agent.builders.orders import orders, paying_orders
 from agent.builders.patterns import Pattern, best, dead_actions, loops, wasted_visits
 from agent.builders.settings import PATTERNS, MineSettings, PatternName
 from memory.types import Draft, Episode
 
-Miner = Callable[[Sequence[Episode], str, MineSettings], Iterator[Pattern]]
-"""Finds one kind of pattern in the episodes of one family."""
+Miner = Callable[[Sequence[Episode], str | None, MineSettings], Iterator[Pattern]]
+"""Finds one kind of pattern in episodes of one family, or of several taken as one (None)."""
 
 
 def mined(episodes: Sequence[Episode], settings: MineSettings | None = None) -> tuple[Pattern, ...]:
@@ -25,13 +26,32 @@ def mined(episodes: Sequence[Episode], settings: MineSettings | None = None) -> 
     learnable = [e for e in episodes if e.outcome in {"success", "failure"}]
     found: list[Pattern] = []
     for family in dict.fromkeys(e.family for e in learnable):
-        own = [e for e in learnable if e.family == family]
-        told: dict[str, Pattern] = {}
-        for name in (name for name in PATTERNS if name in settings.patterns):
-            for pattern in MINERS[name](own, family, settings):
-                told.setdefault(pattern.text, pattern)
-        found.extend(told.values())
+        found += _mined([e for e in learnable if e.family == family], family, settings)
     return tuple(found)
+
+
+def spanning(episodes: Sequence[Episode], settings: MineSettings) -> tuple[Pattern, ...]:
+    """What several families show, counted over all of them; then what each shows besides."""
+    learnable = [e for e in episodes if e.outcome in {"success", "failure"}]
+    families = {e.id: e.family for e in learnable}
+    own = mined(learnable, settings)
+    if len(set(families.values())) < 2:
+        return own
+    whole = [
+        pattern
+        for pattern in _mined(learnable, None, settings)
+        if len({families[one.episode] for one in pattern.evidence}) >= 2
+    ]
+    told = {pattern.text for pattern in whole}
+    return (*whole, *(pattern for pattern in own if pattern.text not in told))
+
+
+def _mined(episodes: Sequence[Episode], family: str | None, settings: MineSettings) -> list[Pattern]:
+    told: dict[str, Pattern] = {}
+    for name in (name for name in PATTERNS if name in settings.patterns):
+        for pattern in MINERS[name](episodes, family, settings):
+            told.setdefault(pattern.text, pattern)
+    return list(told.values())
 
 
 def principles(episodes: Sequence[Episode], settings: MineSettings | None = None) -> tuple[Draft, ...]:
@@ -47,7 +67,7 @@ def news(episodes: Sequence[Episode], latest: str, settings: MineSettings | None
     return tuple(one.draft() for one in mined(episodes, settings) if one.names(latest))
 
 
-def _rules(episodes: Sequence[Episode], family: str) -> Iterator[Pattern]:
+def _rules(episodes: Sequence[Episode], family: str | None) -> Iterator[Pattern]:
     stated = [lesson for episode in episodes for lesson in stated_rules(episode)]
     for text in dict.fromkeys(lesson.text for lesson in stated):
         seen = tuple(lesson.evidence[0] for lesson in stated if lesson.text == text)
@@ -55,7 +75,7 @@ def _rules(episodes: Sequence[Episode], family: str) -> Iterator[Pattern]:
 
 
 def _limited(miner: Miner) -> Miner:
-    def mine(episodes: Sequence[Episode], family: str, settings: MineSettings) -> Iterator[Pattern]:
+    def mine(episodes: Sequence[Episode], family: str | None, settings: MineSettings) -> Iterator[Pattern]:
         yield from best(tuple(miner(episodes, family, settings)), settings)
 
     return mine
@@ -72,3 +92,18 @@ MINERS: Mapping[PatternName, Miner] = MappingProxyType(
     }
 )
 """By the name of what they find."""
+
+
+def operations(found: Iterable[tuple[Pattern, bool]], window: Window) -> tuple[Operation, ...]:
+    """Additions of what is new; what is held already is kept, and counted on where more was seen of it.
+
+    Each pattern comes with whether a model worded it.
+    """
+    held = {(item.family, item.text): item for item in window.principles}
+    made: list[Operation] = []
+    for pattern, is_worded in found:
+        item = held.get((pattern.family, pattern.text))
+        draft = pattern.draft("neuro-symbolic" if is_worded else "symbolic")
+        targets = () if item is None else (item.id,)
+        made.append(Operation("keep" if targets else "add", targets, draft, pattern.evidence, pattern.name))
+    return tuple(made)
