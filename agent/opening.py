@@ -50,6 +50,9 @@ class AgentSettings:
     """For one call of a tool."""
     reflection_tokens: int = 512
     """Longest reflection."""
+    reflection_calls: int = 1
+    """Most model calls to look back at one episode; 0 leaves learning to counters. More than one are used
+    only where a large model's answer cannot be read: it is told so."""
     recall_on_failure: bool = False
     """Ask memory again, with the step and what went wrong, when a step fails. Models that were trained on
     what is recalled at the opening alone may be confused by it."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -15,7 +17,7 @@ from agent.trail import EXTERNAL
 from agent.types import Journal, Model
 from memory.codec import dumps, from_json, to_json
 from memory.core import Memory
-from memory.errors import BadInput, Conflict
+from memory.errors import BadInput, Conflict, NotFound
 from memory.modes import USES
 from memory.types import Channel, Draft, Episode, Item, Json, Message
 from memory.writing.redaction import without_secrets
@@ -26,7 +28,7 @@ class LearnReport:
     """What one episode left behind."""
 
     episode: Episode
-    """With verdicts on its steps."""
+    """With verdicts on its steps, and what it cost to learn from it."""
     reflection: Reflection
     items: tuple[Item, ...] = ()
     """What memory holds now because of it, also what it held before and was seen again."""
@@ -47,11 +49,7 @@ async def learn(
         return LearnReport(episode, Reflection())
 
     async def think() -> Json:
-        if await asyncio.to_thread(_is_forgotten, episode, memory):
-            return to_json(Reflection())
-        reflection = await reflect(episode, model, model.style, max_tokens=settings.reflection_tokens)
-        patterns = await asyncio.to_thread(_patterns, episode, memory, settings)
-        return to_json(replace(reflection, drafts=_merged(reflection.drafts, patterns)))
+        return to_json(await _reflected(episode, model, memory, settings))
 
     async def record() -> Json:
         await asyncio.to_thread(_record, episode, memory)
@@ -71,7 +69,28 @@ async def learn(
     items, refused = await _remember(episode, reflection.drafts, memory, journal)
     await journal.step("reinforce", reinforce)
     await journal.step("review", review)
+    verdicts = reflection.verdicts or episode.verdicts
+    episode = replace(episode, verdicts=verdicts, learning=episode.learning + reflection.usage)
     return LearnReport(episode, reflection, items, refused)
+
+
+async def _reflected(episode: Episode, model: Model, memory: Memory, settings: AgentSettings) -> Reflection:
+    """What the model and the counters make of it; its verdicts and its cost are kept with the episode."""
+    if await asyncio.to_thread(_is_forgotten, episode, memory):
+        return Reflection(verdicts=episode.verdicts)
+    shown = await asyncio.to_thread(_shown, episode, memory)
+    reflection = await reflect(
+        episode,
+        model,
+        model.style,
+        max_tokens=settings.reflection_tokens,
+        calls=settings.reflection_calls,
+        principles=shown,
+    )
+    patterns = await asyncio.to_thread(_patterns, episode, memory, settings)
+    judge = partial(memory.judge, principal=episode.principal, verdicts=reflection.verdicts)
+    await asyncio.to_thread(judge, episode.namespace, episode.id, spent=reflection.usage)
+    return replace(reflection, drafts=_merged(reflection.drafts, patterns))
 
 
 _KNOWN = 1000
@@ -90,6 +109,18 @@ def _record(episode: Episode, memory: Memory) -> None:
         kept = memory.episode(episode.namespace, episode.id)
         if _unjudged(kept) != _unjudged(without_secrets(episode)):
             raise
+
+
+def _shown(episode: Episode, memory: Memory) -> tuple[Item, ...]:
+    """The principles that the episode was shown, as far as they still hold."""
+    names = (
+        [] if episode.recall is None else [name.rpartition("@")[0] for name in episode.recall.constitution]
+    )
+    found = []
+    for name in names:
+        with suppress(NotFound):
+            found.append(memory.get(episode.namespace, name))
+    return tuple(item for item in found if item.status in {"active", "trial"})
 
 
 def _is_forgotten(episode: Episode, memory: Memory) -> bool:

@@ -6,7 +6,7 @@ none, though `Message.ok` tells training to leave it out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from agent.builders.steps import PREPOSITIONS, Step, steps
@@ -24,6 +24,23 @@ def judged(episode: Episode) -> Episode:
     if any(one.by != "miner" for one in episode.verdicts):
         return done
     return replace(done, verdicts=tuple(_verdicts(done)))
+
+
+def corrected(episode: Episode, told: Sequence[StepVerdict]) -> tuple[StepVerdict, ...]:
+    """The verdicts of an episode with what a model found besides, in order.
+
+    What counters called an error or a recovery stays; so does what is told of anything but a call, and a
+    recovery before any error, untold.
+    """
+    made = {one.message: one for one in episode.verdicts}
+    acts = {step.act for step in steps(episode)}
+    for one in sorted(told, key=lambda one: one.message):
+        known = made.get(one.message)
+        errors = [place for place, other in made.items() if other.verdict == "error"]
+        is_late = one.verdict == "error" or any(place < one.message for place in errors)
+        if one.message in acts and is_late and (known is None or known.verdict == "ok"):
+            made[one.message] = one
+    return tuple(made[message] for message in sorted(made))
 
 
 def _verdicts(episode: Episode) -> Iterator[StepVerdict]:
