@@ -6,20 +6,18 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import sha256
-from typing import Any
 
 from agent.builders.symbolic import news
+from agent.learning.keeping import Kept, is_forgotten, keep
 from agent.learning.reflect import Reflection, reflect
 from agent.learning.verdicts import judged
 from agent.opening import AgentSettings
-from agent.trail import EXTERNAL
 from agent.types import Journal, Model
-from memory.codec import dumps, from_json, to_json
+from memory.codec import from_json, to_json
 from memory.core import Memory
-from memory.errors import BadInput, Conflict, NotFound
+from memory.errors import Conflict, NotFound
 from memory.modes import USES
-from memory.types import Channel, Draft, Episode, Item, Json, Message
+from memory.types import Draft, Episode, Item, Json, Message
 from memory.writing.redaction import without_secrets
 
 
@@ -66,7 +64,7 @@ async def learn(
     if not USES[episode.mode].learns:
         return LearnReport(episode, Reflection())
     reflection = from_json(Reflection, await journal.step("reflect", think))
-    items, refused = await _remember(episode, reflection.drafts, memory, journal)
+    items, refused = await _remember(episode, reflection, memory, journal)
     await journal.step("reinforce", reinforce)
     await journal.step("review", review)
     verdicts = reflection.verdicts or episode.verdicts
@@ -76,7 +74,7 @@ async def learn(
 
 async def _reflected(episode: Episode, model: Model, memory: Memory, settings: AgentSettings) -> Reflection:
     """What the model and the counters make of it; its verdicts and its cost are kept with the episode."""
-    if await asyncio.to_thread(_is_forgotten, episode, memory):
+    if await asyncio.to_thread(is_forgotten, episode, memory):
         return Reflection(verdicts=episode.verdicts)
     shown = await asyncio.to_thread(_shown, episode, memory)
     reflection = await reflect(
@@ -123,59 +121,21 @@ def _shown(episode: Episode, memory: Memory) -> tuple[Item, ...]:
     return tuple(item for item in found if item.status in {"active", "trial"})
 
 
-def _is_forgotten(episode: Episode, memory: Memory) -> bool:
-    return memory.episode(episode.namespace, episode.id).forgotten is not None
-
-
 def _unjudged(episode: Episode) -> list[Message]:
     return [replace(message, ok=None) for message in episode.messages]
 
 
 async def _remember(
-    episode: Episode, drafts: tuple[Draft, ...], memory: Memory, journal: Journal
+    episode: Episode, reflection: Reflection, memory: Memory, journal: Journal
 ) -> tuple[tuple[Item, ...], tuple[str, ...]]:
     async def remember() -> Json:
-        return await asyncio.to_thread(_write, episode, drafts, memory)
+        return to_json(await asyncio.to_thread(keep, episode, reflection, memory))
 
-    if not drafts:
+    if not reflection.drafts and not reflection.operations:
         return (), ()
-    written: Any = await journal.step("remember", remember)
-    items = [await asyncio.to_thread(memory.get, episode.namespace, name) for name in written["items"]]
-    return tuple(items), tuple(written["refused"])
-
-
-def _write(episode: Episode, drafts: tuple[Draft, ...], memory: Memory) -> Json:
-    """All drafts at once; where memory refuses one, e.g. for a secret in it, the others still go in.
-
-    None, when the episode was forgotten while it was reflected on.
-    """
-    if _is_forgotten(episode, memory):
-        return {"items": [], "refused": [f"episode {episode.id!r} was forgotten"]}
-    key, channel = _key(episode, drafts), _channel(episode)
-
-    def write(part: tuple[Draft, ...], name: str) -> list[Json]:
-        items = memory.remember(
-            episode.namespace, part, principal=episode.principal, channel=channel, idempotency_key=name
-        )
-        return [item.id for item in items]
-
-    try:
-        return {"items": write(drafts, key), "refused": []}
-    except BadInput:
-        names: list[Json] = []
-        refused: list[Json] = []
-    for index, draft in enumerate(drafts):
-        try:
-            names += write((draft,), f"{key}/{index}")
-        except BadInput as error:
-            refused.append(str(error))
-    return {"items": names, "refused": refused}
-
-
-def _key(episode: Episode, drafts: tuple[Draft, ...]) -> str:
-    """The same for the same lessons: an episode that is learned from again may teach more than before."""
-    said = dumps([episode.id, *(to_json(draft) for draft in drafts)])
-    return f"learn/{sha256(said.encode()).hexdigest()}"
+    kept = from_json(Kept, await journal.step("remember", remember))
+    items = [await asyncio.to_thread(memory.get, episode.namespace, name) for name in kept.items]
+    return tuple(items), kept.refused
 
 
 def _patterns(episode: Episode, memory: Memory, settings: AgentSettings) -> tuple[Draft, ...]:
@@ -199,8 +159,3 @@ def _merged(reflected: tuple[Draft, ...], mined: tuple[Draft, ...]) -> tuple[Dra
     """Both, each text once."""
     texts = {draft.text for draft in reflected}
     return (*reflected, *(draft for draft in mined if draft.text not in texts))
-
-
-def _channel(episode: Episode) -> Channel:
-    """A lesson is trusted no more than the least of what the episode saw."""
-    return "external" if any(m.agent == EXTERNAL for m in episode.messages) else "reflection"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agent.journal import MemoryJournal
 from agent.learning.answer import read
 from agent.learning.reflect import Reflection, reflect
 from agent.learning.verdicts import corrected, judged
@@ -18,7 +19,7 @@ from agent.opening import AgentSettings
 from memory.core import Memory
 from memory.encoder import HashEncoder
 from memory.errors import ModelError
-from memory.types import CaseBody, Draft, Episode, Item, PrincipleBody, StepVerdict, Usage
+from memory.types import CaseBody, Draft, Episode, Item, PrincipleBody, Query, StepVerdict, Usage
 from tests.agent.logs import Line, episode
 
 LOST: list[Line] = [
@@ -103,6 +104,93 @@ def principle(memory: Memory, text: str) -> Item:
     draft = Draft("principle", text, PrincipleBody("family", "neural"), "family", "maple 7", status="trial")
     (item,) = memory.remember("ns", [draft], principal="ann", channel="reflection")
     return item
+
+
+def shown(memory: Memory, lines: list[Line], *texts: str, **how: Any) -> tuple[Episode, list[Item]]:
+    """An episode that was shown principles of these texts."""
+    items = [principle(memory, text) for text in texts]
+    asked = Query("ns", "mug", family="maple 7")
+    recall = memory.recall(asked, count_tokens=len).record()
+    names = tuple(f"{item.id}@{item.version}" for item in items)
+    done = episode(lines, **how)
+    return replace(done, recall=replace(recall, constitution=names)), items
+
+
+def changing(*changes: dict[str, Any]) -> FunctionModel:
+    return FunctionModel(lambda _: json.dumps({"lessons": [FACT], "principles": changes}))
+
+
+async def test_principles_that_were_shown_are_changed_by_evidence(memory: Memory) -> None:
+    """Kept ones gain support, edited ones stand anew in the place of the old, wrong ones go."""
+    done, (kept, edited, wrong) = shown(
+        memory, LOST, "look in cabinet 3.", "heat things with stove 2.", "wipe feet.", outcome="failure"
+    )
+    model = changing(
+        {"op": "keep", "principles": ["P1"], "messages": [2]},
+        {"op": "edit", "principles": ["P2"], "text": "stove 2 is broken.", "messages": [6], "why": "x"},
+        {"op": "retire", "principles": ["P3"], "messages": [8]},
+    )
+    report = await Agent(model, memory).learn(done)
+    assert "P2: heat things with stove 2." in model.history[0].messages[-1].text
+    assert (report.refused, report.reflection.rejected) == ((), 0)
+    now = {item.text: item for item in memory.items("ns", kind="principle")}
+    assert now["look in cabinet 3."].body.support == 1  # type: ignore[union-attr]
+    assert now["heat things with stove 2."].status == now["wipe feet."].status == "retired"
+    new = now["stove 2 is broken."]
+    assert (new.status, new.lineage.items, new.author) == ("trial", (edited.id,), "ann")
+    assert {one.episode for one in new.lineage.evidence} == {"e1"}
+    assert "retire" in {entry.op for entry in memory.history("ns", wrong.id)}
+    assert kept.id in {item.id for item in report.items}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"op": "retire", "principles": ["P1"], "messages": []},
+        {"op": "retire", "principles": ["P1"], "messages": [99]},
+        {"op": "retire", "principles": ["P1"], "messages": [0]},
+        {"op": "retire", "principles": ["P9"], "messages": [2]},
+        {"op": "keep", "principles": ["P1"], "messages": [4]},
+        {"op": "edit", "principles": ["P1"], "text": "look in oven 5.", "messages": [2]},
+        {"op": "edit", "principles": ["P1"], "messages": [2]},
+        {"op": "merge", "principles": ["P1"], "text": "cabinet 3.", "messages": [2]},
+        {"op": "explode", "principles": ["P1"], "messages": [2]},
+    ],
+)
+async def test_changes_without_true_evidence_are_rejected(memory: Memory, change: dict[str, Any]) -> None:
+    """No message, one that is not there or none of the episode's own, words it does not bear: all counted."""
+    done, (item,) = shown(memory, LOST, "look in cabinet 3.", outcome="failure")
+    report = await Agent(changing(change), memory).learn(done)
+    assert report.reflection.rejected == 1
+    assert [one.version for one in memory.items("ns", kind="principle")] == [item.version]
+
+
+async def test_what_operators_wrote_and_what_strangers_say_changes_nothing(memory: Memory) -> None:
+    """A page that was read may not take a principle away."""
+    done, (item,) = shown(memory, LOST, "look in cabinet 3.", outcome="failure")
+    seen = replace(done.messages[2], agent="external")
+    tainted = replace(done, messages=(*done.messages[:2], seen, *done.messages[3:]))
+    model = changing({"op": "retire", "principles": ["P1"], "messages": [2]})
+    report = await Agent(model, memory).learn(tainted)
+    assert report.refused == ("retire: the episode saw strangers",)
+    pinned = memory.edit("ns", item.id, principal="op", channel="operator", pinned=True)
+    report = await Agent(model, memory).learn(replace(done, id="e2"))
+    assert report.reflection.rejected == 1
+    assert memory.get("ns", item.id).version == pinned.version
+
+
+async def test_changes_are_made_once(memory: Memory) -> None:
+    """After a crash in the middle the journal and the keys answer; nothing is asked or changed twice."""
+    done, _ = shown(memory, LOST, "heat things with stove 2.", outcome="failure")
+    change = {"op": "edit", "principles": ["P1"], "text": "stove 2 is broken.", "messages": [6]}
+    model, journal = changing(change), MemoryJournal()
+    first = await Agent(model, memory).learn(done, journal)
+    head = memory.log("ns")[-1].seq
+    cut = {name: value for name, value in journal.record.items() if name in {"record", "reflect"}}
+    again = await Agent(model, memory).learn(done, MemoryJournal(cut))
+    assert (again.items, again.refused) == (first.items, ())
+    assert memory.log("ns")[-1].seq == head
+    assert len(model.history) == 1
 
 
 FAULTS = {
