@@ -113,6 +113,10 @@ class Settings(BaseSettings):
     """Plan tasks in parts, look at each part, try it once more where it does not hold; for models with native
     tool calls."""
 
+    reflection_calls: Annotated[int, Field(ge=0)] = 1
+    """Most model calls to look back at one episode; 0 leaves learning to counters."""
+    reflection_tokens: Annotated[int, Field(ge=1)] = 512
+    """Longest answer of one of them."""
     mined_patterns: Annotated[tuple[PatternName, ...], NoDecode] = ("rule", "order")
     """What counters make principles of: `rule` (stated by the world), `order` (A before B), `loop`, `dead`
     (actions that do nothing), `waste` (visits for nothing), `success` (orders that pay). Comma-separated. The
