@@ -12,6 +12,7 @@ from server.errors import ErrorBody
 from server.middleware import BodyLimit, Observe
 from server.routes import (
     adapters,
+    builds,
     chat,
     consolidations,
     constitution,
@@ -65,6 +66,6 @@ def create_app(services: Services) -> FastAPI:
     # Consolidations first: to memory's routes their name would be an item's id.
     for module in (chat, tasks, worlds, episodes, consolidations, memory, revision, forgetting, moving):
         app.include_router(module.router)
-    for module in (constitution, distillations, adapters, learning, system):
+    for module in (builds, constitution, distillations, adapters, learning, system):
         app.include_router(module.router)
     return app

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from distill import copies
 from memory.errors import Conflict, NotFound
 from memory.writing.forgetting import Cascade
+from server.advising import ADVISE
 from server.jobs import JobAddress
 from server.services import Core
 from server.settings import Settings
@@ -44,7 +45,9 @@ async def remove_copies(
     """
     removed = list(await asyncio.to_thread(copies.remove, settings.distillations_dir, namespace))
     for episode in episodes:
-        for kind, id_ in ((TASK, f"task_{episode.removeprefix('ep_')}"), (LEARN, episode)):
+        build = episode.rpartition("-")[0] or episode
+        named = ((TASK, f"task_{episode.removeprefix('ep_')}"), (LEARN, episode), (ADVISE, build))
+        for kind, id_ in named:
             try:
                 await core.jobs.delete(JobAddress(namespace, kind, id_))
             except (NotFound, Conflict):

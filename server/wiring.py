@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from agent.types import Model
 from memory.errors import BadInput
+from server.advising import Advising
 from server.auth import Keys, write_private
 from server.canary import CANARY_TICK, Canary
 from server.consolidating import NIGHTLY, Consolidating
@@ -143,7 +144,7 @@ class _Opener:
         kinds = work.kinds(max_tasks=settings.max_running_tasks)
         consolidating = Consolidating(core.memory, nightly=settings.consolidate_daily)
         canary = Canary(core.memory, core.agent, is_wanted=bool(settings.canary_cron))
-        own = {**kinds, **consolidating.kinds(), **canary.kinds()}
+        own = {**kinds, **consolidating.kinds(), **canary.kinds(), **Advising(core).kinds()}
         return {**own, DISTILL: JobKind(distilling.run, limit=1)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Annotated
@@ -26,6 +27,7 @@ from server.commands.terminal import (
 constitution_app = typer.Typer(help="The principles in force, as Markdown; their versions.")
 Family = Annotated[str | None, typer.Option(help="Only what holds for this site or family.")]
 SHORT = 16
+POLL_S = 0.5
 
 
 @constitution_app.callback(invoke_without_command=True)
@@ -113,6 +115,56 @@ def freeze(family: Family = None, url: Url = DEFAULT_URL, data: Data = DEFAULT_D
     with connect(url, data) as client:
         kept = client.post("/v1/constitution/freeze", {"family": family})
     console.print(f"froze {len(kept['principles'])} principles as {kept['id']}", highlight=False)
+
+
+@constitution_app.command()
+def build(
+    sites: Annotated[
+        list[str], typer.Option("--site", help="Where tasks are worked; give it several times.")
+    ],
+    world: Annotated[str, typer.Option(help="Where the sites are.")] = "household",
+    tasks: Annotated[int, typer.Option(help="How many at each site.")] = 8,
+    builder: Annotated[str, typer.Option(help="symbolic, neural or neuro-symbolic.")] = "symbolic",
+    model: Annotated[str | None, typer.Option(help="Works the tasks.")] = None,
+    builder_model: Annotated[str | None, typer.Option(help="Reads what happened.")] = None,
+    shared_only: Annotated[
+        bool | None, typer.Option(help="Freeze only what several sites show; else by their number.")
+    ] = None,
+    seed: int = 0,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Let an agent work a calibration set without memory, build a constitution of it and freeze that."""
+    body = {
+        "sites": sites,
+        "world": world,
+        "tasks": tasks,
+        "builder": builder,
+        "seed": seed,
+        "model": model,
+        "builder_model": builder_model,
+        "shared_only": shared_only,
+    }
+    with connect(url, data) as client:
+        job = client.post("/v1/constitution/builds", body)
+        while job["ended_at"] is None:
+            time.sleep(POLL_S)
+            job = client.get(f"/v1/constitution/builds/{job['id']}")
+    if as_json:
+        show_json(job)
+        return
+    report = job["report"]
+    if report is None:
+        fail(f"the build {job['state']}: {job['error'] or 'nothing is known of it'}")
+    console.print(f"{report['successes']} of {len(report['episodes'])} tasks succeeded", highlight=False)
+    for reason in (*report["rejected"], *report["refused"], *filter(None, [report["error"]])):
+        console.print(f"not taken: {reason}", highlight=False, markup=False)
+    kept = report["version"]
+    if kept is None:
+        console.print("nothing was found, nothing is frozen")
+    else:
+        console.print(f"froze {len(kept['principles'])} principles as {kept['id']}", highlight=False)
 
 
 @constitution_app.command()

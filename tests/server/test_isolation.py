@@ -35,6 +35,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/memory/erase"): {"kind": "episode", "id": "nobody"},
     ("POST", "/v1/memory/consolidations"): {},
     ("POST", "/v1/constitution/freeze"): {},
+    ("POST", "/v1/constitution/builds"): {"sites": ["maple 27"], "tasks": 1},
     ("POST", "/v1/constitution/rollback"): {"version": "1-a"},
     ("POST", "/v1/distillations"): {"suites": [{"name": "a", "site": "maple 27", "n": 1}]},
 }
@@ -52,6 +53,8 @@ OPERATORS = {
     "/v1/memory/consolidations",
     "/v1/constitution/rollback",
     "/v1/constitution/review",
+    "/v1/constitution/builds",
+    "/v1/constitution/builds/{build_id}/cancel",
     "/v1/memory/consolidations/{consolidation_id}/cancel",
     "/v1/distillations",
     "/v1/distillations/{distillation_id}/cancel",
@@ -97,6 +100,7 @@ def ids(served: Served) -> dict[str, str]:
             "item_id": item["id"],
             "distillation_id": "distill_0",
             "consolidation_id": "consolidation_0",
+            "build_id": "build_0",
             "adapter_id": "step-0",
             "name": "household",
         }
