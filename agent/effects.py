@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.dispatch import Dispatched, Dispatcher
-from agent.opening import Opening, Reminder
+from agent.opening import Opening
+from agent.reminding import Reminder
 from agent.types import (
     GuardContext,
     Journal,

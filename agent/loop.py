@@ -15,9 +15,11 @@ from agent.guard_advantage import Advantage
 from agent.guards import ANSWER_TOOL
 from agent.journal import MemoryJournal
 from agent.learning.learn import LearnReport, learn
-from agent.opening import AgentSettings, Run, open_episode, remind, situation
+from agent.opening import AgentSettings, Run, open_episode, situation
 from agent.parts import Verified
 from agent.prompt import command_of, parse_action
+from agent.reminding import remind
+from agent.shelf import Shelf, shelved
 from agent.trail import Trail
 from agent.types import Guard, Journal, Model, Reply, Request, Task, World
 from agent.verification.verify import Verifier
@@ -72,6 +74,7 @@ class Agent:
         """
         journal = journal or MemoryJournal()
         guards = await self._guards_for(task, run)
+        world = self._with_shelf(world, run)
         dispatcher = Dispatcher(world, guards, approve=self._approve, timeout_s=self._settings.tool_timeout_s)
         effects = Effects(Sources(task, world, self._model, dispatcher, journal, self._clock))
         trail = Trail(task, run, self._model, effects)
@@ -126,6 +129,21 @@ class Agent:
             return self._guards
         return (*self._guards, Advantage(walked, self._advantage))
 
+    def _with_shelf(self, world: World, run: Run) -> World:
+        """The world with a tool to read procedures, where the prompt holds their titles alone."""
+        memory = self._memory
+        if memory is None or not USES[run.memory].shows or not self._settings.is_indexed(self._model):
+            return world
+        # What is frozen keeps its counters too.
+        counts = USES[run.memory].credits
+        read = partial(memory.fetched, run.namespace, principal=run.principal, counts=counts)
+
+        async def fetch(name: str) -> str | None:
+            item = await asyncio.to_thread(read, name)
+            return None if item is None else item.text
+
+        return shelved(world, fetch)
+
     async def _attempt(self, task: Task, world: World, effects: Effects, trail: Trail) -> Ending:
         observation = await effects.reset()
         opening = await effects.opening(
@@ -139,6 +157,7 @@ class Agent:
             )
         )
         trail.open(opening)
+        _offer(world, opening.procedures)
         await effects.event("start", trail.beginning())
         ending, verifier = Ending.of(observation), self._verifier
         if ending is not None:
@@ -154,7 +173,9 @@ class Agent:
 
     def _looked_at(self, world: World, effects: Effects, trail: Trail, verifier: Verifier) -> Verified:
         work = partial(self._work, world, effects, trail)
-        return Verified(work, world, effects, trail, verifier, self._guards)
+        # Who verifies looks at what was done, not at what was recalled.
+        site = world.world if isinstance(world, Shelf) else world
+        return Verified(work, site, effects, trail, verifier, self._guards)
 
     async def _turn(self, world: World, effects: Effects, trail: Trail) -> Ending | None:
         tools = world.tools()
@@ -176,7 +197,7 @@ class Agent:
             if ending is not None:
                 trail.skip(calls[index:])
                 return ending
-            ending = await self._act(call, thought, effects, trail)
+            ending = await self._act(call, thought, world, effects, trail)
             if ending is not None:
                 trail.skip(calls[index + 1 :])
                 return ending
@@ -197,7 +218,9 @@ class Agent:
             return replace(message, kind="answer"), (answer,)
         return replace(message, kind="act", ok=False), ()
 
-    async def _act(self, call: ToolCall, thought: str, effects: Effects, trail: Trail) -> Ending | None:
+    async def _act(
+        self, call: ToolCall, thought: str, world: World, effects: Effects, trail: Trail
+    ) -> Ending | None:
         if trail.answers_part(call):
             return Ending("unknown")
         done: Dispatched = await effects.dispatch(call, trail.context(), limit_s=trail.seconds_left())
@@ -207,10 +230,12 @@ class Agent:
             return Ending("failure", 0.0, f"{done.verdict.guard}: {done.verdict.reason}", "rule")
         ending = Ending.of(done.observation)
         if ending is None and done.observation.ok is False:
-            await self._ask_again(call, done.observation.text, effects, trail)
+            await self._ask_again(call, done.observation.text, world, effects, trail)
         return ending
 
-    async def _ask_again(self, call: ToolCall, failure: str, effects: Effects, trail: Trail) -> None:
+    async def _ask_again(
+        self, call: ToolCall, failure: str, world: World, effects: Effects, trail: Trail
+    ) -> None:
         """What memory says of the step that failed, if it is to be asked in the middle."""
         memory, settings = self._memory, self._settings
         mode = trail.run.memory
@@ -218,6 +243,13 @@ class Agent:
             return
         query = situation(trail.task, trail.run, settings, step=command_of(call), failure=failure)
         known = trail.known_items()
-        found = await effects.reminder(lambda: remind(query, known, mode, model=self._model, memory=memory))
+        ask = partial(remind, query, known, mode, model=self._model, memory=memory, settings=settings)
+        found = await effects.reminder(ask)
         if found is not None:
             trail.reminded(found)
+            _offer(world, found.procedures)
+
+
+def _offer(world: World, procedures: Sequence[str]) -> None:
+    if isinstance(world, Shelf):
+        world.offer(procedures)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 
-from agent.builders.settings import MineSettings
-from agent.prompt import compose, render_block, render_memory
-from agent.types import Budget, Model, Observation, Task
+from agent.prompt import compose, render_block, titled
+from agent.settings import AgentSettings, Run
+from agent.types import Model, Observation, Task
 from memory.constitution.draw import PROVEN, Chances, draw
 from memory.core import Memory
 from memory.modes import USES
 from memory.recall.choosing import coin
 from memory.types import (
     TRUST,
-    Channel,
     Constitution,
     Message,
     Mode,
@@ -28,62 +27,20 @@ from memory.types import (
     RecallRecord,
 )
 
-
-@dataclass(frozen=True, slots=True)
-class AgentSettings:
-    """How an agent uses its memory and its model."""
-
-    k: int = 4
-    """Most items recalled; the literature is flat from 1 to 8."""
-    token_budget: int = 1024
-    """For recalled items."""
-    constitution_budget: int = 600
-    """Tokens of principles."""
-    drop_rate: float = 0.0
-    """Share of recalled items and of active principles held out, to learn what they are worth."""
-    trial_rate: float = 1.0
-    """Share of episodes that are shown a principle on trial. At 1, with nothing dropped, no coin is tossed:
-    then there is no lift, and principles rise by their evidence alone."""
-    max_reply_tokens: int | None = None
-    temperature: float = 0.0
-    tool_timeout_s: float | None = 60.0
-    """For one call of a tool."""
-    reflection_tokens: int = 512
-    """Longest reflection."""
-    reflection_calls: int = 1
-    """Most model calls to look back at one episode; 0 leaves learning to counters. More than one are used
-    only where a large model's answer cannot be read: it is told so."""
-    recall_on_failure: bool = False
-    """Ask memory again, with the step and what went wrong, when a step fails. Models that were trained on
-    what is recalled at the opening alone may be confused by it."""
-    mixture: tuple[tuple[ReadName, float], ...] = ()
-    """Read policies, one of which is drawn for each episode, with their chances, 1 together; the first serves
-    where no coin is tossed. Empty is the policy that the memory was opened with."""
-    mined_episodes: int = 50
-    """Recent episodes of the same family that are mined for principles with the new one."""
-    mining: MineSettings = field(default_factory=MineSettings)
-    """What is looked for in them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One attempt: whose it is, what it is called, and how far it may go."""
-
-    namespace: str
-    principal: str
-    episode_id: str
-    seed: int = 0
-    memory: Mode = "learn"
-    """What memory does for it, see `memory.modes`."""
-    budget: Budget = field(default_factory=Budget)
-    family_scope: bool = True
-    """Recall only what holds for the task's family (and what holds everywhere)."""
-    group: str = ""
-    """Attempts to be compared; empty means the task's id."""
-    channel: Channel = "user"
-    """How the task came in: where the trust of the context starts."""
-    constitution: str | None = None
-    """A frozen version to be served in the place of what is in force, whatever family it was frozen for."""
+__all__ = [
+    "AgentSettings",
+    "Opening",
+    "Run",
+    "Told",
+    "coins_of",
+    "consult",
+    "open_episode",
+    "question",
+    "recall_for",
+    "situation",
+    "situation_text",
+    "tossed",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +52,8 @@ class Opening:
     constitution_version: str | None
     trust: int
     """Lowest trust of anything shown."""
+    procedures: tuple[str, ...] = ()
+    """Ids of those that are shown by their titles."""
 
 
 async def open_episode(
@@ -121,8 +80,10 @@ async def open_episode(
         settings=settings,
         frozen=run.constitution,
     )
-    messages = compose(task, observation, told.recall, told.constitution, model.style)
-    return Opening(messages, told.record, told.version, min(base, told.trust))
+    by_title = settings.is_indexed(model)
+    messages = compose(task, observation, told.recall, told.constitution, model.style, by_title=by_title)
+    titles = titled(told.recall.hits) if told.recall and by_title else ()
+    return Opening(messages, told.record, told.version, min(base, told.trust), titles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +136,8 @@ async def consult(
     )
     recall = None
     if query is not None:
-        recall = await asyncio.to_thread(recall_for, memory, _tossed(query, mode), model)
+        ask_items = partial(recall_for, memory, tossed(query, mode), model)
+        recall = await asyncio.to_thread(ask_items, by_title=settings.is_indexed(model))
     if not use.shows:
         return Told(None, None, _unseen(recall, constitution) if recall else None)
     # A coin that is not recorded would be taken for certainty.
@@ -200,31 +162,7 @@ def _unseen(recall: Recall, constitution: Constitution) -> RecallRecord:
     return recall.in_shadow().record(drawn=principles)
 
 
-@dataclass(frozen=True, slots=True)
-class Reminder:
-    """What memory says when it is asked again in the middle."""
-
-    message: Message | None
-    """None where the mode shows nothing."""
-    recall: RecallRecord
-    trust: int
-
-
-async def remind(
-    query: Query, known: frozenset[str], mode: Mode = "learn", *, model: Model, memory: Memory
-) -> Reminder | None:
-    """Recall for a situation in the middle of a run; None when nothing comes up but the `known` items."""
-    recall = await asyncio.to_thread(recall_for, memory, _tossed(query, mode), model)
-    fresh = [hit for hit in recall.hits if hit.item.id not in known]
-    if not fresh:
-        return None
-    if not USES[mode].shows:
-        return Reminder(None, recall.in_shadow().record(), max(TRUST.values()))
-    message = Message("user", render_memory(fresh, model.style), kind="memory")
-    return Reminder(message, recall.record(), min(hit.item.trust for hit in fresh))
-
-
-def _tossed(query: Query, mode: Mode) -> Query:
+def tossed(query: Query, mode: Mode) -> Query:
     """The question with its coins, where the mode tosses any."""
     if USES[mode].tosses:
         return query
@@ -232,13 +170,13 @@ def _tossed(query: Query, mode: Mode) -> Query:
     return replace(query, drop_rate=0.0, policy=policy, mixture=())
 
 
-def recall_for(memory: Memory, query: Query, model: Model) -> Recall:
+def recall_for(memory: Memory, query: Query, model: Model, *, by_title: bool = False) -> Recall:
     """A recall whose costs are counted in the model's tokens, on what the model is shown."""
     return memory.recall(
         query,
         count_tokens=model.count_tokens,
         counter=model.name,
-        show=lambda item: render_block(item, model.style),
+        show=lambda item: render_block(item, model.style, by_title=by_title),
     )
 
 
@@ -258,6 +196,7 @@ def question(text: str, namespace: str, episode: str, family: str | None, settin
         namespace,
         text,
         family=family,
+        kinds=settings.kinds,
         k=settings.k,
         token_budget=settings.token_budget,
         drop_rate=settings.drop_rate,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from agent.dispatch import Dispatched
 from agent.effects import Effects
 from agent.ending import Ending
 from agent.guards import ANSWER_TOOL
-from agent.opening import Opening, Reminder, Run
-from agent.prompt import PROMPT_VERSION
+from agent.opening import Opening, Run
+from agent.prompt import FETCH, PROMPT_VERSION
+from agent.reminding import Reminder
 from agent.types import GuardContext, Model, Spent, Style, Task
 from agent.verification.outcomes import Ruling
 from memory.types import (
@@ -30,6 +32,7 @@ _NUDGE = {
     "full": "Your last message had no action in it. Answer with one tool call.",
     "plain": "nothing happens.",
 }
+_NOT_NOW = "left out for this try."
 _MESSAGE_TOKENS = 4
 """Role markers and separators of one message, about."""
 
@@ -81,10 +84,11 @@ class Trail:
         self._trust = min(self._trust, done.trust)
         observation = done.observation
         if observation.text:
+            is_recalled = call.name == FETCH and done.ran and observation.ok is True
             answer = Message(
                 "tool",
                 observation.text,
-                kind="observe",
+                kind="memory" if is_recalled else "observe",
                 tool_call_id=call.id,
                 agent=EXTERNAL if done.trust == TRUST["external"] else "world",
                 ok=observation.ok,
@@ -125,7 +129,9 @@ class Trail:
         """What the model is shown."""
         if self.exploring is None:
             return tuple(self.messages)
-        return tuple(message for message in self.messages if message.kind != "memory")
+        kept = (one for one in self.messages if one.kind != "memory" or one.tool_call_id)
+        # A call needs an answer: what was read on demand leaves its place.
+        return tuple(replace(one, content=_NOT_NOW) if one.kind == "memory" else one for one in kept)
 
     def paid(self, usage: Usage) -> None:
         """Something besides the model's turns was paid for."""

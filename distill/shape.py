@@ -6,6 +6,7 @@ never grow; the messages of a result occur in its source in the same order.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, replace
 
 from agent.prompt import compose
@@ -56,11 +57,12 @@ class StripMemory:
     """
 
     def __call__(self, row: Row) -> tuple[Row, ...]:
-        """Memory messages go; a system message keeps what the prompt says without principles."""
+        """Memory goes, and the calls that read it; a system message keeps what is no principle."""
+        read = {message.tool_call_id for message in row.messages if message.kind == "memory"} - {None}
         kept = [
             (index, stripped)
             for index, message in zip(row.indices, row.messages, strict=True)
-            if (stripped := _without_memory(message)) is not None
+            if (stripped := _without_memory(message, read)) is not None
         ]
         return (replace(row, messages=tuple(m for _, m in kept), indices=tuple(index for index, _ in kept)),)
 
@@ -104,9 +106,12 @@ def _masked(message: Message) -> Message:
     return replace(message, weight=0.0) if is_wrong else message
 
 
-def _without_memory(message: Message) -> Message | None:
-    if message.kind == "memory":
+def _without_memory(message: Message, read: Set[str | None]) -> Message | None:
+    calls = tuple(call for call in message.tool_calls if call.id not in read)
+    if message.kind == "memory" or (message.tool_calls and not calls):
         return None
+    if len(calls) < len(message.tool_calls):
+        return replace(message, tool_calls=calls)
     if message.role != "system":
         return message
     bare = _bare_system()

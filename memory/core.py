@@ -204,6 +204,14 @@ class Memory(Paying):
         author = self._author(episode.namespace, principal, "user")
         self._store.write(lambda writer: credit.credit(writer, episode, author.principal, author.at))
 
+    def fetched(self, namespace: str, item_id: str, *, principal: str, counts: bool = True) -> Item | None:
+        """An item that was shown by its title and is now read whole; None when it may not be shown any more.
+
+        Its counter moves if it `counts`; of items of scope `global` no namespace keeps statistics.
+        """
+        author = self._author(namespace, principal, "user")
+        return self._store.write(lambda writer: credit.fetched(writer, author, item_id, counts=counts))
+
     # Reading
 
     def usage(self, namespace: str) -> Usage:

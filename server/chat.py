@@ -124,6 +124,9 @@ class Chat:
     async def _consult(self, text: str, family: str | None, episode: str, mode: Mode) -> Told:
         namespace = self._identity.namespace
         settings = await settings_for(self._core, namespace)
+        if settings.procedures == "index":
+            # Who calls the tools of a chat is its client, which knows nothing of ours.
+            settings = replace(settings, procedures="inline")
         query = question(text, namespace, episode, family, settings)
         return await consult(
             self._core.memory,

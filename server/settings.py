@@ -83,6 +83,11 @@ class Settings(BaseSettings):
     """Most of the memories shown that one principal may have written: a bound on poisoning; 1 is no bound."""
     recall_on_failure: bool = False
     """Ask memory again, with what went wrong, when a step of a task fails."""
+    procedures: Literal["inline", "index", "off"] = "inline"
+    """Recalled procedures: `inline` whole, `index` by a line each with a tool that reads on (in tasks of
+    models with native tool calls), `off` none."""
+    tool_notes: bool = True
+    """Recall notes on tools."""
     recall_policy: ReadName = "per_case"
     """What ranks memories: `cosine` (nearness alone), `per_case` (an item's running value), `episodic` (what
     came of it near such a question), `lift` (what showing it adds there), `neural` (a fitted critic)."""

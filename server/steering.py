@@ -60,6 +60,8 @@ def agent_settings(settings: Settings) -> AgentSettings:
         drop_rate=settings.recall_drop_rate,
         trial_rate=settings.trial_rate,
         recall_on_failure=settings.recall_on_failure,
+        procedures=settings.procedures,
+        tool_notes=settings.tool_notes,
         reflection_calls=settings.reflection_calls,
         reflection_tokens=settings.reflection_tokens,
         mining=MineSettings(settings.mined_patterns),

@@ -59,6 +59,8 @@ def steps(episode: Episode) -> tuple[Step, ...]:
         for call in message.tool_calls:
             at = answers.get(call.id)
             told = Message("tool") if at is None else episode.messages[at]
+            if told.kind == "memory":
+                continue  # reading what was recalled is no step in the world
             is_text = set(call.arguments) == {"command"}
             found.append(Step(index, at, command_of(call), told.text, told.ok, is_text, told.rule))
     return tuple(found)

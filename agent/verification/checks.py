@@ -132,4 +132,6 @@ def _acts(messages: Sequence[Message], replies: dict[str | None, Message]) -> It
     for place, message in enumerate(messages):
         for call in message.tool_calls:
             reply = replies.get(call.id)
+            if reply is not None and reply.kind == "memory":
+                continue  # reading what was recalled does nothing to the world
             yield Act(place, call, reply.text if reply else "", reply.ok if reply else None)

@@ -164,6 +164,8 @@ class Utility:
     last_used_at: float | None = None
     lift: Lift | None = None
     """None before a coin has decided about it."""
+    fetched: int = 0
+    """How often it was read on demand, where only its title was shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,8 @@ def _walk(task: str, messages: Sequence[Message]) -> tuple[str, tuple[Acted, ...
     found: list[Acted] = []
     for place, message, call in _calls(messages):
         answer = answers.get(call.id)
+        if answer is not None and answer.kind == "memory":
+            continue  # reading what was recalled is no step in the world
         ok = message.ok if message.ok is not None or answer is None else answer.ok
         action = action_of(call)
         found.append(Acted(place, _worded(task, done, seen), action, ok, call.id))

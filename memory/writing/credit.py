@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from memory.author import Author
-from memory.entry import Vector
+from memory.entry import RECALLABLE, Vector
 from memory.errors import Conflict
 from memory.modes import USES
 from memory.store.reader import Credit
 from memory.store.writer import Writer
-from memory.types import Episode, Item, Json, Lift, Outcome, Recalled, RecallRecord, Utility
+from memory.types import GLOBAL, Episode, Item, Json, Lift, Outcome, Recalled, RecallRecord, Utility
 from memory.value.lift import LONGEST, lift_of
 from memory.value.means import PRIOR_N, held_out, revalued, reward_of, shown, withdrawn
 from memory.value.outcomes import outranks
@@ -121,6 +121,18 @@ def credit(writer: Writer, episode: Episode, principal: str, at: float) -> None:
             utility = replace(utility, lift=_lift(writer, item, test))
         writer.set_utility(item, utility, principal, at)
         without_harm(writer, replace(item, utility=utility), principal, at)
+
+
+def fetched(writer: Writer, author: Author, item_id: str, *, counts: bool) -> Item | None:
+    """The item, counted as read on demand where that counts; None where it is gone or not to be shown."""
+    item = writer.find(author.namespace, item_id) or writer.find(GLOBAL, item_id)
+    if item is None or item.status not in RECALLABLE:
+        return None
+    if not counts or item.namespace != author.namespace:
+        return item
+    utility = replace(item.utility, fetched=item.utility.fetched + 1)
+    writer.set_utility(item, utility, author.principal, author.at)
+    return replace(item, utility=utility)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,4 +67,5 @@ def added_up(utilities: Sequence[Utility]) -> Utility:
         held_out_n=sum(one.held_out_n for one in utilities),
         held_out_reward_sum=sum(one.held_out_reward_sum for one in utilities),
         last_used_at=max(used, default=None),
+        fetched=sum(one.fetched for one in utilities),
     )

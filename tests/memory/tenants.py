@@ -101,6 +101,9 @@ class Tenant:
     def feedback(self) -> object:
         return self.m.feedback(self.ns, "e1", principal="ada", reward=1.0, values={"said": self.texts[0]})
 
+    def fetched(self) -> object:
+        return [self.m.fetched(self.ns, item.id, principal="ada") for item in self.items_seen]
+
     def edit(self) -> object:
         id_, text = self.items_seen[0].id, f"{self.texts[0]} again"
         return self.m.edit(self.ns, id_, text=text, principal="ada", channel="user")
@@ -303,7 +306,8 @@ class Tenant:
 
 
 ORDER = (
-    *("remember", "recall", "record", "reinforce", "feedback", "edit", "merge", "forget", "undo", "restore"),
+    *("remember", "recall", "record", "reinforce", "feedback", "fetched", "edit", "merge", "forget"),
+    *("undo", "restore"),
     *("diff", "replay", "get", "items", "history", "episode", "episodes", "log", "constitution", "export"),
     *("review", "constitution_versions", "freeze", "frozen", "compare", "roll_back", "export_constitution"),
     *("turn", "dials", "pulse", "lifts", "paid", "walked"),

@@ -183,6 +183,7 @@ THEFTS: dict[str, Theft] = {
 """Naming what is not one's own is refused."""
 
 HARMLESS: dict[str, Theft] = {
+    "fetched": lambda me, it: me.m.fetched(me.ns, it.items_seen[0].id, principal="eve"),
     "log": lambda me, it: me.m.log(me.ns, after=it.m.log(it.ns)[0].seq),
     "restore": lambda me, it: me.m.restore(me.ns, me.m.log(me.ns)[-1].seq - 1, principal="eve"),
     "record": lambda me, it: me.m.record(as_own(it.called("episode"), me.ns), principal="eve"),
