@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-import jsonschema
 import torch
 
 from agent.models.local.chat import Chat
 from agent.models.local.engine import Engine
+from agent.models.local.forms import in_form, options_of
 from agent.models.local.identity import Fingerprint
 from agent.models.local.jobs import Generated, Generation, Scoring
 from agent.models.local.weights import context_length, load_model
 from agent.types import Delta, Reply, Request, Style
-from memory.errors import BadInput, ModelError
-from memory.types import Json, Message, Usage
+from memory.errors import BadInput
+from memory.types import Message, Usage
 
 _CANARIES = (
     "your task is to put a clean mug on shelf 2",
@@ -84,18 +83,15 @@ class LocalModel:
         """`request.n` answers. Raises BadInput when the prompt does not fit, ModelError on failure.
 
         `choices` answers the option with the highest log-probability per token, its end mark included; a
-        schema that is an `enum` is answered the same way, any other is checked after writing.
+        schema is answered as `agent.models.local.forms` has it.
         """
-        prompt = self._prompt(request)
-        options = request.choices or _enum_options(request)
-        if options:
-            return (await self._choose(prompt, options, is_schema=not request.choices),)
-        jobs = [self._generation(request, prompt, index) for index in range(request.n)]
-        written = await asyncio.gather(*(asyncio.wrap_future(self._engine.generate(job)) for job in jobs))
-        replies = [self._reply(request, job, done) for job, done in zip(jobs, written, strict=True)]
-        for reply in replies:
-            _check_schema(request, reply.message.text)
-        return tuple(replies)
+        if request.choices:
+            return (await self._choose(self._prompt(request), request.choices),)
+        if request.schema is not None:
+            n = 1 if options_of(request.schema) else request.n
+            formed = (in_form(request, partial(self._one, index=index)) for index in range(n))
+            return tuple(await asyncio.gather(*formed))
+        return tuple(await asyncio.gather(*(self._one(request, index) for index in range(request.n))))
 
     async def stream(self, request: Request) -> AsyncIterator[Delta]:
         """One answer as it is written; the last piece carries the whole reply. Raises as `complete`."""
@@ -141,6 +137,13 @@ class LocalModel:
         """Stop the worker thread; requests in flight fail with ModelError."""
         self._engine.close()
 
+    async def _one(self, request: Request, index: int) -> Reply:
+        prompt = self._prompt(request)
+        if request.choices:
+            return await self._choose(prompt, request.choices)
+        job = self._generation(request, prompt, index)
+        return self._reply(request, job, await asyncio.wrap_future(self._engine.generate(job)))
+
     def _prompt(self, request: Request) -> list[int]:
         prompt = self._chat.prompt(request.messages, request.tools)
         if not prompt:
@@ -169,7 +172,7 @@ class LocalModel:
             prompt,
             min(limit, self._context - len(prompt)),
             self._chat.stop_ids,
-            is_complete=functools.partial(self._has_stopped, stops) if stops else None,
+            is_complete=partial(self._has_stopped, stops) if stops else None,
             on_token=on_token,
             temperature=request.temperature,
             generator=generator,
@@ -195,7 +198,7 @@ class LocalModel:
         held = max((len(stop) - 1 for stop in stops), default=0)
         return text[: len(text) - held].rstrip() if held else text
 
-    async def _choose(self, prompt: Sequence[int], choices: Sequence[str], *, is_schema: bool) -> Reply:
+    async def _choose(self, prompt: Sequence[int], choices: Sequence[str]) -> Reply:
         ends = () if self._chat.end_id is None else (self._chat.end_id,)
         options = tuple((*self._chat.encode(choice), *ends) for choice in choices)
         longest = max(map(len, options))
@@ -211,19 +214,4 @@ class LocalModel:
         best = max(range(len(options)), key=per_token.__getitem__)
         message = Message("assistant", choices[best], logprob=scores[best])
         usage = Usage(len(prompt), len(options[best]), calls=1)
-        return Reply(message, usage, "stop", self._name, choice=None if is_schema else best)
-
-
-def _enum_options(request: Request) -> tuple[str, ...]:
-    values: Json = (request.schema or {}).get("enum")
-    return tuple(json.dumps(value) for value in values) if isinstance(values, list) else ()
-
-
-def _check_schema(request: Request, text: str) -> None:
-    """A small model cannot be asked to mend its JSON: what does not fit is an error that says why."""
-    if request.schema is None:
-        return
-    try:
-        jsonschema.validate(json.loads(text), dict(request.schema))
-    except (json.JSONDecodeError, jsonschema.ValidationError) as error:
-        raise ModelError(f"the answer {text[:80]!r} does not satisfy the schema: {error}") from error
+        return Reply(message, usage, "stop", self._name, choice=best)
