@@ -16,6 +16,8 @@ from memory.types import Draft, Episode, Evidence, Lineage, PrincipleBody
 
 _LONGEST = 200
 """Characters of a command that may become part of a principle."""
+_SEVERAL = 3
+"""Objects that a command must be refused with before it is told without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,24 +107,29 @@ def dead_actions(episodes: Sequence[Episode], family: str | None) -> Iterator[Pa
     """Commands that were refused whenever they were given; of calls with arguments, such tools.
 
     Occasions: every attempt. One that went through, be it with another object, is no dead action but one that
-    needs something first. A refusal that states a rule has changed something: it says what to do.
+    needs something first. A refusal that states a rule has changed something: it says what to do. What was
+    refused with several objects is told once: `do not clean with sink 1`.
     """
-    tallies: dict[tuple[str, bool], _Tally] = {}
-    alive: set[str] = set()
+    kinds: dict[tuple[str, bool], dict[str, _Tally]] = {}
+    alive: set[tuple[str, bool]] = set()
     for episode in episodes:
         for step in steps(episode):
-            key = (step.command if step.is_text else step.verb, step.is_text)
+            kind = (short_form(step.command) if step.is_text else step.verb, step.is_text)
             if step.ok is not False or step.rule:
-                alive |= {key[0], short_form(step.command)} if step.is_text else {key[0]}
-            else:
-                tallies.setdefault(key, _Tally()).seen.append(_at(episode, step))
-    for (command, is_text), tally in tallies.items():
-        if command in alive or (is_text and short_form(command) in alive):
+                alive.add(kind)
+                continue
+            whole = step.command if step.is_text else step.verb
+            kinds.setdefault(kind, {}).setdefault(whole, _Tally()).seen.append(_at(episode, step))
+    places = {episode.id: place for place, episode in enumerate(episodes)}
+    for (short, is_text), wholes in kinds.items():
+        if (short, is_text) in alive:
             continue
-        text = (
-            f"do not {command}: it does nothing." if is_text else f"do not call {command}: it does nothing."
-        )
-        yield replace(tally.pattern("dead", text, family), tier="family" if is_text else "tool")
+        if len(wholes) >= _SEVERAL:
+            seen = [piece for tally in wholes.values() for piece in tally.seen]
+            wholes = {short: _Tally(sorted(seen, key=lambda piece: (places[piece.episode], piece.message)))}
+        for name, tally in wholes.items():
+            text = f"do not {name if is_text else f'call {name}'}: it does nothing."
+            yield replace(tally.pattern("dead", text, family), tier="family" if is_text else "tool")
 
 
 def wasted_visits(episodes: Sequence[Episode], family: str | None) -> Iterator[Pattern]:

@@ -128,7 +128,7 @@ def test_where_it_was_seen_is_the_evidence() -> None:
 
 
 @pytest.mark.parametrize("name", PLANTED)
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 def test_shuffled_logs_show_nothing(name: PatternName, seed: int) -> None:
     """The same commands, answers and outcomes, long enough, in an order that means nothing."""
     rng = random.Random(f"{name}/{seed}")
@@ -149,6 +149,19 @@ def test_shuffled_logs_show_nothing(name: PatternName, seed: int) -> None:
     share = len(mixed) // len(outcomes)
     cut = [(mixed[n * share : (n + 1) * share], outcome) for n, outcome in enumerate(outcomes)]
     assert mined(log(*cut), ALL) == ()
+
+
+def test_what_is_refused_with_several_things_is_told_once() -> None:
+    """With three or more; what goes through with one of them is not dead."""
+    broken: list[Line] = [(f"wash {thing} with sink 1", "nothing.", False) for thing in ("mug", "cup", "pan")]
+    works: Line = ("wash jar with sink 1", "it is clean.", True)
+    twice = log((broken, "failure"), (broken, "failure"))
+    assert [numbers(one) for one in mined(twice, ALL)] == [
+        ("do not wash with sink 1: it does nothing.", 2, 0, 1.0)
+    ]
+    (one, other) = mined(log((broken[:2], "failure"), (broken[:2], "failure")), ALL)
+    assert {one.text, other.text} == {f"do not {line[0]}: it does nothing." for line in broken[:2]}
+    assert mined([*twice, episode([works], id="e9")], ALL) == ()
 
 
 def test_a_tool_that_always_refuses_is_a_principle_of_its_tool() -> None:
