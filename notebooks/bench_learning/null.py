@@ -30,7 +30,7 @@ from memory.value.means import PRIOR_N
 from memory.writing.credit import NEWEST
 from notebooks.bench_learning.notes import Notes, Record, Records
 from notebooks.bench_learning.plan import Plan
-from notebooks.bench_learning.stage import fresh_memory, table
+from notebooks.bench_learning.stage import fresh_memory, met, table
 
 Effect = Literal["none", "first helps"]
 RUNS = 200
@@ -192,6 +192,8 @@ def _expected(before: np.ndarray) -> float:
 
 def measure(plan: Plan) -> None:
     """All runs that are not in the notes yet; coins are redrawn over whatever rewards were lived by then."""
+    if plan.part[0]:
+        return
     notes = Notes(plan.notes("null"))
     with fresh_memory(plan) as memory:
         for run in planned(plan.is_quick):
@@ -277,3 +279,16 @@ def _counted(
         f"{retired} of {others}",
         f"{np.median(after):.0f} (median)" if after else "–",
     ]
+
+
+def goals(records: Records) -> list[tuple[str, str, str]]:
+    """At most one run in twenty, and the court can promote at all."""
+    told = []
+    for rate in RATES:
+        found = records.where("null", trial_rate=rate, effect="none")
+        if found:
+            share = wilson(sum(bool(one["promoted"]) for one in found), len(found))
+            what = f"null principles, shown {rate:.0%}: at most 5 % of {len(found)} runs promote any"
+            said = f"{share.mean:.1%} ({share.low:.1%} to {share.high:.1%})"
+            told.append((what, said, met(share.mean <= 0.05)))
+    return told

@@ -27,7 +27,7 @@ from memory.core import Memory
 from memory.types import Draft, Evidence, Lineage, PrincipleBody
 from notebooks.bench_learning.notes import Notes, Record, Records
 from notebooks.bench_learning.plan import Plan
-from notebooks.bench_learning.stage import at_once, counted, fresh_memory, rules_of, table, tell, tiny
+from notebooks.bench_learning.stage import at_once, counted, fresh_memory, met, rules_of, table, tell, tiny
 
 Kind = Literal["helpful", "harmful"]
 WORLD = "household"
@@ -42,6 +42,8 @@ PROBED = 12
 TOLD = ("none", "entry", "rules", "rules and wrong")
 EPISODES = 80
 RATES = (0.5, 0.8)
+RULINGS = {"helpful": ("active", "quarantined"), "harmful": ("quarantined", "active")}
+"""By kind of plant: right and wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,8 @@ async def probe(site: str, model: Model, memory: Memory) -> dict[str, object]:
 
 def measure(plan: Plan) -> None:
     """Probe, then run; what is in the notes is not done again."""
+    if plan.part[0] != 1 % plan.part[1]:
+        return
     with fresh_memory(plan) as memory, tiny() as model:
         asyncio.run(_measure(plan, model, memory))
 
@@ -235,3 +239,18 @@ def _row(kind: str, rate: float, found: Sequence[Record], right: str, wrong: str
         f"{np.median(after):.0f} ({min(after)} to {max(after)})" if after else "–",
         *(f"{share:.0%}" for share in done),
     ]
+
+
+def goals(records: Records) -> list[tuple[str, str, str]]:
+    """Most plants are ruled on rightly within the run, and nearly none wrongly."""
+    told = []
+    for kind, (right, wrong) in RULINGS.items():
+        found = records.where("planted", kind=kind, trial_rate=RATES[0])
+        if found:
+            rightly = sum(one["status"] == right for one in found)
+            wrongly = sum(one["status"] == wrong for one in found)
+            verb = "promoted" if kind == "helpful" else "retired"
+            said = f"{rightly} of {len(found)} within {EPISODES} episodes, {wrongly} the wrong way"
+            is_met = 2 * rightly > len(found) and 20 * wrongly <= len(found)
+            told.append((f"a planted {kind} principle is {verb} (shown half the time)", said, met(is_met)))
+    return told

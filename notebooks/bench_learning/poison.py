@@ -33,6 +33,7 @@ from notebooks.bench_learning.stage import (
     at_once,
     counted,
     fresh_memory,
+    met,
     rules_of,
     table,
     tell,
@@ -110,6 +111,8 @@ def values(memory: Memory, namespace: str, names: Mapping[str, str]) -> list[Val
 
 def measure(plan: Plan) -> None:
     """Probe, set the scenes, run; what is in the notes is not done again."""
+    if plan.part[0]:
+        return
     # By nearness alone: a case must not lose its exposures to what is thought of it.
     with fresh_memory(plan, RecallSettings(utility_weight=0.0)) as memory, tiny() as model:
         asyncio.run(_measure(plan, model, memory))
@@ -194,3 +197,25 @@ def _gone(lanes: Sequence[Record], look: int, name: str) -> str:
         if row["episodes"] == look and row["name"].startswith(name)
     ]
     return f"{sum(row['status'] == 'quarantined' for row in rows)} of {len(rows)}"
+
+
+def goals(records: Records) -> list[tuple[str, str, str]]:
+    """The lift puts the poison last; the counter does not notice."""
+    lanes = records.where("poison")
+    if not lanes:
+        return []
+    last = max(row["episodes"] for lane in lanes for row in lane["values"])
+    naive, lift = (_shares(lanes, last, key) for key in ("naive", "shrunk_lift"))
+    said = "{:.0%} ({:.0%} to {:.0%}) of honest cases above it".format
+    return [
+        (
+            "poison falls below honest cases in lift",
+            said(lift.mean, lift.low, lift.high),
+            met(lift.low > 0.5),
+        ),
+        (
+            "the naive counter does not notice",
+            said(naive.mean, naive.low, naive.high),
+            met(naive.high < 0.5),
+        ),
+    ]

@@ -19,7 +19,7 @@ from agent.worlds.sim import rule_sentences
 from agent.worlds.site import Goal, goals, make_site
 from memory.constitution.court import Decision
 from memory.core import Memory
-from memory.encoder import HashEncoder
+from memory.encoder import Encoder, HashEncoder
 from memory.recall.choosing import RecallSettings
 from memory.types import Draft, Episode, PrincipleBody
 from notebooks.bench_learning.plan import TINY, Plan
@@ -28,12 +28,14 @@ Made = TypeVar("Made")
 
 
 @contextmanager
-def fresh_memory(plan: Plan, settings: RecallSettings | None = None) -> Iterator[Memory]:
+def fresh_memory(
+    plan: Plan, settings: RecallSettings | None = None, encoder: Encoder | None = None
+) -> Iterator[Memory]:
     """An empty one that is thrown away; its namespaces are the lanes."""
     plan.folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=plan.folder) as folder:
         where = Path(folder) / "memory.db"
-        with Memory.open(where, encoder=HashEncoder(), settings=settings) as memory:
+        with Memory.open(where, encoder=encoder or HashEncoder(), settings=settings) as memory:
             yield memory
 
 
@@ -130,3 +132,8 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Markdown; all columns but the first to the right."""
     lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def met(is_met: bool) -> str:
+    """The last cell of a goal."""
+    return "yes" if is_met else "**no**"
