@@ -13,7 +13,7 @@ from agent.builders.ops import Built, Window
 from agent.builders.patterns import Pattern
 from agent.builders.settings import MineSettings
 from agent.builders.symbolic import operations, spanning
-from agent.builders.wording import is_faithful
+from agent.builders.wording import held_as, is_faithful, read_of
 from agent.models.schema import Unreadable, extract_json, first_violation
 from agent.prompt import parse_reflection, reflection_text, transcript
 from agent.types import Model, Request
@@ -45,17 +45,18 @@ _SHOWN = 3
 
 
 async def propose(window: Window, model: Model, mining: MineSettings, *, max_tokens: int) -> Built:
-    """The counters' principles in the model's words. Without candidates the model is not asked.
+    """The counters' principles in the model's words; those held already keep their words.
+
+    Without anything new to word the model is not asked.
 
     One call of a large model, one a candidate of a small one. Never raises for what a model says.
     """
     found = spanning(window.episodes, mining)
-    if not found:
-        return Built()
-    if model.style == "plain":
-        worded, rejected, usage, error = await _one_by_one(found, window, model, max_tokens)
-    else:
-        worded, rejected, usage, error = await _together(found, window, model, max_tokens)
+    new = [one for one in found if held_as(one, window) is None]
+    ask = _one_by_one if model.style == "plain" else _together
+    worded, rejected, usage, error = (
+        await ask(new, window, model, max_tokens) if new else ((), (), Usage(), None)
+    )
     made = [
         *((one, False) for one in found if not _is_taken(one, worded)),
         *((one, True) for _, one in worded),
@@ -127,7 +128,7 @@ def _worded(
     parts = tuple(named[name] for name in dict.fromkeys(said.candidates))
     if len({(one.family, one.tier) for one in parts}) > 1:
         return f"{text!r} merges what holds for different families"
-    if not is_faithful(text, [one.text for one in parts], _read(parts, window)):
+    if not is_faithful(text, [one.text for one in parts], read_of(parts, window)):
         return f"{text!r} does not say what was counted"
     return parts, _joined(parts, text)
 
@@ -147,7 +148,7 @@ async def _one_by_one(found: Sequence[Pattern], window: Window, model: Model, ma
             return tuple(worded), tuple(rejected), usage, str(error)
         usage += reply.usage
         rules = [one.text for one in parse_reflection(reply.message.text, episode) if one.kind == "rule"]
-        read = _read((pattern,), window)
+        read = read_of((pattern,), window)
         kept = [text for text in rules if is_faithful(text, [pattern.text], read)]
         rejected += [f"{text!r} does not say what was counted" for text in rules if text not in kept]
         if kept:
@@ -172,19 +173,8 @@ def _joined(parts: tuple[Pattern, ...], text: str) -> Pattern:
 def _line(name: str, pattern: Pattern, window: Window) -> str:
     share = "" if pattern.confidence is None else f", {pattern.confidence:.0%} of its occasions agree"
     counted = f"seen in {pattern.support} episodes, {len(pattern.against)} times the opposite{share}"
-    shown = json.dumps(_read((pattern,), window, _SHOWN), ensure_ascii=False)
+    shown = json.dumps(read_of((pattern,), window, _SHOWN), ensure_ascii=False)
     return f"{name} ({pattern.name}; {counted}): {pattern.text} Evidence: {shown}"
-
-
-def _read(parts: Sequence[Pattern], window: Window, limit: int | None = None) -> str:
-    """What the evidence shows: commands and answers."""
-    lines = []
-    for pattern in parts:
-        for piece in pattern.evidence[:limit]:
-            episode = _episode(piece.episode, window)
-            near = {piece.message - 1, piece.message}
-            lines += [text for index, text in transcript(episode.messages) if index in near]
-    return " . ".join(lines)
 
 
 def _around(pattern: Pattern, episode: Episode) -> set[int]:

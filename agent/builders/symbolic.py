@@ -7,6 +7,7 @@ reconstruction by counters: loops, refused actions, wasted visits, A-before-B, r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from agent.builders.facts import stated_rules
@@ -14,6 +15,7 @@ from agent.builders.ops import Operation, Window
 from agent.builders.orders import orders, paying_orders
 from agent.builders.patterns import Pattern, best, dead_actions, loops, wasted_visits
 from agent.builders.settings import PATTERNS, MineSettings, PatternName
+from agent.builders.wording import held_as
 from memory.types import Draft, Episode
 
 Miner = Callable[[Sequence[Episode], str | None, MineSettings], Iterator[Pattern]]
@@ -99,11 +101,11 @@ def operations(found: Iterable[tuple[Pattern, bool]], window: Window) -> tuple[O
 
     Each pattern comes with whether a model worded it.
     """
-    held = {(item.family, item.text): item for item in window.principles}
     made: list[Operation] = []
     for pattern, is_worded in found:
-        item = held.get((pattern.family, pattern.text))
+        item = held_as(pattern, window)
         draft = pattern.draft("neuro-symbolic" if is_worded else "symbolic")
         targets = () if item is None else (item.id,)
+        draft = draft if item is None else replace(draft, text=item.text)
         made.append(Operation("keep" if targets else "add", targets, draft, pattern.evidence, pattern.name))
     return tuple(made)

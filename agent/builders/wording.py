@@ -1,4 +1,4 @@
-"""Does a model's wording of a counted pattern still say the same? Pure, and on the safe side.
+"""Does a wording of a counted pattern still say the same? Pure, and on the safe side.
 
 Meaning is not guessed at: a wording is taken when its words and names are the pattern's or its evidence's, it
 forbids where the pattern forbids, and an order stays in order. Anything else falls back to the template.
@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.builders.ops import is_negative
+from agent.builders.ops import Window, is_negative
+from agent.builders.patterns import Pattern
+from agent.prompt import transcript
 from agent.words import content_words, numbered_names, sentences
+from memory.types import Item, PrincipleBody
 
 _LONGEST = 200
 """Characters."""
@@ -38,6 +41,38 @@ def is_faithful(wording: str, said: Sequence[str], read: str) -> bool:
     if sum(word in there for word in words) < _MOSTLY * len(words) or not numbered_names(wording) <= names:
         return False
     return all(_says(wording, one) for one in said)
+
+
+def held_as(pattern: Pattern, window: Window) -> Item | None:
+    """The principle in force that says a pattern already: in its words, or in a model's, of its evidence."""
+    for item in window.principles:
+        if item.family == pattern.family and _is_of(item, pattern, window):
+            return item
+    return None
+
+
+def read_of(parts: Sequence[Pattern], window: Window, limit: int | None = None) -> str:
+    """What the evidence of patterns shows, of each at most `limit` places: commands and answers."""
+    episodes = {episode.id: episode for episode in window.episodes}
+    lines = []
+    for pattern in parts:
+        for piece in pattern.evidence[:limit]:
+            near = {piece.message - 1, piece.message}
+            lines += [text for index, text in transcript(episodes[piece.episode].messages) if index in near]
+    return " . ".join(lines)
+
+
+def _is_of(item: Item, pattern: Pattern, window: Window) -> bool:
+    if item.text == pattern.text:
+        return True
+    body = item.body
+    if not isinstance(body, PrincipleBody) or (body.builder, body.pattern) != (
+        "neuro-symbolic",
+        pattern.name,
+    ):
+        return False
+    is_seen = not set(item.lineage.evidence).isdisjoint(pattern.evidence)
+    return is_seen and is_faithful(item.text, [pattern.text], read_of((pattern,), window))
 
 
 def _says(wording: str, said: str) -> bool:

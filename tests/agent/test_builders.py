@@ -287,6 +287,23 @@ async def test_a_model_words_what_was_counted() -> None:
     assert by_text[DEAD] == counted[DEAD]
 
 
+async def test_what_is_worded_keeps_its_words(memory: Memory) -> None:
+    """A later build asks for no wording of it, and counts on; so do counters alone."""
+    window = Window(HOME)
+    words = {"principles": [{"candidates": ["C1"], "text": WORDED}]}
+    first = await build("neuro-symbolic", window, words)
+    apply(first.operations, window, memory, "ns", principal="ann", key="b1")
+    third = episode([*SWITCH, *STUCK], id="e2")
+    memory.record(replace(third, namespace="ns"), principal="ann")
+    later = Window((*HOME, third), held(memory))
+    for name in ("neuro-symbolic", "symbolic"):
+        again = await build(name, later)
+        assert sorted(told(again)) == sorted([("keep", WORDED), ("keep", DEAD)])
+        assert again.usage.calls == 0
+    apply(again.operations, later, memory, "ns", principal="ann", key="b2")
+    assert {one.text: one.body.support for one in held(memory)} == {WORDED: 3, DEAD: 3}  # type: ignore[union-attr]
+
+
 async def test_merged_candidates_have_the_evidence_of_all() -> None:
     """And the least of their shares; each candidate can be used once."""
     stuck: list[Line] = [*STUCK, ("pull lever blue", "it is stuck.", False)]
