@@ -110,6 +110,14 @@ class Effects:
         found = (await self._once(f"recall {self._n_steps}", do, None))["result"]
         return None if found is None else from_json(Reminder, found)
 
+    async def once(self, name: str, do: Callable[[], Awaitable[Json]]) -> Json:
+        """What `do` gave after the latest step at the first run, under a name of its own."""
+
+        async def named() -> dict[str, Json]:
+            return {"result": await do()}
+
+        return (await self._once(f"{name} {self._n_steps}", named, None))["result"]  # type: ignore[no-any-return]
+
     async def ruling(self, verify: Callable[[], Awaitable[Ruling]]) -> Ruling:
         """What `verify` found at the first run, in the world as the last step left it."""
 

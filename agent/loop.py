@@ -15,6 +15,7 @@ from agent.guard_advantage import Advantage
 from agent.guards import ANSWER_TOOL
 from agent.journal import MemoryJournal
 from agent.learning.learn import LearnReport, learn
+from agent.learning.midway import look_back
 from agent.opening import AgentSettings, Run, open_episode, situation
 from agent.parts import Verified
 from agent.prompt import command_of, parse_action
@@ -90,6 +91,7 @@ class Agent:
                 await asyncio.shield(save(trail.episode(ending)))
             raise
         episode, ending = await self._verified(world, effects, trail, ending)
+        await self._look_back(effects, trail, is_over=True)
         await effects.event("end", trail.summary(ending))
         return episode
 
@@ -106,7 +108,9 @@ class Agent:
             return replace(episode, feedback={"verification": f"{type(error).__name__}: {error}"}), ending
         ending = ruled(ending, ruling)
         said: Json = {"model": ruling.model, "findings": [one.reason for one in ruling.findings]}
-        return replace(trail.episode(ending), learning=ruling.usage, feedback={"verification": said}), ending
+        return replace(
+            trail.episode(ending), learning=episode.learning + ruling.usage, feedback={"verification": said}
+        ), ending
 
     async def learn(self, episode: Episode, journal: Journal | None = None) -> LearnReport:
         """Reflect on a finished episode and remember what it teaches. Nothing without a memory."""
@@ -201,7 +205,13 @@ class Agent:
             if ending is not None:
                 trail.skip(calls[index + 1 :])
                 return ending
+        await self._look_back(effects, trail)
         return None
+
+    async def _look_back(self, effects: Effects, trail: Trail, *, is_over: bool = False) -> None:
+        """What the run has to tell itself so far."""
+        if self._memory is not None:
+            await look_back(effects, trail, self._model, self._settings, is_over=is_over)
 
     def _hear(self, reply: Reply, world: World, trail: Trail) -> tuple[Message, tuple[ToolCall, ...]]:
         """The message to keep and its calls: native ones, one in the text, or words as the final answer."""

@@ -34,6 +34,10 @@ class AgentSettings:
     reflection_calls: int = 1
     """Most model calls to look back at one episode; 0 leaves learning to counters. More than one are used
     only where a large model's answer cannot be read: it is told so."""
+    reflect_every: int = 0
+    """Steps after which a run that learns looks back at itself, and tells the model what it found; then also
+    on errors and when it stalls. 0 is never: small models were not trained on being told in the middle. Of
+    the calls of reflection one is left for the end."""
     recall_on_failure: bool = False
     """Ask memory again, with the step and what went wrong, when a step fails. Models that were trained on
     what is recalled at the opening alone may be confused by it."""

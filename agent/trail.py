@@ -47,7 +47,11 @@ class Trail:
         self._opening = Opening((), None, None, TRUST[run.channel])
         self._reminders: list[RecallRecord] = []
         self._trust = TRUST[run.channel]
-        self._usage = Usage()
+        self._usage = self._learning = Usage()
+        self.looked = self.looks = 0
+        """Calls that were looked back at, and models that were asked to."""
+        self.told: list[str] = []
+        """What the run has told itself."""
         self._steps = self._n_calls = self._silent = self._tokens = 0
         self.exploring: float | None = None
         """Temperature of a part's second try, which does without what was recalled."""
@@ -65,6 +69,18 @@ class Trail:
         self._trust = min(self._trust, reminder.trust)
         if reminder.message is not None:
             self._append(reminder.message)
+
+    def looked_back(self, at: int, told: Sequence[str], said: Message | None) -> None:
+        """The run looked back at its first `at` calls, and had something new to say or not."""
+        self.looked = at
+        self.told += told
+        if said is not None:
+            self._append(said)
+
+    def learned(self, usage: Usage, calls: int) -> None:
+        """Looking back was paid for."""
+        self._learning += usage
+        self.looks += calls
 
     def known_items(self) -> frozenset[str]:
         """What memory has shown so far, or would have in a mode that shows nothing."""
@@ -257,6 +273,7 @@ class Trail:
             principal=run.principal,
             mode=run.memory,
             outcome_by=ending.by,
+            learning=self._learning,
         )
 
     def _append(self, message: Message) -> None:

@@ -122,6 +122,8 @@ class Settings(BaseSettings):
     """Most model calls to look back at one episode; 0 leaves learning to counters."""
     reflection_tokens: Annotated[int, Field(ge=1)] = 512
     """Longest answer of one of them."""
+    reflect_every: Annotated[int, Field(ge=0)] = 0
+    """Steps after which a task looks back at itself and tells its model what it found; 0 never."""
     mined_patterns: Annotated[tuple[PatternName, ...], NoDecode] = ("rule", "order")
     """What counters make principles of: `rule` (stated by the world), `order` (A before B), `loop`, `dead`
     (actions that do nothing), `waste` (visits for nothing), `success` (orders that pay). Comma-separated. The

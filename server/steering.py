@@ -64,6 +64,7 @@ def agent_settings(settings: Settings) -> AgentSettings:
         tool_notes=settings.tool_notes,
         reflection_calls=settings.reflection_calls,
         reflection_tokens=settings.reflection_tokens,
+        reflect_every=settings.reflect_every,
         mining=MineSettings(settings.mined_patterns),
         mixture=tuple(settings.recall_policies.items()),
     )

@@ -82,7 +82,7 @@ async def _reflected(episode: Episode, model: Model, memory: Memory, settings: A
         model,
         model.style,
         max_tokens=settings.reflection_tokens,
-        calls=settings.reflection_calls,
+        calls=min(settings.reflection_calls, 1) if settings.reflect_every else settings.reflection_calls,
         principles=shown,
     )
     patterns = await asyncio.to_thread(_patterns, episode, memory, settings)

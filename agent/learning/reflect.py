@@ -61,7 +61,7 @@ class Reflection:
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class Said:
     """What came of asking a model."""
 
     answer: Answer = field(default_factory=Answer)
@@ -84,10 +84,10 @@ async def reflect(
     """
     if episode.outcome not in {"success", "failure"}:
         return Reflection(verdicts=episode.verdicts)
-    said = await _ask(episode, model, style, max_tokens, calls, principles)
+    said = await ask(episode, model, style, max_tokens, calls, principles)
     answer, share = said.answer, _SHARE[style]
     kept = tuple(lesson for lesson in answer.lessons if is_supported(lesson, episode, share))
-    why, helped = (_held(one, episode, share) for one in (answer.cause, answer.helped))
+    why, helped = (held(one, episode, share) for one in (answer.cause, answer.helped))
     changes, refused = sifted(answer.operations, Window((episode,), tuple(principles)), share)
     faults = answer.faults + len(refused) + (answer.cause != why) + (answer.helped != helped)
     rejected = len(answer.lessons) - len(kept) + faults
@@ -122,9 +122,9 @@ def drafts(
     return (case, *made) if case else tuple(made)
 
 
-async def _ask(
+async def ask(
     episode: Episode, model: Model, style: Style, max_tokens: int, calls: int, principles: Sequence[Item]
-) -> _Said:
+) -> Said:
     """A large model whose answer cannot be read is told so, as long as calls are left."""
     is_full = style == "full"
     schema = ANSWER_SCHEMA if is_full else None
@@ -135,13 +135,13 @@ async def _ask(
         try:
             reply = (await model.complete(request))[0]
         except (ModelError, BadInput) as fault:  # BadInput: e.g. a log too long for a small context
-            return _Said(usage=usage, error=str(fault))
+            return Said(usage=usage, error=str(fault))
         usage += reply.usage
         text = reply.message.text
         if not is_full:
-            return _Said(Answer(parse_reflection(text, episode)), usage)
+            return Said(Answer(parse_reflection(text, episode)), usage)
         try:
-            return _Said(read(text, episode, principles), usage)
+            return Said(read(text, episode, principles), usage)
         except Unreadable as fault:
             error = str(fault)
             messages = (
@@ -149,10 +149,11 @@ async def _ask(
                 Message("assistant", text),
                 Message("user", repair_request(fault, schema, ())),
             )
-    return _Said(usage=usage, error=error)
+    return Said(usage=usage, error=error)
 
 
-def _held(said: Lesson | None, episode: Episode, share: float) -> Lesson | None:
+def held(said: Lesson | None, episode: Episode, share: float) -> Lesson | None:
+    """What was said, if its evidence bears it out."""
     return said if said and is_supported(said, episode, share) else None
 
 
