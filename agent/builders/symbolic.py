@@ -16,7 +16,7 @@ from agent.builders.orders import orders, paying_orders
 from agent.builders.patterns import Pattern, best, dead_actions, loops, wasted_visits
 from agent.builders.settings import PATTERNS, MineSettings, PatternName
 from agent.builders.wording import held_as
-from memory.types import Draft, Episode
+from memory.types import Draft, Episode, Item, PrincipleBody
 
 Miner = Callable[[Sequence[Episode], str | None, MineSettings], Iterator[Pattern]]
 """Finds one kind of pattern in episodes of one family, or of several taken as one (None)."""
@@ -61,12 +61,20 @@ def principles(episodes: Sequence[Episode], settings: MineSettings | None = None
     return tuple(pattern.draft() for pattern in mined(episodes, settings))
 
 
-def news(episodes: Sequence[Episode], latest: str, settings: MineSettings | None = None) -> tuple[Draft, ...]:
+def news(
+    episodes: Sequence[Episode],
+    latest: str,
+    settings: MineSettings | None = None,
+    principles: Sequence[Item] = (),
+) -> tuple[Draft, ...]:
     """The principles that the latest of the episodes shows or breaks, with all that is known of each.
 
-    Memory counts an episode once, however often it is told of it.
+    What is among the `principles` in force is said in their words and reach. Memory counts an episode once,
+    however often it is told of it.
     """
-    return tuple(one.draft() for one in mined(episodes, settings) if one.names(latest))
+    window = Window(tuple(episodes), tuple(principles))
+    shown = (one for one in mined(episodes, settings) if one.names(latest))
+    return tuple(_as_held(one.draft(), held_as(one, window)) for one in shown)
 
 
 def _rules(episodes: Sequence[Episode], family: str | None) -> Iterator[Pattern]:
@@ -104,8 +112,17 @@ def operations(found: Iterable[tuple[Pattern, bool]], window: Window) -> tuple[O
     made: list[Operation] = []
     for pattern, is_worded in found:
         item = held_as(pattern, window)
-        draft = pattern.draft("neuro-symbolic" if is_worded else "symbolic")
+        draft = _as_held(pattern.draft("neuro-symbolic" if is_worded else "symbolic"), item)
         targets = () if item is None else (item.id,)
-        draft = draft if item is None else replace(draft, text=item.text)
         made.append(Operation("keep" if targets else "add", targets, draft, pattern.evidence, pattern.name))
     return tuple(made)
+
+
+def _as_held(draft: Draft, item: Item | None) -> Draft:
+    """The draft in the words and the reach of a principle that says the same."""
+    if item is None:
+        return draft
+    assert isinstance(draft.body, PrincipleBody), f"a {draft.kind} among the principles"
+    assert isinstance(item.body, PrincipleBody), f"a {item.kind} among the principles"
+    body = replace(draft.body, tier=item.body.tier)
+    return replace(draft, text=item.text, body=body, scope=item.scope, family=item.family)

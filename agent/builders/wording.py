@@ -44,10 +44,14 @@ def is_faithful(wording: str, said: Sequence[str], read: str) -> bool:
 
 
 def held_as(pattern: Pattern, window: Window) -> Item | None:
-    """The principle in force that says a pattern already: in its words, or in a model's, of its evidence."""
-    for item in window.principles:
-        if item.family == pattern.family and _is_of(item, pattern, window):
-            return item
+    """The principle in force that says a pattern already: in its words, or in a model's, of its evidence.
+
+    One of its family, or of the whole namespace.
+    """
+    for scope, family in (("family", pattern.family), ("namespace", None)):
+        for item in window.principles:
+            if (item.scope, item.family) == (scope, family) and _is_of(item, pattern, window):
+                return item
     return None
 
 

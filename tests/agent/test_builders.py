@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from agent.builders.building import BUILDERS, BuildSettings, apply
 from agent.builders.neural import OPERATIONS_SCHEMA
 from agent.builders.ops import BuilderName, Built, Operation, Window, sifted
-from agent.builders.settings import MineSettings
+from agent.builders.settings import PATTERNS, MineSettings
+from agent.builders.symbolic import news
 from agent.builders.wording import is_faithful
 from agent.models.scripted import ScriptedModel
 from agent.types import Model
@@ -302,6 +303,23 @@ async def test_what_is_worded_keeps_its_words(memory: Memory) -> None:
         assert again.usage.calls == 0
     apply(again.operations, later, memory, "ns", principal="ann", key="b2")
     assert {one.text: one.body.support for one in held(memory)} == {WORDED: 3, DEAD: 3}  # type: ignore[union-attr]
+
+
+async def test_what_holds_everywhere_is_not_said_again_at_one_site(memory: Memory) -> None:
+    """A site's own episodes add to the principle of all sites; so do those it goes on to live."""
+    sites = Window(lived("maple 7", "maple 8"))
+    first = await build("symbolic", sites)
+    apply(first.operations, sites, memory, "ns", principal="ann", key="b1")
+    own = tuple(episode([*SWITCH, *STUCK], id=f"n{n}", family="maple 8") for n in range(2))
+    for one in own:
+        memory.record(replace(one, namespace="ns"), principal="ann")
+    drafts = news(own, "n1", MineSettings(PATTERNS), held(memory))
+    assert {(one.text, one.scope, one.family) for one in drafts} == {
+        (ORDER, "namespace", None),
+        (DEAD, "namespace", None),
+    }
+    memory.remember("ns", drafts, principal="ann", channel="reflection")
+    assert {one.text: one.body.support for one in held(memory)} == {ORDER: 4, DEAD: 4}  # type: ignore[union-attr]
 
 
 async def test_merged_candidates_have_the_evidence_of_all() -> None:
