@@ -8,6 +8,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
+from memory.nouns.making import maker
 from memory.types import Item, ItemKind, Scope
 
 Vector = NDArray[np.float32]
@@ -47,6 +48,10 @@ class Found:
     """(d,) as it is stored; None also where the index does not hold it."""
     key: int = 0
     """Its row in the database; 0 where the index does not know it."""
+
+
+found_as = maker(Found)
+"""The same, for searches."""
 
 
 def reach_of(scope: Scope, family: str | None, audience: str | None) -> str | None:

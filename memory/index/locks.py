@@ -20,14 +20,16 @@ class ReadWriteLock:
     def reading(self) -> Iterator[None]:
         """Held together with other readers."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._is_writing and not self._n_waiting)
+            while self._is_writing or self._n_waiting:
+                self._changed.wait()
             self._n_readers += 1
         try:
             yield
         finally:
             with self._changed:
                 self._n_readers -= 1
-                self._changed.notify_all()
+                if not self._n_readers:
+                    self._changed.notify_all()
 
     @contextmanager
     def writing(self) -> Iterator[None]:

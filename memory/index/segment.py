@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from memory.entry import Found, cosines
+from memory.entry import Found, cosines, found_as
 from memory.errors import IndexCorrupt
 from memory.index.ask import Ask
 from memory.index.bm25 import Corpus, Scores
@@ -85,7 +85,7 @@ class Segment:
         scores = (is_dense.tolist(), dense.tolist(), lexical.tolist(), coverage.tolist())
         names = self.table.ids_of(rows), self.table.keys[rows].tolist()
         return [
-            Found(id_, near if has_vector else None, score if score > 0.0 else None, share, None, key)
+            found_as(id_, near if has_vector else None, score if score > 0.0 else None, share, None, key)
             for id_, key, has_vector, near, score, share in zip(*names, *scores, strict=True)
         ]
 

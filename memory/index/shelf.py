@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from memory.entry import Entry, Found, Matrix, Vector, cosines
+from memory.entry import Entry, Found, Matrix, Vector, cosines, found_as
 from memory.index.ask import Ask, Searched
 from memory.index.bm25 import Corpus, Scores
 from memory.index.lexicon import Lexicon, Mask, Postings, kept
@@ -153,7 +153,7 @@ class Shelf:
         entries = [self._entries[row] for row in order.tolist()]
         parts = (lexical[order].tolist(), coverage[order].tolist(), vectors)
         return [
-            Found(
+            found_as(
                 entry.id,
                 cosine if has_vector else None,
                 score if score > 0.0 else None,

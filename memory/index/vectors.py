@@ -60,24 +60,23 @@ class Flat:
 
     def __init__(self, dim: int) -> None:
         self._index = faiss.IndexFlatIP(dim)
+        self._matrix: Matrix = np.zeros((0, dim), dtype=np.float32)
 
     @property
     def matrix(self) -> Matrix:
         """FAISS's own storage."""
-        n, dim = self._index.ntotal, self._index.d
-        if not n:
-            return np.zeros((0, dim), dtype=np.float32)
-        matrix: Matrix = faiss.rev_swig_ptr(self._index.get_xb(), n * dim).reshape(n, dim)
-        return matrix
+        return self._matrix
 
     def add(self, matrix: Matrix) -> None:
         """Append rows (m, d)."""
         self._index.add(matrix)
+        n, dim = self._index.ntotal, self._index.d
+        if n:
+            self._matrix = faiss.rev_swig_ptr(self._index.get_xb(), n * dim).reshape(n, dim)
 
     def propose(self, vector: Vector, bits: Bits, n: int, share: float) -> tuple[NDArray[np.float32], Rows]:
         """The `n` best of the rows in `bits`; there must be as many."""
-        del share
-        only = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
+        only = None if share == 1.0 else faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
         scores, rows = self._index.search(vector.reshape(1, -1), n, params=only)  # (1, n) each
         return scores[0], rows[0]
 

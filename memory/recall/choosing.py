@@ -11,6 +11,7 @@ from hashlib import sha256
 import numpy as np
 
 from memory.entry import Found, Matrix
+from memory.nouns.making import maker
 from memory.types import Fate, Hit, Item, Query, Score
 from memory.value.reads import ReadSettings
 from memory.writing.admission import are_twins
@@ -58,6 +59,9 @@ class Candidate:
     """See `Hit.chance`."""
 
 
+candidate, scored, hit = maker(Candidate), maker(Score), maker(Hit)
+
+
 def chosen(
     shortlist: Sequence[Candidate], query: Query, settings: RecallSettings, cost: Callable[[Item], int]
 ) -> list[Hit]:
@@ -68,7 +72,7 @@ def chosen(
     while left:
         one = left.pop(0)
         old = one.score
-        score = Score(
+        score = scored(
             *(old.dense, old.lexical, old.coverage, old.fused, old.utility, old.rerank, old.recency),
             diversity=choice.diversity(one),
             total=choice.worth(one),
@@ -79,8 +83,8 @@ def chosen(
             tokens = cost(one.item)
             fate = _drawn(one.item, query) if choice.fits(tokens) else "budget"
         is_drawn = fate in {"kept", "held_out"}
-        propensity = 1.0 - query.drop_rate if is_drawn else 1.0
-        hits.append(Hit(one.item, score, fate, tokens, propensity, one.chance))
+        propensity = query.propensity if is_drawn else 1.0
+        hits.append(hit(one.item, score, fate, tokens, propensity, one.chance))
         if is_drawn:
             choice.take(one, tokens)
             if settings.mmr_lambda < 1.0:
@@ -103,8 +107,9 @@ class _Choice:
         self._vectors = _stacked(shortlist).astype(np.float64)
         self._taken: list[Candidate] = []
         self._near: list[list[float]] = []
-        """For each item taken, its cosine with each of the shortlist."""
-        self._nearest = [0.0] * len(shortlist)
+        """For each item taken, its cosine with each of the shortlist that may still be asked about."""
+        self._are_dense = True
+        """Have all that were taken a vector?"""
         self._authors: Counter[str] = Counter()
         self._n_failures = self._n_tokens = 0
         self._max_failures = math.ceil(settings.failure_share * query.k)
@@ -130,10 +135,12 @@ class _Choice:
         self._n_tokens += tokens
         self._n_failures += one.item.outcome == "failure"
         self._authors[one.item.author] += 1
-        vector = self._vectors[self._rows[one.item.id]]
-        near = np.add.reduce(self._vectors * vector, axis=1).tolist()  # (n,), as `cosines` adds up
-        self._near.append(near)
-        self._nearest = [max(pair) for pair in zip(self._nearest, near, strict=True)]
+        self._are_dense = self._are_dense and one.found.vector is not None
+        row = self._rows[one.item.id]
+        # Without MMR the order stays, and nobody asks about those before it.
+        first = row + 1 if self._settings.mmr_lambda >= 1.0 else 0
+        near = np.add.reduce(self._vectors[first:] * self._vectors[row], axis=1)  # as `cosines` adds up
+        self._near.append([0.0] * first + near.tolist())
 
     def worth(self, one: Candidate) -> float:
         """Maximal marginal relevance: relevance less what it repeats of the items taken.
@@ -145,22 +152,31 @@ class _Choice:
 
     def diversity(self, one: Candidate) -> float:
         """Its largest cosine with an item taken, 0 at least."""
-        return self._nearest[self._rows[one.item.id]]
+        row = self._rows[one.item.id]
+        return max([0.0, *[near[row] for near in self._near]])
 
     def _is_duplicate(self, one: Candidate) -> bool:
+        has_vector, bound = one.found.vector is not None, self._settings.duplicate_cosine
+        if has_vector and self._are_dense and self.diversity(one) < bound:
+            return False
         row = self._rows[one.item.id]
         for other, near in zip(self._taken, self._near, strict=True):
-            if one.found.vector is None or other.found.vector is None:
-                is_same = one.item.text == other.item.text
+            if has_vector and other.found.vector is not None:
+                is_same = near[row] >= bound
             else:
-                is_same = near[row] >= self._settings.duplicate_cosine
+                is_same = one.item.text == other.item.text
             if is_same and are_twins(one.item, other.item):
                 return True
         return False
 
 
+def is_withheld(query: Query) -> bool:
+    """Did the coin of the whole recall say that nothing is shown?"""
+    return coin(query.seed, "recall") < query.hold_out
+
+
 def _drawn(item: Item, query: Query) -> Fate:
-    return "held_out" if coin(query.seed, item.id) < query.drop_rate else "kept"
+    return "held_out" if is_withheld(query) or coin(query.seed, item.id) < query.drop_rate else "kept"
 
 
 def _stacked(shortlist: Sequence[Candidate]) -> Matrix:

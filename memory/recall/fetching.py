@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from memory.entry import Found, Vector, digest_of
-from memory.recall.choosing import Candidate, RecallSettings
+from memory.entry import Vector, digest_of, found_as
+from memory.recall.choosing import Candidate, RecallSettings, candidate
 from memory.recall.rank import Sifted
 from memory.recall.valuing import policy_of, valued
 from memory.store.lived import Lived
@@ -29,8 +29,8 @@ def with_vectors(candidates: Sequence[Candidate], reader: Reader, encoder: str) 
 
 def _seen_as(one: Candidate, vector: Vector) -> Candidate:
     found = one.found
-    seen = Found(found.id, found.dense, found.lexical, found.coverage, vector, found.key)
-    return Candidate(seen, one.item, one.score)
+    seen = found_as(found.id, found.dense, found.lexical, found.coverage, vector, found.key)
+    return candidate(seen, one.item, one.score)
 
 
 def with_values(

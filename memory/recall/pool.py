@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from memory.entry import RECALLABLE, Found
+from memory.nouns.making import maker
 from memory.types import GLOBAL, Item, Proposed
+
+_proposed = maker(Proposed)
 
 
 class Pool:
@@ -36,6 +39,6 @@ class Pool:
         if self._is_exact:
             return None
         return tuple(
-            Proposed(one.id, one.dense, one.lexical, one.coverage, one.id in self._shared)
+            _proposed(one.id, one.dense, one.lexical, one.coverage, one.id in self._shared)
             for one in self.found
         )

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from memory.entry import Found
-from memory.recall.choosing import Candidate, RecallSettings, chosen, coin
+from memory.recall.choosing import Candidate, RecallSettings, candidate, chosen, coin, hit, scored
 from memory.recall.shown import shown_text
 from memory.recall.valuing import family_of, policy_of, priors
-from memory.types import CaseBody, Fate, Hit, Item, Query, Score
+from memory.types import CaseBody, Fate, Hit, Item, Query
 from memory.value.means import shrunken
 from memory.value.reads import UNSEEN, drawn
 
@@ -90,7 +90,7 @@ def rank(
     ]
     return (
         *chosen(shortlist, query, settings, lambda item: count_tokens(show(item))),
-        *[Hit(one.item, one.score, fate, 0) for group, fate in rest for one in group],
+        *[hit(one.item, one.score, fate, 0) for group, fate in rest for one in group],
     )
 
 
@@ -108,8 +108,8 @@ def _fused(found: Sequence[Found], items: Mapping[str, Item]) -> list[Candidate]
     for one, near, alike in zip(found, dense, lexical, strict=True):
         item = items[one.id]
         utility = shrunken(item.utility, expected[family_of(item)])
-        score = Score(one.dense, one.lexical, one.coverage, (near + alike) / 2.0, utility)
-        candidates.append(Candidate(one, item, score))
+        score = scored(one.dense, one.lexical, one.coverage, (near + alike) / 2.0, utility)
+        candidates.append(candidate(one, item, score))
     return sorted(candidates, key=lambda one: (-one.score.fused, one.item.id))
 
 
@@ -129,11 +129,11 @@ def _is_over_floor(found: Found, floor: float, lexical_floor: float) -> bool:
 def _reranked(relevant: Sequence[Candidate], n: int, rerank: Rerank) -> list[Candidate]:
     """The first `n` in the order a cross-encoder sees; the others stay behind them."""
     read = [one.item.text for one in relevant[:n]]
-    scored = [
+    read_again = [
         replace(one, score=replace(one.score, rerank=float(score)))
         for one, score in zip(relevant[:n], rerank(read) if read else (), strict=True)
     ]
-    return [*sorted(scored, key=lambda one: (-(one.score.rerank or 0.0), one.item.id)), *relevant[n:]]
+    return [*sorted(read_again, key=lambda one: (-(one.score.rerank or 0.0), one.item.id)), *relevant[n:]]
 
 
 def _weighed(shortlist: Sequence[Candidate], settings: RecallSettings, query: Query) -> list[Candidate]:
@@ -160,12 +160,12 @@ def _weighed(shortlist: Sequence[Candidate], settings: RecallSettings, query: Qu
     for pick in drawn(totals, alpha, luck):
         one = shortlist[pick.place]
         old = one.score
-        score = Score(
+        score = scored(
             *(old.dense, old.lexical, old.coverage, old.fused, old.utility, old.rerank),
             recency=recency[pick.place],
             total=pick.key,
         )
-        weighed.append(Candidate(one.found, one.item, score, pick.chance))
+        weighed.append(candidate(one.found, one.item, score, pick.chance))
     return sorted(weighed, key=lambda one: (-one.score.total, one.item.id))
 
 

@@ -71,22 +71,13 @@ class Recaller:
         own = self._settings.dense_floor
         floor = generation.encoder.inner.floor if own is None else own
 
-        def use(shelves: Mapping[str, Searchable], reader: Reader, seq: int) -> tuple[Pool, Sifted, int]:
+        def look(shelves: Mapping[str, Searchable], reader: Reader, seq: int) -> tuple[Pool, Sifted, int]:
             with self._turns:
-                return found(shelves, reader, seq)
+                pool = _found(spaces, ask, shelves, reader)
+                sifted = self._sifted(query, pool, floor, _attempts(reader, query, seq))
+                return pool, self._seen(sifted, query, reader, ask.vector, generation.name), seq
 
-        def found(shelves: Mapping[str, Searchable], reader: Reader, seq: int) -> tuple[Pool, Sifted, int]:
-            pool = Pool()
-            for namespace in spaces:
-                searched = shelves[namespace].search(ask)
-                # The index only finds; what is shown is read from the truth at the same moment.
-                keys = {one.id: one.key for one in searched.found}
-                items = reader.items_found(namespace, keys) if keys else {}
-                pool.add(namespace, searched.found, items, is_exact=searched.exact)
-            sifted = self._sifted(query, pool, floor, _attempts(reader, query, seq))
-            return pool, self._seen(sifted, query, reader, ask.vector, generation.name), seq
-
-        pool, sifted, seq = generation.shelves.look_at(spaces, use)
+        pool, sifted, seq = generation.shelves.look_at(spaces, look)
         reranker, proposed = self._reranks_by, pool.proposed()
         read = (
             policy_of(query, self._settings),
@@ -216,6 +207,17 @@ class Recaller:
         return vector
 
 
+def _found(spaces: Sequence[str], ask: Ask, shelves: Mapping[str, Searchable], reader: Reader) -> Pool:
+    """The index only finds; what is shown is read from the truth at the same moment."""
+    pool = Pool()
+    for namespace in spaces:
+        searched = shelves[namespace].search(ask)
+        keys = {one.id: one.key for one in searched.found}
+        items = reader.items_found(namespace, keys) if keys else {}
+        pool.add(namespace, searched.found, items, is_exact=searched.exact)
+    return pool
+
+
 def _proposed_again(reader: Reader, record: RecallRecord) -> Pool:
     pool = Pool()
     for namespace in _spaces(record.query.namespace):
@@ -281,8 +283,9 @@ def _check(query: Query) -> None:
     check_name("namespace", query.namespace)
     if query.k < 1:
         raise BadInput(f"k is {query.k}, at least 1 is needed")
-    if not 0.0 <= query.drop_rate < 1.0:
-        raise BadInput(f"drop_rate is {query.drop_rate}, a probability below 1 is needed")
+    for name, rate in (("drop_rate", query.drop_rate), ("hold_out", query.hold_out)):
+        if not 0.0 <= rate < 1.0:
+            raise BadInput(f"{name} is {rate}, a probability below 1 is needed")
     if not query.kinds:
         raise BadInput("a query needs at least one kind of item")
 

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from memory.codec import dumps, loads
 from memory.entry import digest_of
+from memory.nouns.making import maker
 from memory.store.tables import Base
 from memory.types import (
     BODIES,
@@ -47,13 +48,10 @@ TEXT, BODY = (
     next(place for place, one in enumerate(FIELDS) if one.name == name) for name in ("text", "body")
 )
 FRESH, UNUSED = Utility(), dumps(Utility())
-UNUSED_BEFORE = (
-    '{"held_out_n":0,"held_out_reward_sum":0.0,"last_used_at":null,"n":0,"q":0.0,"reward_sum":0.0}'
-)
-"""As releases before 0.3 wrote it."""
 ALONE, NO_LINEAGE = Lineage(), '{"evidence":[],"items":[],"source":null}'
 
 AnyRow = Sequence[Any]
+_item = maker(Item)
 
 
 @lru_cache(maxsize=1024)
@@ -157,10 +155,10 @@ def item_of(row: AnyRow) -> Item:
     id_, namespace, kind, scope, family, text, body, *plain, pinned, lineage, utility, audience = row
     nested = (
         ALONE if lineage == NO_LINEAGE else lineage_of(lineage),
-        FRESH if utility == UNUSED else utility_of(utility),
+        utility_of(utility),
     )
     said = (id_, namespace, kind, scope, family, text, body_of(kind, body))
-    return Item(*(*said, *plain, bool(pinned), *nested, audience))
+    return _item(*(*said, *plain, bool(pinned), *nested, audience))
 
 
 def body_of(kind: ItemKind, text: str) -> Body:
@@ -187,10 +185,9 @@ def lineage_of(text: str) -> Lineage:
     return Lineage(evidence, tuple(data["items"]), data["source"])
 
 
+@lru_cache(maxsize=1024)
 def utility_of(text: str) -> Utility:
-    """The statistics behind their canonical JSON."""
-    if text in (UNUSED, UNUSED_BEFORE):
-        return FRESH
+    """The statistics behind their JSON; most items were never used, and all of those say the same."""
     data = json.loads(text)
     if data.get("lift") is not None:
         data["lift"] = Lift(**data["lift"])

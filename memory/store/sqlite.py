@@ -89,7 +89,8 @@ class Sqlite:
             raw.execute("BEGIN")
             yield connection
         finally:
-            connection.rollback()
+            if connection.in_transaction():
+                connection.rollback()
             raw.rollback()
             if len(self._idle) < N_READERS:
                 self._idle.append(connection)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from memory.entry import Vector
 from memory.errors import BadInput
+from memory.nouns.making import maker
 from memory.types import ReadName, Utility
 from memory.value.means import PRIOR_N, shrunken
 
@@ -172,6 +173,9 @@ class Pick:
     """Plackett-Luce: probability that, of what was left, it was the one drawn."""
 
 
+_pick = maker(Pick)
+
+
 def drawn(values: Sequence[float], alpha: float, uniforms: Sequence[float]) -> list[Pick]:
     """All values in the order in which the softmax of Q / α draws them; any first k are a draw of k.
 
@@ -181,7 +185,7 @@ def drawn(values: Sequence[float], alpha: float, uniforms: Sequence[float]) -> l
     """
     if alpha == 0.0:
         order = sorted(range(len(values)), key=lambda place: -values[place])
-        return [Pick(place, values[place], 1.0) for place in order]
+        return [_pick(place, values[place], 1.0) for place in order]
     keys = [value + alpha * _gumbel(luck) for value, luck in zip(values, uniforms, strict=True)]
     order = sorted(range(len(values)), key=lambda place: -keys[place])
     picks: list[Pick] = []
