@@ -99,7 +99,7 @@ async def build(way: Way, word: str, seed: int, model: Model, memory: Memory) ->
         apply(made.operations, window, memory, namespace, principal="advisor", key=f"build/{turn}")
         version = _frozen(memory, namespace, _held(memory, namespace))
     held = _held(memory, namespace)
-    far = _seen_far(held, episodes)
+    far = seen_far(held, episodes)
     return Built(
         version,
         _frozen(memory, namespace, far),
@@ -146,7 +146,7 @@ def _space(name: str, word: str, seed: int) -> str:
     return f"{name}/{word}/{seed}"
 
 
-def _seen_far(items: Sequence[Item], episodes: Sequence[Episode]) -> tuple[Item, ...]:
+def seen_far(items: Sequence[Item], episodes: Sequence[Episode]) -> tuple[Item, ...]:
     """One principle of each text that was seen at FAR sites."""
     families = {episode.id: episode.family for episode in episodes}
     seen: dict[str, set[str]] = defaultdict(set)

@@ -16,6 +16,7 @@ from random import Random
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agent.models.scripted import FunctionModel
 from agent.opening import AgentSettings, Run, consult, situation
@@ -162,8 +163,8 @@ def redrawn(rewards: Sequence[float], runs: int, principles: int, rate: float, s
     Weighed as `memory.writing.credit` does, the court looking after every episode.
     """
     r = np.asarray(rewards, dtype=np.float64)  # (n,)
-    b = np.asarray([_expected(r[:place]) for place in range(len(r))])
-    shown = np.random.default_rng(seed).random((runs, principles, len(r))) < rate
+    b = np.asarray([expected(rewards[:place]) for place in range(len(r))])
+    shown = tossed(runs, principles, len(r), rate, seed)
     found = estimates(r, b, shown, np.full(len(r), rate))
     up, down = log_evidence(found), log_evidence(mirrored(found))  # (runs, principles, n)
     bars = np.asarray([-math.log(spend(BAR.alpha, place + 1)) for place in range(principles)])
@@ -180,14 +181,20 @@ def redrawn(rewards: Sequence[float], runs: int, principles: int, rate: float, s
     ]
 
 
-def _first(hits: np.ndarray) -> np.ndarray:
+def _first(hits: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Place of the first one, the length where there is none."""
     return np.where(hits.any(-1), hits.argmax(-1), hits.shape[-1])
 
 
-def _expected(before: np.ndarray) -> float:
+def tossed(runs: int, principles: int, episodes: int, rate: float, seed: int) -> NDArray[np.bool_]:
+    """Which principle each episode of each run was shown: (runs, principles, episodes)."""
+    return np.random.default_rng(seed).random((runs, principles, episodes)) < rate
+
+
+def expected(before: Sequence[float]) -> float:
+    """What the rewards before an episode promise, as `memory.writing.credit` has it."""
     newest = before[-NEWEST:]
-    return float((0.5 * PRIOR_N + newest.sum()) / (PRIOR_N + len(newest)))
+    return (0.5 * PRIOR_N + sum(newest)) / (PRIOR_N + len(newest))
 
 
 def measure(plan: Plan) -> None:

@@ -51,7 +51,7 @@ async def probe(site: str, model: Model, memory: Memory) -> list[dict[str, objec
     """By thing: tasks done with no case, with one that says where it is, and with one that lies."""
     agent = Agent(model, memory, settings=AgentSettings(k=1))
     jobs, cells = [], []
-    few = _few(_tasks(site, "probe"))
+    few = _few(tasks_of(site, "probe"))
     for thing in make_site(WORLD, site).homes:
         for says in SAYS:
             namespace = f"probe/{site}/{thing}/{says}"
@@ -104,7 +104,7 @@ def _best(found: Sequence[tuple[float, Kind]], most: int) -> tuple[Kind, ...]:
 def order(here: Scene, seed: int, episodes: int) -> list[Task]:
     """Easy and hard in turn, kinds taking turns too; tasks of a kind in a shuffled order, again and again."""
     by_kind: dict[Kind, list[Task]] = defaultdict(list)
-    for task, kind in _tasks(here.site, "run"):
+    for task, kind in tasks_of(here.site, "run"):
         by_kind[kind].append(task)
     rng = Random(f"poison/{here.site}/{seed}")
     for tasks in by_kind.values():
@@ -120,7 +120,7 @@ def order(here: Scene, seed: int, episodes: int) -> list[Task]:
     return order
 
 
-def _tasks(site: str, half: Half) -> list[tuple[Task, Kind]]:
+def tasks_of(site: str, half: Half) -> list[tuple[Task, Kind]]:
     """All tasks of the site fall into two halves: the one to probe with, the other to run on."""
     return [
         (task, Kind(goal.things[0], goal.family not in ("put", "look")))
@@ -145,7 +145,7 @@ def case(site: str, kinds: Sequence[Kind], is_true: bool) -> Draft:
     place, thing = make_site(WORLD, site), kinds[0].thing
     others = [spot for spot in place.storage if spot not in (place.homes[thing], place.rules.forbidden)]
     home = place.homes[thing] if is_true else others[-1]
-    tasks = [next(task for task, kind in _tasks(site, "run") if kind == one) for one in kinds]
+    tasks = [next(task for task, kind in tasks_of(site, "run") if kind == one) for one in kinds]
     lesson = f"{thing} is at {home}."
     text = " ".join(situation_text(task.text, site) for task in tasks)
     body = CaseBody(tasks[0].text, (), lesson)
