@@ -93,6 +93,7 @@ async def _reflected(episode: Episode, model: Model, memory: Memory, settings: A
 
 _KNOWN = 1000
 """Principles of a family that are looked through for what an episode breaks."""
+_UNBOUNDED = 2**31
 
 
 def _record(episode: Episode, memory: Memory) -> None:
@@ -146,7 +147,11 @@ def _patterns(episode: Episode, memory: Memory, settings: AgentSettings) -> tupl
     recent = memory.episodes(episode.namespace, family=episode.family, limit=limit, newest=True)
     others = (e for e in reversed(recent) if e.id != episode.id and e.forgotten is None)
     known = frozenset(item.text for item in _principles(episode, memory))
-    return news([*others, episode], episode.id, replace(settings.mining, known=known))
+    held = memory.constitution(
+        episode.namespace, episode.family, token_budget=_UNBOUNDED, count_tokens=len
+    ).principles
+    own = tuple(item for item in held if item.namespace == episode.namespace)
+    return news([*others, episode], episode.id, replace(settings.mining, known=known), own)
 
 
 def _principles(episode: Episode, memory: Memory) -> tuple[Item, ...]:

@@ -137,6 +137,17 @@ async def test_what_one_site_alone_shows_can_stay_at_home(memory: Memory) -> Non
     assert {item.text for item in memory.items("ns", kind="principle", family="maple 2")} >= {GONG}
 
 
+async def test_who_learns_later_says_nothing_twice(memory: Memory) -> None:
+    """What all sites share is counted on at a site, not told once more."""
+    await advised(memory)
+    (task,) = tasks("oak 9")
+    other = agent(memory)
+    for number in range(2):
+        await other.learn(await other.run(task, House(task), Run("ns", "bob", f"o{number}")))
+    told = [item for item in memory.items("ns", kind="principle") if item.text == SINK]
+    assert [(item.scope, item.body.support) for item in told] == [("namespace", 6)]  # type: ignore[union-attr]
+
+
 class Breaks:
     """A journal that breaks before a step."""
 
