@@ -167,7 +167,7 @@ def tossed(query: Query, mode: Mode) -> Query:
     if USES[mode].tosses:
         return query
     policy = query.mixture[0][0] if query.mixture else query.policy
-    return replace(query, drop_rate=0.0, policy=policy, mixture=())
+    return replace(query, drop_rate=0.0, policy=policy, mixture=(), hold_out=0.0)
 
 
 def recall_for(memory: Memory, query: Query, model: Model, *, by_title: bool = False) -> Recall:
@@ -203,6 +203,7 @@ def question(text: str, namespace: str, episode: str, family: str | None, settin
         seed=seed,
         policy=_drawn(settings.mixture, seed),
         mixture=settings.mixture,
+        hold_out=settings.hold_out,
     )
 
 

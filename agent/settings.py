@@ -22,6 +22,8 @@ class AgentSettings:
     """Tokens of principles."""
     drop_rate: float = 0.0
     """Share of recalled items and of active principles held out, to learn what they are worth."""
+    hold_out: float = 0.0
+    """Share of episodes that are shown no recalled item at all, to learn what recall is worth."""
     trial_rate: float = 1.0
     """Share of episodes that are shown a principle on trial. At 1, with nothing dropped, no coin is tossed:
     then there is no lift, and principles rise by their evidence alone."""

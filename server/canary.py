@@ -142,7 +142,7 @@ class Canary:
     ) -> None:
         """`is_wanted`: does the schedule send any? No coin is tossed: it would lose lessons by chance."""
         self._memory, self._clock, self._is_wanted = memory, clock, is_wanted
-        settings = replace(settings, drop_rate=0.0, trial_rate=1.0)
+        settings = replace(settings, drop_rate=0.0, hold_out=0.0, trial_rate=1.0, mixture=())
         self._agent = Agent(model or canary_model(), memory, settings=settings)
 
     async def send(self, name: str) -> CanaryReport:

@@ -75,6 +75,8 @@ class Settings(BaseSettings):
     """Token budget of the constitution in a prompt."""
     recall_drop_rate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of recalled items and active principles held back at random, to measure what they do."""
+    recall_hold_out: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of episodes that are shown no recalled item at all, to measure what recall is worth."""
     trial_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Share of episodes that are shown a principle on trial. Below 1 it rises or falls by what that changes;
     at 1 by how often it was borne out."""

@@ -58,6 +58,7 @@ def agent_settings(settings: Settings) -> AgentSettings:
         token_budget=settings.recall_tokens,
         constitution_budget=settings.constitution_tokens,
         drop_rate=settings.recall_drop_rate,
+        hold_out=settings.recall_hold_out,
         trial_rate=settings.trial_rate,
         recall_on_failure=settings.recall_on_failure,
         procedures=settings.procedures,

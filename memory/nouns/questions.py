@@ -49,6 +49,13 @@ class Query:
     """What ranks the candidates; None is what the memory was opened with."""
     mixture: tuple[tuple[ReadName, float], ...] = ()
     """What a coin drew `policy` from, with the chance of each; empty where none was tossed."""
+    hold_out: float = 0.0
+    """Probability that nothing of what is recalled is shown, to measure recall as a whole."""
+
+    @property
+    def propensity(self) -> float:
+        """With which an item that is chosen is shown: both coins must let it."""
+        return (1.0 - self.hold_out) * (1.0 - self.drop_rate)
 
     @property
     def reaches(self) -> frozenset[str]:

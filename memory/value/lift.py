@@ -78,8 +78,7 @@ def lift_of(tosses: Sequence[Toss], test: int = 0) -> Lift:
 
 def interval(tosses: Sequence[Toss], alpha: float = 0.05) -> tuple[float, float]:
     """Between which the lift lies with probability 1 - alpha, however often one looks; -1..1 without any."""
-    low, high = intervals(_estimates(tosses), alpha)
-    return (float(low[-1]), float(high[-1])) if len(low) else (-1.0, 1.0)
+    return _last(_estimates(tosses), alpha)
 
 
 def policy_lift(choices: Sequence[Choice], policy: str, main: str) -> Lift:
@@ -87,15 +86,62 @@ def policy_lift(choices: Sequence[Choice], policy: str, main: str) -> Lift:
 
     Episodes in which one of the two had no chance say nothing and are left out.
     """
-    told = [one for one in choices if min(one.chances.get(policy, 0.0), one.chances.get(main, 0.0)) > 0.0]
-    found = estimates(
+    told = _both(choices, policy, main)
+    return _summed(_apart(told, policy, main), n_held=sum(one.policy == main for one in told), test=0)
+
+
+def policy_interval(
+    choices: Sequence[Choice], policy: str, main: str, alpha: float = 0.05
+) -> tuple[float, float]:
+    """Between which that lies with probability 1 - alpha, however often one looks; -1..1 without any."""
+    return _last(_apart(_both(choices, policy, main), policy, main), alpha)
+
+
+def policy_value(choices: Sequence[Choice], policy: str, alpha: float = 0.05) -> tuple[float, float, float]:
+    """Mean reward if all were read by `policy`, by inverse propensity, and the ends of its interval.
+
+    Oldest first; one half, 0 and 1 without any episode in which it had a chance.
+    """
+    found = values_of(choices, policy)
+    if not len(found.values):
+        return 0.5, 0.0, 1.0
+    low, high = _last(found, alpha)
+    return float(np.mean(found.values)), max(0.0, low), min(1.0, high)
+
+
+def values_of(choices: Sequence[Choice], policy: str) -> Estimates:
+    """One estimate per episode of what it would have brought read by `policy`: b + (R - b) 1[policy] / q."""
+    told = [one for one in choices if one.chances.get(policy, 0.0) > 0.0]
+    rewards, centres, chances = (
+        np.asarray(column, dtype=np.float64)
+        for column in (
+            [one.reward for one in told],
+            [one.centre for one in told],
+            [one.chances[policy] for one in told],
+        )
+    )
+    seen = np.asarray([one.policy == policy for one in told], dtype=np.float64)
+    values = centres + (rewards - centres) * seen / chances
+    return Estimates(values, centres / chances - centres, centres + (1.0 - centres) / chances)
+
+
+def _both(choices: Sequence[Choice], policy: str, main: str) -> list[Choice]:
+    return [one for one in choices if min(one.chances.get(policy, 0.0), one.chances.get(main, 0.0)) > 0.0]
+
+
+def _apart(told: Sequence[Choice], policy: str, main: str) -> Estimates:
+    return estimates(
         [one.reward for one in told],
         [one.centre for one in told],
         [(one.policy == policy) - (one.policy == main) for one in told],
         [one.chances[policy] for one in told],
         [one.chances[main] for one in told],
     )
-    return _summed(found, n_held=sum(one.policy == main for one in told), test=0)
+
+
+def _last(found: Estimates, alpha: float) -> tuple[float, float]:
+    low, high = intervals(found, alpha)
+    return (float(low[-1]), float(high[-1])) if len(low) else (-1.0, 1.0)
 
 
 def verdict(lift: Lift | None, arrival: int, bar: Bar = BAR) -> Verdict:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 from functools import partial
-from typing import get_args
+from typing import Literal, get_args
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, StrictBool
 
 from memory.dials import DialName
 from memory.errors import BadInput
+from memory.facade.evaluating import PolicyStanding
 from memory.modes import ModeName
 from memory.types import Json, Mode, ReadName
 from server.canary import CANARY, NAMESPACE, CanaryReport
@@ -36,6 +37,13 @@ class DialsIn(BaseModel):
     """Refuse, once, actions that credibly ended worse near the same state."""
     verify: StrictBool | None = None
     """Look at tasks whose world does not say how they went."""
+
+
+class PolicyList(BaseModel):
+    """What reading by each policy is worth, the best first; `nothing` is being shown nothing at all."""
+
+    object: Literal["list"] = "list"
+    data: list[PolicyStanding]
 
 
 class DialsOut(BaseModel):
@@ -73,6 +81,12 @@ async def turn_dials(body: DialsIn, core: CoreDep, services: ServicesDep, caller
     for name, value in turns.items():
         await asyncio.to_thread(turn, caller.namespace, name, value)
     return await _dials(core, services, caller.namespace)
+
+
+@router.get("/policies", summary="What read policies are worth")
+async def get_policies(core: CoreDep, caller: Reader) -> PolicyList:
+    """By the newest episodes in which a coin chose the policy, or held recall out; none without coins."""
+    return PolicyList(data=list(await asyncio.to_thread(core.memory.policies, caller.namespace)))
 
 
 @router.get("/health/learning", summary="Does it still learn?")

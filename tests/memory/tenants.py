@@ -213,6 +213,9 @@ class Tenant:
     def turn(self) -> object:
         return self.m.turn(self.ns, "mode", "shadow", principal="root", channel="operator")
 
+    def policies(self) -> object:
+        return self.m.policies(self.ns)
+
     def dials(self) -> object:
         return self.m.dials(self.ns)
 
@@ -310,7 +313,7 @@ ORDER = (
     *("undo", "restore"),
     *("diff", "replay", "get", "items", "history", "episode", "episodes", "log", "constitution", "export"),
     *("review", "constitution_versions", "freeze", "frozen", "compare", "roll_back", "export_constitution"),
-    *("turn", "dials", "pulse", "lifts", "paid", "walked"),
+    *("turn", "dials", "pulse", "lifts", "policies", "paid", "walked"),
     *("import_", "import_episodes", "usage", "consolidate", "forget_all", "revoke", "erase"),
 )
 """Every call that names a namespace, as one tenant's day."""

@@ -50,7 +50,7 @@ def presser(buttons: list[str], answer: str) -> FunctionModel:
     return FunctionModel(act, name="presser")
 
 
-def inspector(word: str) -> FunctionModel:
+def inspector(name: str, word: str) -> FunctionModel:
     """Plans one check and is sure of its word."""
 
     def look(messages: tuple[Message, ...]) -> str:
@@ -58,7 +58,7 @@ def inspector(word: str) -> FunctionModel:
             return json.dumps({"checks": ["Was a button pressed?"]})
         return json.dumps({"holds": word})
 
-    return FunctionModel(look, name="inspector")
+    return FunctionModel(look, name=name)
 
 
 @contextmanager
@@ -159,13 +159,14 @@ def test_a_verifier_rules_where_the_world_is_silent(
     """By rules or by a model of its own; what it finds is learned from. A dial switches it off."""
     models = {
         "presser": presser(["red", "red"], answer),
-        "inspector": inspector("yes"),
-        "sceptic": inspector("no"),
+        "inspector": inspector("inspector", "yes"),
+        "sceptic": inspector("sceptic", "no"),
     }
     with client_of(settings(tmp_path, **more), models) as client:
         episode = do(client)
         assert (episode["outcome"], episode["outcome_by"]) == (outcome, by)
-        assert (episode["learning"]["calls"] > 0) == ("verifier" in more)
+        said = episode["feedback"].get("verification", {})
+        assert said.get("model", "") == more.get("verifier", "")
         client.patch("/v1/dials", json={"verify": False})
         assert do(client)["outcome"] == "unknown"
 
@@ -193,3 +194,22 @@ def test_the_guard_refuses_what_lost_before(tmp_path: Path, how: str) -> None:
             client.patch("/v1/dials", json={"advantage_guard": True})
         said = [message["content"] for message in do(client)["messages"]]
     assert any("did not pay here" in text for text in said) == (how != "off")
+
+
+def test_policies_are_drawn_compared_and_held_out(tmp_path: Path) -> None:
+    """The episode keeps what was drawn with which chance; a namespace is told what that came to."""
+    models = {"presser": presser(["red", "red"], "done")}
+    mixture = {"cosine": 0.5, "per_case": 0.5}
+    with client_of(settings(tmp_path, recall_policies=mixture, recall_hold_out=0.999), models) as client:
+        note = {"kind": "tool_note", "text": "tools: press the button twice"}
+        client.post("/v1/memory", json={"items": [note]})
+        assert client.get("/v1/policies").json()["data"] == []
+        episode = do(client)
+        assert dict(episode["recall"]["query"]["mixture"]) == mixture
+        (item,) = episode["recall"]["items"]
+        assert (item["shown"], item["propensity"]) == (False, pytest.approx(0.001))
+        client.post(f"/v1/episodes/{episode['id']}/feedback", json={"outcome": "success"})
+        told = {one["policy"]: one["n"] for one in client.get("/v1/policies").json()["data"]}
+        assert told == {"nothing": 1, "cosine": 0, "per_case": 0}
+        client.patch("/v1/dials", json={"read": "cosine"})
+        assert do(client)["recall"]["query"]["mixture"] == [["cosine", 1.0]]
