@@ -95,18 +95,7 @@ async def advise(
         return to_json(await builder(Window(episodes, held)))
 
     async def carry_out() -> Json:
-        window = Window(episodes)
-        done = await asyncio.to_thread(
-            lambda: apply(
-                built.operations,
-                window,
-                memory,
-                asked.namespace,
-                principal=asked.principal,
-                key=f"advise/{asked.key}",
-            )
-        )
-        return to_json(done)
+        return to_json(await asyncio.to_thread(_applied, asked, memory, built, episodes))
 
     async def freeze() -> Json:
         version = await asyncio.to_thread(_frozen, asked, memory, applied)
@@ -115,14 +104,24 @@ async def advise(
     built = from_json(Built, await journal.step("build", build))
     applied = from_json(Applied, await journal.step("apply", carry_out))
     kept = await journal.step("freeze", freeze)
+    version = None if kept is None else from_json(ConstitutionVersion, kept)
+    return _advice(version, episodes, built, applied)
+
+
+def _advice(
+    version: ConstitutionVersion | None, episodes: Sequence[Episode], built: Built, applied: Applied
+) -> Advice:
+    calibrating = Usage()
+    for episode in episodes:
+        calibrating += episode.usage
     return Advice(
-        version=None if kept is None else from_json(ConstitutionVersion, kept),
-        episodes=tuple(one.id for one in episodes),
+        version,
+        tuple(one.id for one in episodes),
         successes=sum(one.outcome == "success" for one in episodes),
         proposed=len(built.operations),
         rejected=built.rejected,
         refused=applied.refused,
-        calibrating=_total([one.usage for one in episodes]),
+        calibrating=calibrating,
         building=built.usage,
         error=built.error,
     )
@@ -164,6 +163,11 @@ def _principles(memory: Memory, namespace: str) -> tuple[Item, ...]:
     ).principles
 
 
+def _applied(asked: Calibration, memory: Memory, built: Built, episodes: tuple[Episode, ...]) -> Applied:
+    named = {"principal": asked.principal, "key": f"advise/{asked.key}"}
+    return apply(built.operations, Window(episodes), memory, asked.namespace, **named)
+
+
 def _frozen(asked: Calibration, memory: Memory, applied: Applied) -> ConstitutionVersion | None:
     """What was built and is in force, frozen once."""
     built = [item for item in _principles(memory, asked.namespace) if item.id in applied.items]
@@ -175,10 +179,3 @@ def _frozen(asked: Calibration, memory: Memory, applied: Applied) -> Constitutio
             return version
     only = [item.id for item in wanted]
     return memory.freeze(asked.namespace, principal=asked.principal, only=only)
-
-
-def _total(spent: Sequence[Usage]) -> Usage:
-    total = Usage()
-    for one in spent:
-        total += one
-    return total

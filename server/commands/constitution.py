@@ -6,7 +6,7 @@ import json
 import time
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -154,6 +154,10 @@ def build(
     if as_json:
         show_json(job)
         return
+    _show_build(job)
+
+
+def _show_build(job: dict[str, Any]) -> None:
     report = job["report"]
     if report is None:
         fail(f"the build {job['state']}: {job['error'] or 'nothing is known of it'}")
