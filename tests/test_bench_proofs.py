@@ -77,7 +77,7 @@ def test_poison_is_planted_where_the_probe_says() -> None:
             ("mug", False, 4, 4, 0),
             ("cup", False, 3, 4, 2),
             ("mug", True, 0, 1, 0),
-            ("egg", True, 0, 1, 0),
+            ("egg", True, 0, 2, 0),
             ("pan", True, 0, 4, 0),
         )
     ]
@@ -94,7 +94,7 @@ def test_what_is_run_was_not_probed() -> None:
     probed = {task.id for task, _ in scenes.tasks_of("maple 21", "probe")}
     assert not probed & {task.id for task in order}
     things = [str(task.config["things"]) for task in order[::2]]
-    assert things.count(str([here.easy[0].thing])) == 10, "every other easy task is what is lied about"
+    assert things.count(str([here.easy[0].thing])) == 5, "one easy task in four is what is lied about"
 
 
 def test_the_share_of_honest_cases_above_the_poison() -> None:

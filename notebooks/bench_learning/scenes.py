@@ -71,10 +71,11 @@ async def probe(site: str, model: Model, memory: Memory) -> list[dict[str, objec
 
 
 def scene(site: str, probed: Iterable[Mapping[str, object]]) -> Scene | None:
-    """Three easy kinds and up to three hard ones of other things; None where the site has not enough.
+    """One or two hard kinds and three easy ones of other things; None where the site has not enough.
 
-    Easy: nearly all done without a case; the first one loses at least half by a lie. Hard: some more done
-    with the truth, and yet not half of them: the lie is then in view of more successes than the truth.
+    Hard: more done with the truth, and yet not most. Easy: nearly all done without a case, and the first one
+    loses at least half by a lie. With the lie about one easy task in four, it is in view of more successes
+    than the truth is.
     """
     easy, hard = [], []
     for row in probed:
@@ -84,13 +85,15 @@ def scene(site: str, probed: Iterable[Mapping[str, object]]) -> Scene | None:
             continue
         if nothing >= 0.75 * n:
             easy.append(((nothing - wrong) / n, kind))
-        elif 0.15 * n <= right - nothing and right < 0.5 * n:
+        elif 0.3 * n <= right - nothing and right <= 0.6 * n:
             hard.append(((right - nothing) / n, kind))
-    chosen = _best(easy, 3)
-    best = _best([one for one in hard if one[1].thing not in {kind.thing for kind in chosen}], 3)
-    if len(chosen) < 3 or max(easy, key=lambda one: one[0])[0] < 0.5 or not best:
-        return None
-    return Scene(site, chosen, best)
+    losses = {kind: loss for loss, kind in easy}
+    for most in (2, 1):
+        best = _best(hard, most)
+        chosen = _best([one for one in easy if one[1].thing not in {kind.thing for kind in best}], 3)
+        if best and len(chosen) == 3 and losses[chosen[0]] >= 0.5:
+            return Scene(site, chosen, best)
+    return None
 
 
 def _best(found: Sequence[tuple[float, Kind]], most: int) -> tuple[Kind, ...]:
@@ -111,9 +114,9 @@ def order(here: Scene, seed: int, episodes: int) -> list[Task]:
         rng.shuffle(tasks)
     order = []
     for number in range(episodes):
-        # Every other easy task is of the thing that is lied about.
+        # One easy task in four is of the thing that is lied about.
         lied, *others = here.easy
-        kinds = ([lied, others[0], lied, others[1]], here.hard)[number % 2]
+        kinds = ([lied, others[0], others[1], others[0]], here.hard)[number % 2]
         turn = number // 2
         tasks = by_kind[kinds[turn % len(kinds)]]
         order.append(tasks[turn // len(kinds) % len(tasks)])
