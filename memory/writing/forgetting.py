@@ -113,11 +113,21 @@ class _Cascade:
         """The item without what fell."""
         evidence = tuple(piece for piece in item.lineage.evidence if piece.episode not in self.episodes)
         parents = tuple(id_ for id_ in item.lineage.items if self.fates.get(id_) != "retired")
-        n_lost = len(item.lineage.evidence) - len(evidence)
         body = item.body
         if isinstance(body, PrincipleBody):
-            body = replace(body, support=max(0, body.support - n_lost))
+            body = self._uncounted(body, item.lineage)
         return replace(item, body=body, lineage=Lineage(evidence, parents, item.lineage.source))
+
+    def _uncounted(self, body: PrincipleBody, lineage: Lineage) -> PrincipleBody:
+        """Without the episodes that fell, each counted once."""
+        lost = self.episodes & {piece.episode for piece in lineage.evidence}
+        broken = self.episodes & {piece.episode for piece in body.against}
+        return replace(
+            body,
+            support=max(0, body.support - len(lost)),
+            violations=max(0, body.violations - len(broken)),
+            against=tuple(piece for piece in body.against if piece.episode not in self.episodes),
+        )
 
     def _weigh(self, ids: set[str]) -> set[str]:
         """Judge items that lost something; returns those that fell now."""

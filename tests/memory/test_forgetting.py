@@ -35,7 +35,8 @@ def chain(say: Saying) -> tuple[Item, Item, Item]:
     (procedure,) = say.remember(
         Draft("procedure", "how to find mugs", body, lineage=Lineage(items=(case.id,)))
     )
-    rule = PrincipleBody("global", "neural", support=2)
+    seen = (Evidence("e1", 0), Evidence("e1", 1), Evidence("e2", 0))
+    rule = PrincipleBody("global", "neural", support=2, violations=2, against=seen)
     lineage = Lineage((Evidence("e1", 0), Evidence("e2", 0)), (procedure.id,))
     (principle,) = say.remember(Draft("principle", "look before you leap", rule, lineage=lineage))
     return case, procedure, principle
@@ -59,6 +60,7 @@ def test_a_cascade_follows_lineage_to_its_end(say: Saying) -> None:
     trimmed = say.memory.get("home", principle.id)
     assert trimmed.lineage == Lineage((Evidence("e2", 0),))
     assert (trimmed.status, trimmed.version, trimmed.body.support) == ("active", 2, 1)
+    assert (trimmed.body.violations, trimmed.body.against) == (1, (Evidence("e2", 0),))
     assert say.memory.get("home", procedure.id).status == "retired"
     say.memory.forget_all("home", Root("episode", "e2"), principal="o")
     assert say.memory.get("home", principle.id).status == "retired"
