@@ -9,10 +9,19 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from notebooks.bench_learning import cost, lanes, report
+from notebooks.bench_learning import ablations, cooperative, cost, lanes, null, planted, poison, report
 from notebooks.bench_learning.plan import ROOT, Plan
 
-PHASES = {"curves": lanes, "cost": cost}
+PHASES = {
+    "curves": lanes,
+    "planted": planted,
+    "poison": poison,
+    "null": null,
+    "cooperative": cooperative,
+    "ablations": ablations,
+    "cost": cost,
+}
+"""In this order: `null` takes rewards that `poison` lived."""
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from notebooks.bench_learning import cost
+from notebooks.bench_learning import ablations, cooperative, cost, null, planted, poison
 from notebooks.bench_learning.arms import MAIN, MORE, Arm
 from notebooks.bench_learning.curves import Arms, resampled, site_wins
 from notebooks.bench_learning.notes import Records
@@ -16,7 +16,7 @@ from notebooks.bench_learning.plot import draw
 from notebooks.bench_learning.stage import table
 
 HERE = Path(__file__).parent
-PROOFS = (cost,)
+PROOFS = (planted, null, poison, cooperative, ablations, cost)
 """Each writes tables of its own, and says which goals it met."""
 AGAINST = ("off", "cosine", "episodic", "per-case Q", "reflexion")
 DISJOINT = ("off", "cosine")
