@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from agent.builders.ops import Action, Built, Operation, Window, sifted
+from agent.builders.ops import Action, Built, Operation, Window, as_held, sifted, with_evidence
 from agent.learning.reflect import reflect
 from agent.models.schema import Unreadable, extract_json, first_violation
 from agent.prompt import transcript
@@ -159,7 +159,7 @@ def _draft(text: str, evidence: Sequence[Evidence], window: Window, target: Item
 
 
 async def _reflected(window: Window, model: Model, max_tokens: int) -> Built:
-    rules: dict[tuple[str | None, str], Draft] = {}
+    rules: dict[str, list[Draft]] = {}
     rejected: list[str] = []
     usage = Usage()
     error: str | None = None
@@ -168,23 +168,19 @@ async def _reflected(window: Window, model: Model, max_tokens: int) -> Built:
         usage += said.usage
         error = error or said.error
         rejected += ["add: a rule that its evidence does not bear out"] * said.rejected
-        if said.source != "model":
-            continue
-        for draft in (one for one in said.drafts if one.kind == "principle"):
-            known = rules.get((draft.family, draft.text))
-            rules[draft.family, draft.text] = _pooled(known, draft) if known else draft
-    operations = tuple(Operation("add", (), draft, draft.lineage.evidence) for draft in rules.values())
+        if said.source == "model":
+            for draft in (one for one in said.drafts if one.kind == "principle"):
+                rules.setdefault(draft.text, []).append(draft)
+    operations = tuple(_told(text, drafts, window) for text, drafts in rules.items())
     return Built(operations, tuple(rejected), usage, error)
 
 
-def _pooled(one: Draft, other: Draft) -> Draft:
-    evidence = tuple(dict.fromkeys((*one.lineage.evidence, *other.lineage.evidence)))
-    support = len({piece.episode for piece in evidence})
-    body = PrincipleBody("family", "neural", support)
-    return Draft(
-        *("principle", one.text, body),
-        scope="family",
-        family=one.family,
-        status="trial",
-        lineage=Lineage(evidence),
-    )
+def _told(text: str, drafts: Sequence[Draft], window: Window) -> Operation:
+    """One rule with the evidence of all episodes that it was drawn from; of several families: of all."""
+    evidence = tuple(dict.fromkeys(piece for draft in drafts for piece in draft.lineage.evidence))
+    draft = with_evidence(_draft(text, evidence, window, None), evidence)
+    for family in (draft.family, None):
+        for item in window.principles:
+            if (item.text, item.family) == (text, family) and item.scope in {"family", "namespace"}:
+                return Operation("keep", (item.id,), as_held(draft, item), evidence)
+    return Operation("add", (), draft, evidence)

@@ -105,8 +105,18 @@ def _checked(one: Operation, window: Window, share: float) -> Operation:
     evidence = _borne_out(text, _seen(one, window), window, share)
     if not evidence:
         raise _Unfounded(f"{one.action}: {text!r} is not borne out by what it cites")
-    draft = one.draft and _with_evidence(one.draft, evidence)
+    draft = one.draft and with_evidence(one.draft, evidence)
     return replace(one, evidence=evidence, draft=draft)
+
+
+def as_held(draft: Draft, item: Item | None) -> Draft:
+    """The draft in the words and the reach of a principle that says the same."""
+    if item is None:
+        return draft
+    assert isinstance(draft.body, PrincipleBody), f"a {draft.kind} among the principles"
+    assert isinstance(item.body, PrincipleBody), f"a {item.kind} among the principles"
+    body = replace(draft.body, tier=item.body.tier)
+    return replace(draft, text=item.text, body=body, scope=item.scope, family=item.family)
 
 
 def is_negative(text: str) -> bool:
@@ -145,7 +155,7 @@ def _borne_out(
     return tuple(held)
 
 
-def _with_evidence(draft: Draft, evidence: tuple[Evidence, ...]) -> Draft:
+def with_evidence(draft: Draft, evidence: tuple[Evidence, ...]) -> Draft:
     """The draft with the numbers that the evidence gives it; a model has no say in them."""
     assert isinstance(draft.body, PrincipleBody), f"a {draft.kind} among the principles"
     support = len({piece.episode for piece in evidence})

@@ -7,16 +7,15 @@ reconstruction by counters: loops, refused actions, wasted visits, A-before-B, r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 
 from agent.builders.facts import stated_rules
-from agent.builders.ops import Operation, Window
+from agent.builders.ops import Operation, Window, as_held
 from agent.builders.orders import orders, paying_orders
 from agent.builders.patterns import Pattern, best, dead_actions, loops, wasted_visits
 from agent.builders.settings import PATTERNS, MineSettings, PatternName
 from agent.builders.wording import held_as
-from memory.types import Draft, Episode, Item, PrincipleBody
+from memory.types import Draft, Episode, Item
 
 Miner = Callable[[Sequence[Episode], str | None, MineSettings], Iterator[Pattern]]
 """Finds one kind of pattern in episodes of one family, or of several taken as one (None)."""
@@ -74,7 +73,7 @@ def news(
     """
     window = Window(tuple(episodes), tuple(principles))
     shown = (one for one in mined(episodes, settings) if one.names(latest))
-    return tuple(_as_held(one.draft(), held_as(one, window)) for one in shown)
+    return tuple(as_held(one.draft(), held_as(one, window)) for one in shown)
 
 
 def _rules(episodes: Sequence[Episode], family: str | None) -> Iterator[Pattern]:
@@ -112,17 +111,7 @@ def operations(found: Iterable[tuple[Pattern, bool]], window: Window) -> tuple[O
     made: list[Operation] = []
     for pattern, is_worded in found:
         item = held_as(pattern, window)
-        draft = _as_held(pattern.draft("neuro-symbolic" if is_worded else "symbolic"), item)
+        draft = as_held(pattern.draft("neuro-symbolic" if is_worded else "symbolic"), item)
         targets = () if item is None else (item.id,)
         made.append(Operation("keep" if targets else "add", targets, draft, pattern.evidence, pattern.name))
     return tuple(made)
-
-
-def _as_held(draft: Draft, item: Item | None) -> Draft:
-    """The draft in the words and the reach of a principle that says the same."""
-    if item is None:
-        return draft
-    assert isinstance(draft.body, PrincipleBody), f"a {draft.kind} among the principles"
-    assert isinstance(item.body, PrincipleBody), f"a {item.kind} among the principles"
-    body = replace(draft.body, tier=item.body.tier)
-    return replace(draft, text=item.text, body=body, scope=item.scope, family=item.family)

@@ -254,6 +254,21 @@ async def test_a_model_is_shown_the_episodes_and_the_constitution(memory: Memory
     assert "E3" not in said
 
 
+async def test_a_small_models_rule_of_several_families_is_of_all(memory: Memory) -> None:
+    """And what is held already is kept."""
+    model = ScriptedModel(["rule: press button (4)."] * 3, style="plain")
+    build = BUILDERS["neural"](model, BuildSettings())
+    window = Window(lived("maple 7", "maple 8"))
+    (one,) = (await build(window)).operations
+    assert one.draft is not None
+    assert (one.action, one.draft.scope, one.draft.family) == ("add", "namespace", None)
+    assert one.draft.body == PrincipleBody("global", "neural", 2)
+    apply([one], window, memory, "ns", principal="ann", key="b")
+    (again,) = (await build(Window(window.episodes[:1], held(memory)))).operations
+    assert again.draft is not None
+    assert (again.action, again.draft.scope) == ("keep", "namespace")
+
+
 async def test_a_small_model_reflects_on_each_episode() -> None:
     """Its rules are additions, the same one from two episodes with the evidence of both."""
     model = ScriptedModel(
