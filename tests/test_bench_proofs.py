@@ -167,6 +167,7 @@ def test_only_what_several_sites_showed_is_cut_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_proof_runs_and_has_its_tables(tmp_path: Path) -> None:
     """Small: numbers are finite, what is done is not done again."""
     plan = Plan(tmp_path / "folder", tmp_path / "out").quick
