@@ -76,7 +76,8 @@ async def _reflected(episode: Episode, model: Model, memory: Memory, settings: A
     """What the model and the counters make of it; its verdicts and its cost are kept with the episode."""
     if await asyncio.to_thread(is_forgotten, episode, memory):
         return Reflection(verdicts=episode.verdicts)
-    shown = await asyncio.to_thread(_shown, episode, memory)
+    # A small model says nothing of principles: it was trained on one request.
+    shown = await asyncio.to_thread(_shown, episode, memory) if model.style == "full" else ()
     reflection = await reflect(
         episode,
         model,

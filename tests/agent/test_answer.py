@@ -143,6 +143,16 @@ async def test_principles_that_were_shown_are_changed_by_evidence(memory: Memory
     assert kept.id in {item.id for item in report.items}
 
 
+async def test_two_that_say_one_thing_become_one(memory: Memory) -> None:
+    """With the evidence of the episode, in the place of both; `undo` would bring them back."""
+    done, parts = shown(memory, LOST, "look in cabinet 3.", "cabinet 3 first.", outcome="failure")
+    change = {"op": "merge", "principles": ["P1", "P2"], "text": "mug is in cabinet 3.", "messages": [2]}
+    report = await Agent(changing(change), memory).learn(done)
+    (one,) = [item for item in report.items if item.kind == "principle"]
+    assert (one.text, set(one.lineage.items)) == ("mug is in cabinet 3.", {part.id for part in parts})
+    assert {memory.get("ns", part.id).superseded_by for part in parts} == {one.id}
+
+
 @pytest.mark.parametrize(
     "change",
     [
