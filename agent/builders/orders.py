@@ -16,16 +16,18 @@ from memory.types import Episode, Evidence
 def orders(episodes: Sequence[Episode], family: str | None, settings: MineSettings) -> Iterator[Pattern]:
     """Orders A before B: B was refused, A was done, then B went through. Occasions: attempts at B."""
     switches: dict[tuple[str, str], list[Evidence]] = {}
-    for episode in episodes:
-        for first, then, index in dict.fromkeys(_switches(episode)):
-            switches.setdefault((first, then), []).append(Evidence(episode.id, index))
+    taken = [(episode.id, steps(episode)) for episode in episodes]
+    for name, own in taken:
+        for first, then, index in dict.fromkeys(_switches(own)):
+            switches.setdefault((first, then), []).append(Evidence(name, index))
     # Most general first: an order of a longer form adds nothing to the same order of its shorter form.
     told: set[tuple[str, str]] = set()
     for (first, then), evidence in sorted(switches.items(), key=lambda entry: len(entry[0][1])):
-        agreeing, against = _attempts(episodes, first, then)
-        found = Pattern(
-            "order", _said(first, then), family, tuple(evidence), against, _share(agreeing, against)
-        )
+        text = _said(first, then)
+        if len({one.episode for one in evidence}) < settings.min_support and text not in settings.known:
+            continue
+        agreeing, against = _attempts(taken, first, then)
+        found = Pattern("order", text, family, tuple(evidence), against, _share(agreeing, against))
         is_told = any((first, form) in told for form in _forms(then))
         if found.text in settings.known or (found.counts(settings) and not is_told):
             told.add((first, then))
@@ -129,9 +131,9 @@ def _general(command: str) -> tuple[str, ...]:
     return (*_forms(command), f"{command.partition(' ')[0]} anything")
 
 
-def _switches(episode: Episode) -> Iterator[tuple[str, str, int]]:
+def _switches(own: Sequence[Step]) -> Iterator[tuple[str, str, int]]:
     """(A, form of B, message that shows B going through) for each A done between B refused and B done."""
-    taken = [s for s in steps(episode) if s.is_text]
+    taken = [step for step in own if step.is_text]
     for index, step in enumerate(taken):
         refused = [i for i in range(index) if taken[i].command == step.command and taken[i].ok is False]
         if not step.ok or not refused:
@@ -142,17 +144,19 @@ def _switches(episode: Episode) -> Iterator[tuple[str, str, int]]:
                     yield between.command, form, step.observe or step.act
 
 
-def _attempts(episodes: Sequence[Episode], first: str, then: str) -> tuple[int, tuple[Evidence, ...]]:
+def _attempts(
+    taken: Sequence[tuple[str, Sequence[Step]]], first: str, then: str
+) -> tuple[int, tuple[Evidence, ...]]:
     """Attempts at B that agree with A-before-B (through after A, refused without), and those that do not."""
     agreeing, against = 0, []
-    for episode in episodes:
+    for name, own in taken:
         is_done = False
-        for step in steps(episode):
+        for step in own:
             if then in _forms(step.command) and step.ok is not None:
                 if step.ok == is_done:
                     agreeing += 1
                 else:
-                    against.append(Evidence(episode.id, _message(step)))
+                    against.append(Evidence(name, _message(step)))
             is_done = is_done or (step.command == first and bool(step.ok))
     return agreeing, tuple(against)
 

@@ -139,7 +139,7 @@ def wasted_visits(episodes: Sequence[Episode], family: str | None) -> Iterator[P
         if episode.outcome != "success":
             continue
         taken = steps(episode)
-        visits = {step.command: place for place, step in enumerate(taken) if step.is_text and step.argument}
+        visits = {step.command: place for place, step in enumerate(taken) if _is_visit(step)}
         wasted = {step.command for place, step in enumerate(taken) if is_wasted(taken, place)}
         used = {
             s.command for place, s in enumerate(taken) if s.ok is not False and not is_wasted(taken, place)
@@ -150,6 +150,11 @@ def wasted_visits(episodes: Sequence[Episode], family: str | None) -> Iterator[P
     for command, tally in tallies.items():
         text = f"there is no need to {command}."
         yield tally.pattern("waste", text, family)
+
+
+def _is_visit(step: Step) -> bool:
+    """Is it done to one thing alone, a place for instance? What names two is no look round."""
+    return step.is_text and bool(step.argument) and short_form(step.command) == step.command
 
 
 def best(found: Sequence[Pattern], settings: MineSettings) -> tuple[Pattern, ...]:
