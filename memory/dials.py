@@ -10,7 +10,7 @@ from memory.errors import BadInput
 from memory.modes import mode_of
 from memory.types import Json, Mode, ReadName
 
-DialName = Literal["mode", "read", "advantage_guard", "verify"]
+DialName = Literal["mode", "read", "advantage_guard", "verify", "learning_tokens_day"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class Dials:
     """Are actions refused once that were credibly bad near the same state?"""
     verify: bool | None = None
     """Are runs looked at whose world does not say how they went?"""
+    learning_tokens_day: int | None = None
+    """Tokens that learning may spend on models in 24 hours; then it goes on without them."""
 
 
 def position(name: DialName, value: Json) -> Json:
@@ -55,9 +57,16 @@ def _switch(name: DialName, value: Json) -> Json:
     return value
 
 
+def _amount(name: DialName, value: Json) -> Json:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise BadInput(f"the dial {name!r} cannot be at {value!r}: give a whole number from 0 on, or null")
+    return value
+
+
 _POSITIONS: Mapping[DialName, Callable[[DialName, Json], Json]] = {
     "mode": _mode,
     "read": _policy,
     "advantage_guard": _switch,
     "verify": _switch,
+    "learning_tokens_day": _amount,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from memory.value.steps import GATE, StepSettings
 if TYPE_CHECKING:  # it holds our checks
     from server.services import Core
 
+DAY_S = 86_400.0
 SYMBOLIC = "symbolic"
 """The verifier that needs no model."""
 
@@ -44,17 +46,35 @@ def steered(settings: AgentSettings, dials: Dials) -> AgentSettings:
     return settings if dials.read is None else replace(settings, mixture=((dials.read, 1.0),))
 
 
+async def learner_settings(core: Core, namespace: str) -> AgentSettings:
+    """The same for learning: without any call of a model once the tokens of the day are used up."""
+    dials = await asyncio.to_thread(core.memory.dials, namespace)
+    settings, limit = steered(core.agent, dials), tokens_day(core, dials)
+    if limit is None:
+        return settings
+    pulse = await asyncio.to_thread(core.memory.pulse, namespace, since=time.time() - DAY_S)
+    return replace(settings, reflection_calls=0) if pulse.spent.learning >= limit else settings
+
+
+def tokens_day(core: Core, dials: Dials) -> int | None:
+    """Tokens that learning may spend in 24 hours: the namespace's dial, else the server's setting."""
+    return core.learning_tokens_day if dials.learning_tokens_day is None else dials.learning_tokens_day
+
+
 @asynccontextmanager
 async def at_work(core: Core, namespace: str, model: str) -> AsyncIterator[Agent]:
     """An agent with its model, guards and verifier, loaded inside the block. Raises what models raise."""
     dials, checks = await asyncio.to_thread(core.memory.dials, namespace), core.checks
     is_guarded = checks.is_guarded if dials.advantage_guard is None else dials.advantage_guard
     is_verified = checks.is_verified if dials.verify is None else dials.verify
+    settings = steered(core.agent, dials)
+    if settings.reflect_every:
+        settings = await learner_settings(core, namespace)
     async with AsyncExitStack() as held:
         yield Agent(
             await held.enter_async_context(core.models.use(model)),
             core.memory,
-            settings=steered(core.agent, dials),
+            settings=settings,
             advantage=checks.advantage if is_guarded else None,
             verifier=await _verifier(core, held) if is_verified else None,
         )

@@ -10,13 +10,13 @@ from memory.codec import from_json
 from memory.modes import settled
 from memory.pulse import Spending
 from memory.types import Mode
+from server.agents import DAY_S, tokens_day
 from server.canary import CANARY, NAMESPACE, CanaryReport
 from server.distilling import DISTILL
 from server.services import Core
 from server.settings import Settings
 from server.work import LEARN
 
-DAY_S = 86_400.0
 LOOKED_AT = 50
 """Newest jobs of a kind among which one that succeeded is looked for."""
 
@@ -41,6 +41,10 @@ class Learning:
     """How long the first of them has waited."""
     spent_today: Spending
     """Tokens of the last 24 hours."""
+    tokens_day: int | None
+    """What learning may spend of them; null is no limit."""
+    is_spent: bool
+    """Is that used up? Learning goes on by counters alone."""
     canary: CanaryReport | None
     """The newest lesson that was sent through the whole server; not of this namespace."""
 
@@ -51,10 +55,11 @@ async def mode_for(core: Core, settings: Settings, namespace: str, asked: str | 
     return settled(asked, dials.mode, settings.memory_mode)
 
 
-async def learning_of(core: Core, settings: Settings, namespace: str) -> Learning:
-    """How learning stands in a namespace now."""
+async def learning_of(core: Core, settings: Settings, namespace: str, *, counts: bool = True) -> Learning:
+    """How learning stands in a namespace now; without `counts` it looks at no tokens, which is faster."""
     now = time.time()
-    pulse = await asyncio.to_thread(core.memory.pulse, namespace, since=now - DAY_S)
+    pulse = await asyncio.to_thread(core.memory.pulse, namespace, since=now - DAY_S if counts else None)
+    limit = tokens_day(core, await asyncio.to_thread(core.memory.dials, namespace))
     # Asked before what has been learned: nothing waits only when all of it is in.
     waiting = await core.jobs.backlog(namespace, LEARN)
     oldest = await core.jobs.waiting_since(namespace, LEARN)
@@ -69,6 +74,8 @@ async def learning_of(core: Core, settings: Settings, namespace: str) -> Learnin
         waiting=waiting,
         oldest_waiting_s=None if oldest is None else max(0.0, now - oldest),
         spent_today=pulse.spent,
+        tokens_day=limit,
+        is_spent=limit is not None and pulse.spent.learning >= limit,
         canary=await last_canary(core),
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from memory.types import Usage as ModelUsage
 from memory.writing.limits import Usage
 
 if TYPE_CHECKING:  # it knows the services, which know the metrics
@@ -40,6 +41,9 @@ class Metrics:
         )
         self.tokens = counter("apprentice_tokens", "Model tokens", ["model", "kind"])
 
+        self.learning_tokens = counter(
+            "apprentice_learning_tokens", "Model tokens of reflection and verification", ["kind"]
+        )
         self.learned = counter("apprentice_learned_items", "Memories written by learning", ["kind"])
         self.learn_errors = counter("apprentice_learn_errors", "Episodes that could not be learned from")
         self.last_learned = gauge("apprentice_last_learned_timestamp_seconds", "When it last learned")
@@ -60,15 +64,17 @@ class Metrics:
             "How long the first in its backlog has waited",
             space,
         )
-        self.learning_tokens = gauge(
-            "apprentice_learning_tokens_today", "Tokens of 24 hours, at work and on learning", [*space, "use"]
-        )
         self.canary_ok = gauge(
             "apprentice_canary_ok", "Did the newest lesson come through, or at which stage not?", ["failed"]
         )
         self.canary_at = gauge("apprentice_canary_timestamp_seconds", "When it was sent")
         self.canary_seconds = gauge("apprentice_canary_seconds", "What its stages took", ["stage"])
         self.ready_seconds = gauge("apprentice_ready_seconds", "Time from start to ready")
+
+    def spent_learning(self, usage: ModelUsage) -> None:
+        """Something was spent on learning."""
+        self.learning_tokens.labels("prompt").inc(usage.prompt_tokens)
+        self.learning_tokens.labels("completion").inc(usage.completion_tokens)
 
     def show_usage(self, namespace: str, usage: Usage) -> None:
         """Let the next rendering show one namespace alone: tenants need not know of each other."""
@@ -81,7 +87,7 @@ class Metrics:
     def show_learning(self, learning: Learning) -> None:
         """Likewise; the canary is everybody's."""
         namespace, canary = learning.namespace, learning.canary
-        mine = (self.learning_times, self.learning_age, self.learning_tokens)
+        mine = (self.learning_times, self.learning_age)
         for one in (*mine, self.canary_ok, self.canary_seconds):
             one.clear()
         for what, at in (
@@ -94,8 +100,6 @@ class Metrics:
             if at is not None:
                 self.learning_times.labels(namespace, what).set(at)
         self.learning_age.labels(namespace).set(learning.oldest_waiting_s or 0.0)
-        self.learning_tokens.labels(namespace, "work").set(learning.spent_today.work)
-        self.learning_tokens.labels(namespace, "learning").set(learning.spent_today.learning)
         if canary is not None:
             self.canary_ok.labels(canary.failed or "").set(canary.ok)
             self.canary_at.set(canary.at)

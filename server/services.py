@@ -41,6 +41,7 @@ class Core:
     jobs: Jobs
     agent: AgentSettings
     checks: Checks = field(default_factory=Checks)
+    learning_tokens_day: int | None = None
 
 
 class Services:

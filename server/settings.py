@@ -124,6 +124,8 @@ class Settings(BaseSettings):
     """Most model calls to look back at one episode; 0 leaves learning to counters."""
     reflection_tokens: Annotated[int, Field(ge=1)] = 512
     """Longest answer of one of them."""
+    learning_tokens_day: Annotated[int, Field(ge=0)] | None = None
+    """Tokens that a namespace may spend on learning in 24 hours; then counters go on alone."""
     reflect_every: Annotated[int, Field(ge=0)] = 0
     """Steps after which a task looks back at itself and tells its model what it found; 0 never."""
     mined_patterns: Annotated[tuple[PatternName, ...], NoDecode] = ("rule", "order")

@@ -123,7 +123,8 @@ class _Opener:
         )
         if settings.previous_encoder:
             memory.reencode_in_background()
-        return Core(memory, models, worlds, self._registry, self._jobs(), agent_settings(settings), checks)
+        parts = (memory, models, worlds, self._registry, self._jobs())
+        return Core(*parts, agent_settings(settings), checks, settings.learning_tokens_day)
 
     def _registry(self) -> Registry:
         from distill.registry import Registry  # imports torch

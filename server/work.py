@@ -15,7 +15,7 @@ from memory.codec import from_json, to_json
 from memory.errors import ApprenticeError
 from memory.modes import USES, ModeName, mode_of
 from memory.types import Channel, Episode, Json, Mode, Outcome, Usage
-from server.agents import at_work
+from server.agents import at_work, learner_settings
 from server.jobs import JobAddress, JobKind, JobRun
 from server.metrics import Metrics
 from server.services import Core
@@ -136,10 +136,12 @@ class Work:
         episode = await asyncio.to_thread(memory.episode, run.address.namespace, order.episode)
         try:
             async with self._core.models.use(order.model) as model:
-                report = await Agent(model, memory, settings=self._core.agent).learn(episode, run)
+                settings = await learner_settings(self._core, run.address.namespace)
+                report = await Agent(model, memory, settings=settings).learn(episode, run)
         except ApprenticeError:
             self._metrics.learn_errors.inc()
             raise
+        self._metrics.spent_learning(report.reflection.usage)
         for item in report.items:
             self._metrics.learned.labels(item.kind).inc()
         self._metrics.last_learned.set(time.time())
@@ -175,6 +177,7 @@ class Work:
     def _count(self, episode: Episode, mode: Mode) -> None:
         self._metrics.tasks.labels(episode.world, mode, episode.outcome).inc()
         self._metrics.task_steps.labels(episode.world, mode).observe(episode.steps)
+        self._metrics.spent_learning(episode.learning)
         usage = episode.usage
         self._metrics.tokens.labels(episode.model, "prompt").inc(usage.prompt_tokens)
         self._metrics.tokens.labels(episode.model, "completion").inc(usage.completion_tokens)

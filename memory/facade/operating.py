@@ -32,8 +32,11 @@ class Operating(Housekeeping):
         value = position(name, value)
         return self._store.write(lambda writer: turn(writer, author, name, value))
 
-    def pulse(self, namespace: str, *, since: float) -> Pulse:
-        """When a namespace last learned, and what it spent on episodes that ended after `since`."""
+    def pulse(self, namespace: str, *, since: float | None) -> Pulse:
+        """When a namespace last learned, and what it spent on episodes that ended after `since`.
+
+        None leaves the spending out, which has to read many episodes.
+        """
         check_name("namespace", namespace)
         with self._store.read() as reader:
             return pulse(reader.connection, namespace, since)

@@ -16,8 +16,10 @@ _SPENT = tuple(
 )
 
 
-def pulse(connection: Connection, namespace: str, since: float) -> Pulse:
-    """As of one moment. Reads the history of the namespace's principles and its newest episodes."""
+def pulse(connection: Connection, namespace: str, since: float | None) -> Pulse:
+    """As of one moment. Reads the history of the namespace's principles and its newest episodes, or, without
+    `since`, the newest alone.
+    """
     decided = _decided(connection, namespace)
     fallen = [at for op, at in decided.items() if op != "promote"]
     last, spent = _spent(connection, namespace, since)
@@ -36,15 +38,16 @@ def _decided(connection: Connection, namespace: str) -> Mapping[str, float]:
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def _spent(connection: Connection, namespace: str, since: float) -> tuple[float | None, Spending]:
+def _spent(connection: Connection, namespace: str, since: float | None) -> tuple[float | None, Spending]:
     """When the newest episode ended, and what those cost that ended after a time."""
     numbers = [_number(connection, "ended_at"), *(_number(connection, *path) for path in _SPENT)]
     query = select(*numbers).where(EPISODE.c.namespace == namespace).order_by(EPISODE.c.key.desc())
     last, spent = None, Spending()
-    with connection.execute(query.limit(RECENT).execution_options(yield_per=64)) as rows:
+    limit = 1 if since is None else RECENT
+    with connection.execute(query.limit(limit).execution_options(yield_per=64)) as rows:
         for ended_at, *tokens in rows:
             last = ended_at if last is None else last
-            if ended_at <= since:
+            if since is None or ended_at <= since:
                 break
             asked, said, thought, taught = (int(number or 0) for number in tokens)
             spent = Spending(spent.episodes + 1, spent.work + asked + said, spent.learning + thought + taught)

@@ -57,10 +57,16 @@ def learning(
         ("mode", told["mode"]),
         *((name, _ago(told[f"last_{name}_at"])) for name in EVENTS),
         ("waiting", f"{told['waiting']}, the first for {told['oldest_waiting_s'] or 0:.0f} s"),
-        ("tokens today", f"{spent['work']} at work, {spent['learning']} on learning"),
+        ("tokens today", f"{spent['work']} at work, {spent['learning']} on learning{_budget(told)}"),
         ("canary", _flight(told["canary"])),
     ]
     show_table(f"Learning in {told['namespace']}", ("what", "how it stands"), rows, "")
+
+
+def _budget(told: dict[str, Any]) -> str:
+    if told["tokens_day"] is None:
+        return ""
+    return f" of {told['tokens_day']}" + (": used up, counters go on alone" if told["is_spent"] else "")
 
 
 def _ago(at: float | None) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 from functools import partial
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from memory.dials import DialName
 from memory.errors import BadInput
@@ -37,6 +37,8 @@ class DialsIn(BaseModel):
     """Refuse, once, actions that credibly ended worse near the same state."""
     verify: StrictBool | None = None
     """Look at tasks whose world does not say how they went."""
+    learning_tokens_day: Annotated[int, Field(ge=0, strict=True)] | None = None
+    """Tokens that learning may spend in 24 hours; then counters go on alone."""
 
 
 class PolicyList(BaseModel):
@@ -59,6 +61,7 @@ class DialsOut(BaseModel):
     read: ReadName | None
     advantage_guard: bool | None
     verify: bool | None
+    learning_tokens_day: int | None
 
 
 @router.get("/dials", summary="How the dials stand")

@@ -55,7 +55,7 @@ async def metrics(services: ServicesDep, core: CoreDep, caller: Reader) -> Respo
     """Totals over all namespaces, which any key may read, and what the key's own namespace holds."""
     await _refresh(services.metrics, core)
     usage = await asyncio.to_thread(core.memory.usage, caller.namespace)
-    learning = await learning_of(core, services.settings, caller.namespace)
+    learning = await learning_of(core, services.settings, caller.namespace, counts=False)
     # From here on nothing waits: no other scrape can come between.
     services.metrics.show_usage(caller.namespace, usage)
     services.metrics.show_learning(learning)

@@ -68,6 +68,8 @@ def test_dials_stand_beside_each_other(memory: Memory) -> None:
         ("read", "guess", "operator", BadInput),
         ("verify", "yes", "operator", BadInput),
         ("advantage_guard", 1, "operator", BadInput),
+        ("learning_tokens_day", -1, "operator", BadInput),
+        ("learning_tokens_day", True, "operator", BadInput),
         ("mode", "off", "user", Denied),
     ],
 )
@@ -106,6 +108,7 @@ def test_the_pulse_tells_what_was_spent_since(memory: Memory) -> None:
     assert memory.pulse("home", since=0.0) == Pulse(30.0, spent=Spending(3, 26, 4))
     assert memory.pulse("home", since=15.0) == Pulse(30.0, spent=Spending(2, 16, 4))
     assert memory.pulse("home", since=99.0) == Pulse(30.0)
+    assert memory.pulse("home", since=None) == Pulse(30.0)
     assert memory.pulse("work", since=0.0) == NEVER
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -213,3 +214,26 @@ def test_policies_are_drawn_compared_and_held_out(tmp_path: Path) -> None:
         assert told == {"nothing": 1, "cosine": 0, "per_case": 0}
         client.patch("/v1/dials", json={"read": "cosine"})
         assert do(client)["recall"]["query"]["mixture"] == [["cosine", 1.0]]
+
+
+def test_learning_goes_on_without_the_model_once_its_tokens_are_used_up(tmp_path: Path) -> None:
+    """By setting or dial; health says so, and counters of the server's life tell what was spent."""
+    model = presser(["red"] * 4, "I pressed drawer 7")
+    more = {"verify": True, "learning_tokens_day": 1}
+
+    def calls() -> int:
+        return sum(not request.messages[0].text.startswith("You are an agent") for request in model.history)
+
+    with client_of(settings(tmp_path, **more), {"presser": model}) as client:
+        seen = []
+        for dial in (None, None, 10**9, 0):
+            client.patch("/v1/dials", json={"learning_tokens_day": dial})
+            do(client)
+            health = client.get("/v1/health/learning").json()
+            newest = client.get("/v1/tasks", params={"limit": 1}).json()["data"][0]
+            seen.append((calls(), health["tokens_day"], health["is_spent"], newest["learned"]))
+        assert seen == [(1, 1, True, True), (1, 1, True, True), (2, 10**9, False, True), (2, 0, True, True)]
+        spent = client.get("/v1/health/learning").json()["spent_today"]["learning"]
+        told = client.get("/metrics").text
+        totals = re.findall(r'^apprentice_learning_tokens_total\{kind="\w+"\} (\S+)$', told, re.MULTILINE)
+        assert sum(map(float, totals)) == spent > 0

@@ -203,6 +203,7 @@ def test_dials_are_for_operators(served: Served) -> None:
             "read": None,
             "advantage_guard": None,
             "verify": None,
+            "learning_tokens_day": None,
         }
         operator.patch("/v1/dials", json={"mode": "shadow"})
         assert user.get("/v1/dials").json()["effective_mode"] == "shadow"
