@@ -12,6 +12,7 @@ from agent.dispatch import Approve, Dispatched, Dispatcher
 from agent.effects import Effects, Sources
 from agent.ending import Ending, ruled
 from agent.guard_advantage import Advantage
+from agent.guard_principles import Forbidden
 from agent.guards import ANSWER_TOOL
 from agent.journal import MemoryJournal
 from agent.learning.learn import LearnReport, learn
@@ -123,15 +124,16 @@ class Agent:
         )
 
     async def _guards_for(self, task: Task, run: Run) -> tuple[Guard, ...]:
-        """Those of the agent, and what the family's steps say."""
+        """Those of the agent, what the constitution forbids, and what the family's steps say."""
+        own = (*self._guards, Forbidden()) if self._settings.enforces_principles else self._guards
         if self._advantage is None or self._memory is None or not USES[run.memory].shows:
-            return self._guards
+            return own
         try:
             walked = await asyncio.to_thread(self._memory.walked, run.namespace, task.family)
         except ApprenticeError:
             # The opening asks the same memory, and says in the episode that it is broken.
-            return self._guards
-        return (*self._guards, Advantage(walked, self._advantage))
+            return own
+        return (*own, Advantage(walked, self._advantage))
 
     def _with_shelf(self, world: World, run: Run) -> World:
         """The world with a tool to read procedures, where the prompt holds their titles alone."""

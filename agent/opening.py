@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from agent.prompt import compose, render_block, titled
 from agent.settings import AgentSettings, Run
-from agent.types import Model, Observation, Task
+from agent.types import InForce, Model, Observation, Task
 from memory.constitution.draw import PROVEN, Chances, draw
 from memory.core import Memory
 from memory.modes import USES
@@ -54,6 +54,8 @@ class Opening:
     """Lowest trust of anything shown."""
     procedures: tuple[str, ...] = ()
     """Ids of those that are shown by their titles."""
+    principles: tuple[InForce, ...] = ()
+    """Those that are shown."""
 
 
 async def open_episode(
@@ -83,7 +85,14 @@ async def open_episode(
     by_title = settings.is_indexed(model)
     messages = compose(task, observation, told.recall, told.constitution, model.style, by_title=by_title)
     titles = titled(told.recall.hits) if told.recall and by_title else ()
-    return Opening(messages, told.record, told.version, min(base, told.trust), titles)
+    return Opening(
+        messages, told.record, told.version, min(base, told.trust), titles, _in_force(told.constitution)
+    )
+
+
+def _in_force(constitution: Constitution | None) -> tuple[InForce, ...]:
+    principles = constitution.principles if constitution else ()
+    return tuple(InForce(one.text, one.pinned or one.channel == "operator") for one in principles)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,9 @@ class AgentSettings:
     trial_rate: float = 1.0
     """Share of episodes that are shown a principle on trial. At 1, with nothing dropped, no coin is tossed:
     then there is no lift, and principles rise by their evidence alone."""
+    enforces_principles: bool = True
+    """Is an act sent back that a principle shown forbids word for word? Once where it was learned, see
+    `agent.guard_principles`."""
     max_reply_tokens: int | None = None
     temperature: float = 0.0
     tool_timeout_s: float | None = 60.0

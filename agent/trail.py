@@ -202,7 +202,8 @@ class Trail:
     def context(self) -> GuardContext:
         """What guards may look at."""
         spent = Spent(self._steps, self._usage, self._effects.seconds)
-        return GuardContext(tuple(self.messages), spent, self._trust, self.task)
+        shown = self._opening.principles
+        return GuardContext(tuple(self.messages), spent, self._trust, self.task, shown)
 
     def beginning(self) -> dict[str, Json]:
         """The event at the start."""

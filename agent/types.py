@@ -214,6 +214,15 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class InForce:
+    """A principle that a model was shown."""
+
+    text: str
+    is_given: bool = False
+    """Written or pinned by an operator, rather than learned."""
+
+
+@dataclass(frozen=True, slots=True)
 class GuardContext:
     """What a guard may look at."""
 
@@ -223,6 +232,8 @@ class GuardContext:
     """Lowest trust of anything in context, see `memory.types.TRUST`."""
     task: Task | None = None
     """What the episode is about; None where a guard is asked outside of one."""
+    principles: tuple[InForce, ...] = ()
+    """Those that were shown at its opening."""
 
 
 class Guard(Protocol):
