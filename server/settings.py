@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     """Memories shown per task or chat."""
     recall_tokens: Annotated[int, Field(ge=0)] = 1024
     """Token budget of recalled memories."""
+    enforce_principles: bool = True
+    """Send back an act that a principle shown forbids word for word: once where it was learned, always where
+    an operator wrote or pinned it."""
     constitution_tokens: Annotated[int, Field(ge=0)] = 512
     """Token budget of the constitution in a prompt."""
     recall_drop_rate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0

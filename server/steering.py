@@ -57,6 +57,7 @@ def agent_settings(settings: Settings) -> AgentSettings:
         k=settings.recall_k,
         token_budget=settings.recall_tokens,
         constitution_budget=settings.constitution_tokens,
+        enforces_principles=settings.enforce_principles,
         drop_rate=settings.recall_drop_rate,
         hold_out=settings.recall_hold_out,
         trial_rate=settings.trial_rate,

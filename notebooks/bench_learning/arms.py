@@ -48,6 +48,9 @@ MORE: Mapping[str, Arm] = MappingProxyType({
     "ours, read by cosine": Arm("the same constitution", recall=reads("cosine")),
     "ours, read by episodic control": Arm("the same constitution", recall=reads("episodic")),
     "ours, read by lift": Arm("coins: .1 dropped, .9 of trials shown", COINS, reads("lift", 0.5)),
+    "ours, nothing enforced": Arm(
+        "principles are shown alone", AgentSettings(enforces_principles=False)
+    ),
     "ours with coins": Arm("coins: .1 dropped, .9 of trials shown", COINS),
     "ours with guard": Arm("refuses once what was credibly worse here", advantage=GATE),
 })  # fmt: skip
