@@ -5,7 +5,7 @@ Source: O'Neil et al. 1996, The Log-Structured Merge-Tree, §2, with one compone
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from memory.entry import Entry, Found
 from memory.index.ask import Ask, Searched
@@ -48,9 +48,9 @@ class Layers:
         found = self.segment.search(ask, self.segment.inverted.terms(words, places, corpus), corpus)
         if len(self.tail):
             found += self.tail.search_in(ask, words, corpus)
-        best = {one.id: one for one in _best(found, ask.n, lambda one: one.dense)}
-        best.update({one.id: one for one in _best(found, ask.n, lambda one: one.lexical)})
-        return Searched(tuple(best.values()), exact=False)
+        near = _best([one.dense for one in found], found, ask.n)
+        alike = _best([one.lexical for one in found], found, ask.n)
+        return Searched(tuple(found[place] for place in dict.fromkeys(near + alike)), exact=False)
 
     def corpus(self, words: Sequence[str], places: Places) -> Corpus:
         """What words are weighed against: all rows, those no longer alive included until the next merge."""
@@ -62,6 +62,7 @@ class Layers:
         )
 
 
-def _best(found: list[Found], n: int, score: Callable[[Found], float | None]) -> list[Found]:
-    scored = [(-value, one.id, one) for one in found if (value := score(one)) is not None]
-    return [one for _, _, one in sorted(scored, key=lambda entry: entry[:2])[:n]]
+def _best(scores: Iterable[float | None], found: Sequence[Found], n: int) -> list[int]:
+    """Places of the `n` of highest score, ties by id."""
+    scored = [(-score, found[place].id, place) for place, score in enumerate(scores) if score is not None]
+    return [place for _, _, place in sorted(scored)[:n]]

@@ -72,13 +72,14 @@ def chosen(
     while left:
         one = left.pop(0)
         old = one.score
+        near = choice.diversity(one)
         score = scored(
             *(old.dense, old.lexical, old.coverage, old.fused, old.utility, old.rerank, old.recency),
-            diversity=choice.diversity(one),
-            total=choice.worth(one),
+            diversity=near,
+            total=choice.worth(one, near),
         )
         tokens = 0
-        fate = choice.fate(one)
+        fate = choice.fate(one, near)
         if fate == "kept":
             tokens = cost(one.item)
             fate = _drawn(one.item, query) if choice.fits(tokens) else "budget"
@@ -88,7 +89,7 @@ def chosen(
         if is_drawn:
             choice.take(one, tokens)
             if settings.mmr_lambda < 1.0:
-                left.sort(key=lambda other: (-choice.worth(other), other.item.id))
+                left.sort(key=lambda other: (-choice.worth(other, choice.diversity(other)), other.item.id))
     return hits
 
 
@@ -115,9 +116,9 @@ class _Choice:
         self._max_failures = math.ceil(settings.failure_share * query.k)
         self._max_of_one = max(1, math.floor(settings.principal_share * query.k + 1e-9))
 
-    def fate(self, one: Candidate) -> Fate:
-        """Why it stays out, its length aside; `kept` when nothing speaks against it."""
-        if self._is_duplicate(one):
+    def fate(self, one: Candidate, near: float) -> Fate:
+        """Why it stays out, its length aside; `kept` when nothing does. `near` is its diversity."""
+        if self._is_duplicate(one, near):
             return "duplicate"
         if one.item.outcome == "failure" and self._n_failures >= self._max_failures:
             return "cap"
@@ -142,22 +143,22 @@ class _Choice:
         near = np.add.reduce(self._vectors[first:] * self._vectors[row], axis=1)  # as `cosines` adds up
         self._near.append([0.0] * first + near.tolist())
 
-    def worth(self, one: Candidate) -> float:
+    def worth(self, one: Candidate, near: float) -> float:
         """Maximal marginal relevance: relevance less what it repeats of the items taken.
 
         Source: Carbonell & Goldstein 1998, The Use of MMR, §2. Deviation: relevance is the mix of z-scores.
         """
         weight = self._settings.mmr_lambda
-        return weight * one.score.total - (1.0 - weight) * self.diversity(one)
+        return weight * one.score.total - (1.0 - weight) * near
 
     def diversity(self, one: Candidate) -> float:
         """Its largest cosine with an item taken, 0 at least."""
         row = self._rows[one.item.id]
         return max([0.0, *[near[row] for near in self._near]])
 
-    def _is_duplicate(self, one: Candidate) -> bool:
+    def _is_duplicate(self, one: Candidate, nearest: float) -> bool:
         has_vector, bound = one.found.vector is not None, self._settings.duplicate_cosine
-        if has_vector and self._are_dense and self.diversity(one) < bound:
+        if has_vector and self._are_dense and nearest < bound:
             return False
         row = self._rows[one.item.id]
         for other, near in zip(self._taken, self._near, strict=True):
@@ -172,11 +173,13 @@ class _Choice:
 
 def is_withheld(query: Query) -> bool:
     """Did the coin of the whole recall say that nothing is shown?"""
-    return coin(query.seed, "recall") < query.hold_out
+    return query.hold_out > 0.0 and coin(query.seed, "recall") < query.hold_out
 
 
 def _drawn(item: Item, query: Query) -> Fate:
-    return "held_out" if is_withheld(query) or coin(query.seed, item.id) < query.drop_rate else "kept"
+    # Hashing for a coin that cannot fall is a tenth of the choice.
+    is_out = query.drop_rate > 0.0 and coin(query.seed, item.id) < query.drop_rate
+    return "held_out" if is_out or is_withheld(query) else "kept"
 
 
 def _stacked(shortlist: Sequence[Candidate]) -> Matrix:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from memory.entry import Vector, digest_of, found_as
+from memory.entry import Vector, found_as
 from memory.recall.choosing import Candidate, RecallSettings, candidate
 from memory.recall.rank import Sifted
 from memory.recall.valuing import policy_of, valued
@@ -16,14 +16,13 @@ from memory.value.reads import NEEDS_MEMOS, Memo
 
 def with_vectors(candidates: Sequence[Candidate], reader: Reader, encoder: str) -> list[Candidate]:
     """The same with their stored vectors: their nearness to each other decides."""
-    digests: dict[str, dict[str, str]] = {}
+    wanted: dict[str, dict[str, str]] = {}
     for one in candidates:
         if one.found.dense is not None and one.found.vector is None:
-            digests.setdefault(one.item.namespace, {})[one.item.id] = digest_of(one.item.text)
-    vectors = {}
-    for namespace, wanted in digests.items():
-        known = reader.vectors_found(namespace, encoder, list(wanted.values()))
-        vectors.update({id_: known[digest] for id_, digest in wanted.items() if digest in known})
+            wanted.setdefault(one.item.namespace, {})[one.item.id] = one.item.text
+    vectors: dict[str, Vector] = {}
+    for namespace, texts in wanted.items():
+        vectors |= reader.vectors_found(namespace, encoder, texts)
     return [one if one.item.id not in vectors else _seen_as(one, vectors[one.item.id]) for one in candidates]
 
 

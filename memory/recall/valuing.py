@@ -34,9 +34,11 @@ def priors(items: Iterable[Item]) -> dict[Family, float]:
     """
     used: dict[Family, list[Utility]] = {}
     for item in items:
-        family = used.setdefault((item.kind, item.family), [])
+        family = item.kind, item.family
+        if family not in used:
+            used[family] = []
         if item.utility.n:
-            family.append(item.utility)
+            used[family].append(item.utility)
     sums = {
         family: (sum(one.n for one in some), math.fsum([one.reward_sum for one in some]))
         for family, some in used.items()

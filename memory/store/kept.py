@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-MOST = 48 << 20
+ROOM = 48 << 20
 """Most that all which is kept may weigh, about bytes."""
 
 
@@ -30,7 +30,7 @@ class Kept(Generic[T]):
     nothing and leaves nothing: nobody is ever given what does not hold at his own moment.
     """
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = ROOM) -> None:
         self._most = most
         self._seqs: dict[str, int] = {}
         self._things: OrderedDict[tuple[str, str], tuple[T, int]] = OrderedDict()

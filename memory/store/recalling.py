@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection
 
-from memory.entry import Vector
+from memory.entry import Vector, digest_of
 from memory.store import statements
 from memory.store.feed import MANY, Feed
 from memory.store.items import Items
-from memory.store.kept import Kept, Touched
+from memory.store.kept import ROOM, Kept, Touched
 from memory.store.rows import BODY, TEXT, item_of
 from memory.store.session import MOST
 from memory.types import Item
@@ -22,22 +21,28 @@ UNNAMED = frozenset({"episode", "feedback"})
 """Operations that name no item for they change none."""
 
 
-@dataclass(frozen=True, slots=True)
 class Keeping:
-    """What readers of one process share."""
+    """What readers of one process share. Thread-safe."""
 
-    items: Kept[Item] = field(default_factory=Kept)
-    vectors: Kept[Vector] = field(default_factory=Kept)
-    """By encoder and digest."""
+    def __init__(self, most: int = ROOM) -> None:
+        """`most` bounds the items, and the vectors of each encoder."""
+        self.items: Kept[Item] = Kept(most)
+        self._vectors: dict[str, Kept[Vector]] = {}
+        self._most = most
+
+    def vectors(self, encoder: str) -> Kept[Vector]:
+        """By the items whose texts they are of."""
+        return self._vectors.setdefault(encoder, Kept(self._most))
 
     def forget(self, namespace: str, seq: int) -> None:
         """Let go of what was read of a namespace before log position `seq`."""
         self.items.forget(namespace, seq)
-        self.vectors.forget(namespace, seq)
+        for vectors in list(self._vectors.values()):
+            vectors.forget(namespace, seq)
 
 
 class Recalling(Items, Feed):
-    """Candidates by key, their vectors by digest."""
+    """Candidates and their vectors, read again only where the log names them."""
 
     def __init__(self, connection: Connection, keeping: Keeping | None = None) -> None:
         """Without `keeping` all is read: so it must be where this transaction writes."""
@@ -66,21 +71,23 @@ class Recalling(Items, Feed):
             found.update((id_, item) for id_, (item, _) in read.items())
         return found
 
-    def vectors_found(self, namespace: str, encoder: str, digests: Sequence[str]) -> dict[str, Vector]:
-        """Item vectors (d,) of a generation by text digest."""
+    def vectors_found(self, namespace: str, encoder: str, texts: Mapping[str, str]) -> dict[str, Vector]:
+        """Vectors (d,) of a generation by item; `texts` says what each item says at this moment."""
         if self._keeping is None:
-            return self.vectors(namespace, encoder, digests=digests)
-        kept, seq = self._keeping.vectors, self.head(namespace)
-        names = {encoder + digest: digest for digest in digests}
-        known = kept.get(namespace, seq, names, lambda after: self._touched(namespace, after))
-        found = {names[name]: vector for name, vector in known.items()}
-        if len(found) < len(names):
-            missing = [digest for digest in names.values() if digest not in found]
-            read = self.vectors(namespace, encoder, digests=missing)
-            weighed = {encoder + one: (vector, vector.nbytes + OVERHEAD) for one, vector in read.items()}
-            kept.put(namespace, seq, weighed)
+            return self._vectors_of(namespace, encoder, texts)
+        kept, seq = self._keeping.vectors(encoder), self.head(namespace)
+        found = kept.get(namespace, seq, texts, lambda after: self._touched(namespace, after))
+        if len(found) < len(texts):
+            missing = {id_: text for id_, text in texts.items() if id_ not in found}
+            read = self._vectors_of(namespace, encoder, missing)
+            kept.put(namespace, seq, {id_: (one, one.nbytes + OVERHEAD) for id_, one in read.items()})
             found.update(read)
         return found
+
+    def _vectors_of(self, namespace: str, encoder: str, texts: Mapping[str, str]) -> dict[str, Vector]:
+        digests = {id_: digest_of(text) for id_, text in texts.items()}
+        known = self.vectors(namespace, encoder, digests=sorted(set(digests.values())))
+        return {id_: known[digest] for id_, digest in digests.items() if digest in known}
 
     def _weighed(self, namespace: str, keys: Mapping[str, int]) -> dict[str, tuple[Item, int]]:
         """Read them, each with about what it weighs."""

@@ -120,7 +120,7 @@ class KeptMachine(RuleBasedStateMachine):
         self.folder = scratch("kept")
         self.stack = ExitStack()
         self.now, self.n_episodes = 1_000.0, 0
-        with patch.object(engine, "Keeping", lambda: Keeping(Kept(FEW_BYTES), Kept(FEW_BYTES))):
+        with patch.object(engine, "Keeping", lambda: Keeping(FEW_BYTES)):
             self.memory = opened(self.folder, clock=lambda: self.now)
         self.readers: list[Reader] = []
         self.ids: dict[str, list[str]] = {space: [] for space in SPACES}
@@ -216,11 +216,12 @@ def _agrees_with_the_truth(reader: Reader, space: str) -> None:
     entries = truth.outlines(space)
     keys = {entry.id: entry.key for entry in entries}
     assert reader.items_found(space, keys) == truth.items_by_id(space, list(keys))
-    digests = [entry.digest for entry in entries]
-    found = reader.vectors_found(space, encoder, digests)
-    stored = truth.vectors(space, encoder, digests=digests)
-    assert found.keys() == stored.keys()
-    assert all(np.array_equal(vector, stored[digest]) for digest, vector in found.items())
+    found = reader.vectors_found(space, encoder, {entry.id: entry.text for entry in entries})
+    stored = truth.vectors(space, encoder, digests=[entry.digest for entry in entries])
+    assert found.keys() == {entry.id for entry in entries if entry.digest in stored}
+    assert all(
+        np.array_equal(found[entry.id], stored[entry.digest]) for entry in entries if entry.id in found
+    )
 
 
 def test_nobody_is_given_what_does_not_hold_at_his_moment() -> None:
