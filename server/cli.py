@@ -31,6 +31,7 @@ for command in (
     knowledge.memory_app.command()(command)
 app.add_typer(constitution.constitution_app, name="constitution")
 app.command()(steering.mode)
+app.command()(steering.dials)
 app.command()(steering.learning)
 app.command()(distil.distill)
 app.add_typer(distil.adapters_app, name="adapters")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
+from memory.dials import DialName
+from memory.types import Json
 from server.commands.terminal import (
     DEFAULT_DATA,
     DEFAULT_URL,
@@ -20,6 +23,7 @@ from server.commands.terminal import (
 )
 
 EVENTS = ("episode", "reflection", "promotion", "retirement", "distillation")
+_DIALS: tuple[DialName, ...] = get_args(DialName)
 Setting = Literal["learn", "frozen", "shadow", "off", "on", "read", "default"]
 
 
@@ -36,6 +40,24 @@ def mode(
             dials = client.patch("/v1/dials", {"mode": None if to == "default" else to})
     origin = "set here" if dials["mode"] else "the server's default"
     console.print(f"{dials['namespace']}: {dials['effective_mode']} ({origin})", highlight=False)
+
+
+def dials(
+    name: Annotated[DialName | None, typer.Argument(help="Left out: shows all.")] = None,
+    value: Annotated[str | None, typer.Argument(help="As JSON or a name; `default` puts it back.")] = None,
+    url: Url = DEFAULT_URL,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """What operators set for the namespace: mode, read policy, guard, verifier, tokens for learning."""
+    if (name is None) != (value is None):
+        raise typer.BadParameter("give both a dial and its value, or neither")
+    with connect(url, data) as client:
+        if name is None or value is None:
+            stands = client.get("/v1/dials")
+        else:
+            stands = client.patch("/v1/dials", {name: _position(value)})
+    rows = [(dial, "the server's default" if stands[dial] is None else stands[dial]) for dial in _DIALS]
+    show_table(f"Dials of {stands['namespace']}", ("dial", "stands at"), rows, "")
 
 
 def learning(
@@ -61,6 +83,21 @@ def learning(
         ("canary", _flight(told["canary"])),
     ]
     show_table(f"Learning in {told['namespace']}", ("what", "how it stands"), rows, "")
+
+
+def _position(value: str) -> Json:
+    """A number, true or false where it reads as one, else the name itself.
+
+    >>> _position("true"), _position("1000"), _position("lift"), _position("default")
+    (True, 1000, 'lift', None)
+    """
+    if value == "default":
+        return None
+    try:
+        position: Json = json.loads(value)
+    except ValueError:
+        return value
+    return position
 
 
 def _budget(told: dict[str, Any]) -> str:

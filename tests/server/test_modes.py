@@ -223,5 +223,9 @@ def test_the_command_line_turns_the_dial(served: Served) -> None:
     assert run("mode") == "turned: learn (the server's default)"
     assert run("mode", "read") == "turned: frozen (set here)"
     assert run("mode", "default") == "turned: learn (the server's default)"
+    assert "learning_tokens_day" in run("dials")
+    for name, value in (("read", "lift"), ("verify", "true"), ("learning_tokens_day", "1000")):
+        assert value.title() in run("dials", name, value).title()
+    assert "1000" not in run("dials", "learning_tokens_day", "default")
     assert "reflection" in run("learning")
     assert json.loads(run("learning", "--json"))["namespace"] == "turned"
