@@ -30,7 +30,9 @@ from memory.types import (
     Query,
     Recall,
     RecallRecord,
+    StepVerdict,
     ToolCall,
+    Usage,
 )
 from memory.writing.forgetting import Root
 
@@ -100,6 +102,11 @@ class Tenant:
 
     def feedback(self) -> object:
         return self.m.feedback(self.ns, "e1", principal="ada", reward=1.0, values={"said": self.texts[0]})
+
+    def judge(self) -> object:
+        return self.m.judge(
+            self.ns, "e1", principal="ada", verdicts=(StepVerdict(1, "ok"),), spent=Usage(5, 2)
+        )
 
     def fetched(self) -> object:
         return [self.m.fetched(self.ns, item.id, principal="ada") for item in self.items_seen]
@@ -309,7 +316,7 @@ class Tenant:
 
 
 ORDER = (
-    *("remember", "recall", "record", "reinforce", "feedback", "fetched", "edit", "merge", "forget"),
+    *("remember", "recall", "record", "reinforce", "feedback", "judge", "fetched", "edit", "merge", "forget"),
     *("undo", "restore"),
     *("diff", "replay", "get", "items", "history", "episode", "episodes", "log", "constitution", "export"),
     *("review", "constitution_versions", "freeze", "frozen", "compare", "roll_back", "export_constitution"),

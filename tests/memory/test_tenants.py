@@ -175,6 +175,7 @@ THEFTS: dict[str, Theft] = {
     "erase": lambda me, it: me.m.erase(me.ns, Root("episode", "of the other"), principal="eve"),
     "revoke": lambda me, it: me.m.revoke(me.ns, "a paper of the other", principal="eve"),
     "undo": lambda me, it: me.m.undo(me.ns, it.newest(it.items_seen[0].id), principal="eve"),
+    "judge": lambda me, it: me.m.judge(me.ns, "of the other", principal="eve"),
     "feedback": lambda me, it: me.m.feedback(me.ns, "of the other", principal="eve", reward=0.0),
     "remember": lambda me, it: me.m.remember(
         me.ns, [_draft_of(it.items_seen[0].id, me)], principal="eve", channel="operator"
