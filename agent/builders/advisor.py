@@ -171,7 +171,9 @@ def _applied(asked: Calibration, memory: Memory, built: Built, episodes: tuple[E
 def _frozen(asked: Calibration, memory: Memory, applied: Applied) -> ConstitutionVersion | None:
     """What was built and is in force, frozen once."""
     built = [item for item in _principles(memory, asked.namespace) if item.id in applied.items]
-    wanted = [item for item in built if not asked.shared_only or item.scope == "namespace"]
+    shown = [item for item in built if not asked.shared_only or item.scope == "namespace"]
+    # What each of several sites found for itself is served once.
+    wanted = list({item.text: item for item in reversed(shown)}.values())
     if not wanted:
         return None
     for version in memory.constitution_versions(asked.namespace):

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from agent.builders import neural, neurosymbolic
 from agent.builders.ops import Builder, BuilderName, Built, Operation, Window
-from agent.builders.settings import PATTERNS, MineSettings
+from agent.builders.settings import MineSettings
 from agent.builders.symbolic import operations, spanning
 from agent.trail import EXTERNAL
 from agent.types import Model
@@ -23,7 +23,7 @@ from memory.writing.admission import as_draft
 class BuildSettings:
     """How a constitution is built."""
 
-    mining: MineSettings = field(default_factory=lambda: MineSettings(PATTERNS))
+    mining: MineSettings = field(default_factory=MineSettings)
     max_tokens: int = 1024
     """Longest answer of a model."""
     share: float = 0.6

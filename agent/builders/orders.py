@@ -9,8 +9,10 @@ from math import comb
 
 from agent.builders.patterns import Pattern
 from agent.builders.settings import MineSettings
-from agent.builders.steps import Step, short_form, steps
+from agent.builders.steps import PREPOSITIONS, Step, short_form, steps
 from memory.types import Episode, Evidence
+
+BEFORE = " before you "
 
 
 def orders(episodes: Sequence[Episode], family: str | None, settings: MineSettings) -> Iterator[Pattern]:
@@ -52,16 +54,17 @@ def paying_orders(
         if wins >= settings.min_support
         and tried[False][then] - kept[False][first, then] >= settings.min_support
     ]
-    found: dict[tuple[str, str], Pattern] = {}
+    best: dict[str, tuple[tuple[float, float, int], Pattern]] = {}
     for first, then in asked:
         wins, losses = kept[True][first, then], kept[False][first, then]
         p = _fisher(wins, losses, tried[True][then], tried[False][then])
         pattern = _paying(walks, first, then, family)
         if p * len(asked) <= settings.chance and pattern.counts(settings):
-            found[first, then] = pattern
-    for (first, then), pattern in found.items():
-        if not any((first, form) in found for form in _general(then) if form != then):
-            yield pattern
+            # Much comes after A in a success: what failures end with is what needs it.
+            rank = (-pattern.support, _to_the_end(walks, then), len(then))
+            best[first] = min(best.get(first, (rank, pattern)), (rank, pattern), key=lambda one: one[0])
+    for _, pattern in best.values():
+        yield pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,8 @@ class _Walk:
 
     episode: str
     won: bool
+    length: int
+    """Steps."""
     first: dict[str, tuple[int, int]]
     """Form of a command to the first attempt at it and the message that answers it."""
     done: dict[str, int]
@@ -95,7 +100,13 @@ def _walk(episode: Episode) -> _Walk:
             tried.setdefault(form, (place, _message(step)))
         if step.ok is not False:
             done.setdefault(step.command, place)
-    return _Walk(episode.id, episode.outcome == "success", tried, done)
+    return _Walk(episode.id, episode.outcome == "success", len(steps(episode)), tried, done)
+
+
+def _to_the_end(walks: Sequence[_Walk], then: str) -> float:
+    """Steps that failures still took from the first attempt at B on, on average."""
+    left = [walk.length - walk.first[then][0] for walk in walks if then in walk.first and not walk.won]
+    return sum(left) / len(left)
 
 
 def _paying(walks: Sequence[_Walk], first: str, then: str, family: str | None) -> Pattern:
@@ -118,7 +129,7 @@ def _fisher(wins: int, losses: int, won: int, lost: int) -> float:
 
 
 def _said(first: str, then: str) -> str:
-    return f"{first} before you {then}."
+    return f"{first}{BEFORE}{then}."
 
 
 def _forms(command: str) -> tuple[str, ...]:
@@ -127,8 +138,10 @@ def _forms(command: str) -> tuple[str, ...]:
 
 
 def _general(command: str) -> tuple[str, ...]:
-    """The same, and what it is a kind of: `heat anything`."""
-    return (*_forms(command), f"{command.partition(' ')[0]} anything")
+    """The same, and what it is a kind of: `heat anything`, `go to anything`."""
+    words = command.split()
+    lead = words[: 2 if len(words) > 1 and words[1] in PREPOSITIONS else 1]
+    return (*_forms(command), " ".join([*lead, "anything"]))
 
 
 def _switches(own: Sequence[Step]) -> Iterator[tuple[str, str, int]]:

@@ -12,12 +12,13 @@ from typing import Literal
 from agent.builders.settings import MineSettings, PatternName
 from agent.builders.steps import Step, short_form, steps
 from agent.builders.verdicts import is_wasted
+from agent.words import numbered_names
 from memory.types import Draft, Episode, Evidence, Lineage, PrincipleBody
 
 _LONGEST = 200
 """Characters of a command that may become part of a principle."""
 _SEVERAL = 3
-"""Objects that a command must be refused with before it is told without one."""
+"""Objects that a command must be refused with before it is told without one; likewise steps before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +109,27 @@ def dead_actions(episodes: Sequence[Episode], family: str | None) -> Iterator[Pa
 
     Occasions: every attempt. One that went through, be it with another object, is no dead action but one that
     needs something first. A refusal that states a rule has changed something: it says what to do. What was
-    refused with several objects is told once: `do not clean with sink 1`.
+    refused with several objects is told once: `do not clean with sink 1`. A command that names nothing by
+    number may mean another thing elsewhere: it must have been refused behind several different steps.
     """
     kinds: dict[tuple[str, bool], dict[str, _Tally]] = {}
+    behind: dict[tuple[str, bool], set[str]] = {}
     alive: set[tuple[str, bool]] = set()
     for episode in episodes:
+        before = ""
         for step in steps(episode):
             kind = (short_form(step.command) if step.is_text else step.verb, step.is_text)
             if step.ok is not False or step.rule:
                 alive.add(kind)
+                before = step.command
                 continue
+            behind.setdefault(kind, set()).add(before)
             whole = step.command if step.is_text else step.verb
             kinds.setdefault(kind, {}).setdefault(whole, _Tally()).seen.append(_at(episode, step))
     places = {episode.id: place for place, episode in enumerate(episodes)}
     for (short, is_text), wholes in kinds.items():
-        if (short, is_text) in alive:
+        is_vague = is_text and not numbered_names(short) and len(behind[short, is_text]) < _SEVERAL
+        if is_vague or (short, is_text) in alive:
             continue
         if len(wholes) >= _SEVERAL:
             seen = [piece for tally in wholes.values() for piece in tally.seen]

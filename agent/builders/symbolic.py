@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from agent.builders.facts import stated_rules
 from agent.builders.ops import Operation, Window, as_held
-from agent.builders.orders import orders, paying_orders
+from agent.builders.orders import BEFORE, orders, paying_orders
 from agent.builders.patterns import Pattern, best, dead_actions, loops, wasted_visits
 from agent.builders.settings import PATTERNS, MineSettings, PatternName
 from agent.builders.wording import held_as
@@ -32,7 +32,11 @@ def mined(episodes: Sequence[Episode], settings: MineSettings | None = None) -> 
 
 
 def spanning(episodes: Sequence[Episode], settings: MineSettings) -> tuple[Pattern, ...]:
-    """What several families show, counted over all of them; then what each shows besides."""
+    """What several families show, counted over all of them; then what each shows besides.
+
+    What led nowhere at some sites may lead somewhere at the next: of dead actions only tools are told for
+    all, wasted visits never.
+    """
     learnable = [e for e in episodes if e.outcome in {"success", "failure"}]
     families = {e.id: e.family for e in learnable}
     own = mined(learnable, settings)
@@ -41,18 +45,30 @@ def spanning(episodes: Sequence[Episode], settings: MineSettings) -> tuple[Patte
     whole = [
         pattern
         for pattern in _mined(learnable, None, settings)
-        if len({families[one.episode] for one in pattern.evidence}) >= 2
+        if _is_general(pattern) and len({families[one.episode] for one in pattern.evidence}) >= 2
     ]
     told = {pattern.text for pattern in whole}
     return (*whole, *(pattern for pattern in own if pattern.text not in told))
+
+
+def _is_general(pattern: Pattern) -> bool:
+    return pattern.name in {"rule", "order", "loop", "success"} or pattern.tier == "tool"
 
 
 def _mined(episodes: Sequence[Episode], family: str | None, settings: MineSettings) -> list[Pattern]:
     told: dict[str, Pattern] = {}
     for name in (name for name in PATTERNS if name in settings.patterns):
         for pattern in MINERS[name](episodes, family, settings):
-            told.setdefault(pattern.text, pattern)
+            # A rule, or an order that the world insists on, says more than that it pays.
+            if name != "success" or not any(text.startswith(_gist(pattern.text)) for text in told):
+                told.setdefault(pattern.text, pattern)
     return list(told.values())
+
+
+def _gist(text: str) -> str:
+    """An order's first command, and what kind of action the second is."""
+    first, before, then = text.partition(BEFORE)
+    return f"{first}{before}{then.partition(' ')[0]}"
 
 
 def principles(episodes: Sequence[Episode], settings: MineSettings | None = None) -> tuple[Draft, ...]:

@@ -125,6 +125,9 @@ def build(
     world: Annotated[str, typer.Option(help="Where the sites are.")] = "household",
     tasks: Annotated[int, typer.Option(help="How many at each site.")] = 8,
     builder: Annotated[str, typer.Option(help="symbolic, neural or neuro-symbolic.")] = "symbolic",
+    patterns: Annotated[
+        list[str] | None, typer.Option("--pattern", help="What counters look for: rule, order, loop, …")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Works the tasks.")] = None,
     builder_model: Annotated[str | None, typer.Option(help="Reads what happened.")] = None,
     shared_only: Annotated[
@@ -136,16 +139,9 @@ def build(
     data: Data = DEFAULT_DATA,
 ) -> None:
     """Let an agent work a calibration set without memory, build a constitution of it and freeze that."""
-    body = {
-        "sites": sites,
-        "world": world,
-        "tasks": tasks,
-        "builder": builder,
-        "seed": seed,
-        "model": model,
-        "builder_model": builder_model,
-        "shared_only": shared_only,
-    }
+    asked = {"sites": sites, "world": world, "tasks": tasks, "builder": builder, "seed": seed}
+    read = {"model": model, "builder_model": builder_model, "shared_only": shared_only}
+    body = asked | read | ({"patterns": patterns} if patterns else {})
     with connect(url, data) as client:
         job = client.post("/v1/constitution/builds", body)
         while job["ended_at"] is None:

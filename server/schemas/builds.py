@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.builders.advisor import Advice
 from agent.builders.ops import BuilderName
-from agent.builders.settings import PATTERNS, PatternName
+from agent.builders.settings import MineSettings, PatternName
 from server.jobs import JobState
 
 Site = Annotated[str, Field(min_length=1, max_length=200)]
@@ -31,8 +31,8 @@ class BuildRequest(BaseModel):
     """Works the tasks; the server's own when left out."""
     builder_model: str | None = None
     """Reads what happened; `model` when left out."""
-    patterns: Annotated[list[PatternName], Field(min_length=1)] = list(PATTERNS)
-    """What counters look for."""
+    patterns: Annotated[list[PatternName], Field(min_length=1)] = list(MineSettings().patterns)
+    """What counters look for; the bundled model reads the first two kinds best."""
     shared_only: bool | None = None
     """Freeze only what several sites show, for agents at others; left out: where there are several."""
     seed: int = 0

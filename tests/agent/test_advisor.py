@@ -11,6 +11,7 @@ import pytest
 
 from agent.builders.advisor import Advice, Calibration, advise
 from agent.builders.building import BuildSettings
+from agent.builders.settings import PATTERNS, MineSettings
 from agent.journal import MemoryJournal
 from agent.loop import Agent
 from agent.models.scripted import FunctionModel, ScriptedModel
@@ -24,7 +25,7 @@ from memory.types import Json, Message, ToolCall
 ACT = ToolSpec("act", "Do it.", {"type": "object", "properties": {"command": {"type": "string"}}})
 RULE = "wash hands before you take things."
 SINK = "press button before you use sink."
-GONG = "do not strike gong: it does nothing."
+GONG = "do not strike gong 3: it does nothing."
 
 
 def tasks(*families: str) -> tuple[Task, ...]:
@@ -64,7 +65,7 @@ class House:
 
 def habits(messages: tuple[Message, ...]) -> str:
     """Tries the sink, the gong, the button, the sink again and then the mug."""
-    plan = ["use sink", "strike gong", "press button", "use sink", "take mug"]
+    plan = ["use sink", "strike gong 3", "press button", "use sink", "take mug"]
     return f"> {plan[sum(message.role == 'assistant' for message in messages) % len(plan)]}"
 
 
@@ -83,7 +84,7 @@ def agent(memory: Memory, does: object = habits) -> Agent:
     return Agent(FunctionModel(does, style="plain"), memory)  # type: ignore[arg-type]
 
 
-CALIBRATION = Calibration("c1", "ns", "ann", TASKS)
+CALIBRATION = Calibration("c1", "ns", "ann", TASKS, settings=BuildSettings(MineSettings(PATTERNS)))
 
 
 async def advised(memory: Memory, asked: Calibration = CALIBRATION, does: object = habits) -> Advice:
@@ -125,7 +126,7 @@ async def test_what_one_site_alone_shows_can_stay_at_home(memory: Memory) -> Non
         """The gong is heard at maple 1."""
 
         async def step(self, call: ToolCall) -> Observation:
-            if call.arguments["command"] == "strike gong" and self._task.family == "maple 1":
+            if call.arguments["command"] == "strike gong 3" and self._task.family == "maple 1":
                 return Observation("it sounds.", True)
             return await super().step(call)
 

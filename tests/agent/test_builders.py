@@ -33,8 +33,9 @@ SWITCH: list[Line] = [
     (HEAT, "the egg is hot now.", True),
 ]
 ORDER = "press button before you heat with stove 2."
-STUCK: list[Line] = [("pull lever red", "it is stuck.", False)] * 2
-DEAD = "do not pull lever red: it does nothing."
+STUCK: list[Line] = [("pull lever 7", "it is stuck.", False)] * 2
+DEAD = "do not pull lever 7: it does nothing."
+EVERYTHING = BuildSettings(MineSettings(PATTERNS))
 SAID = [Evidence("e0", 2), Evidence("e0", 4), Evidence("e0", 6)]
 
 
@@ -78,7 +79,7 @@ async def build(name: BuilderName, window: Window, *replies: object) -> Built:
     model = ScriptedModel(
         [said if isinstance(said, (str, Exception)) else json.dumps(said) for said in replies]
     )
-    built = await BUILDERS[name](model, BuildSettings())(window)
+    built = await BUILDERS[name](model, EVERYTHING)(window)
     assert model.left == 0
     return built
 
@@ -110,15 +111,14 @@ async def test_counters_add_what_is_new_and_keep_what_is_known(memory: Memory) -
 
 
 async def test_what_several_families_show_holds_for_all() -> None:
-    """Counted over all of them; what one alone shows stays its own."""
+    """Counted over all of them; what one alone shows stays its own, and so does what led nowhere."""
     sites = lived("maple 7", "maple 8", "oak 1")
-    alone = [episode([("ring bell", "silence.", False)], id=f"x{n}", family="oak 1") for n in range(2)]
+    alone = [episode([("ring bell 2", "silence.", False)], id=f"x{n}", family="oak 1") for n in range(2)]
     built = await build("symbolic", Window((*sites, *alone)))
     found = {one.draft.text: one.draft for one in built.operations if one.draft}
     assert {text: (one.scope, one.family) for text, one in found.items()} == {
         ORDER: ("namespace", None),
-        DEAD: ("namespace", None),
-        "do not ring bell: it does nothing.": ("family", "oak 1"),
+        "do not ring bell 2: it does nothing.": ("family", "oak 1"),
     }
     assert found[ORDER].body == PrincipleBody("global", "symbolic", 3, 0, 1.0, "order")
 
@@ -133,7 +133,7 @@ async def test_a_model_says_what_to_change(memory: Memory) -> None:
     old = [known(memory, text) for text in ("egg is hot.", "fly away.", "press button on stove 2.")]
     answer = {
         "operations": [
-            row("ADD", "", "Never pull lever red.", ("E1", 8), ("E2", 10)),
+            row("ADD", "", "Never pull lever 7.", ("E1", 8), ("E2", 10)),
             row("EDIT", "P1", "Heat the egg with stove 2 when it is ready.", ("E1", 4), ("E1", 6)),
             row("REMOVE", "P2", "", ("E1", 2)),
             row("KEEP", "P3", "", ("E2", 4)),
@@ -152,10 +152,10 @@ async def test_a_model_says_what_to_change(memory: Memory) -> None:
     assert (set(done.retired), done.refused) == ({old[0].id, old[1].id}, ())
     now = {one.text: one for one in held(memory)}
     assert set(now) == {
-        *("Never pull lever red.", "Heat the egg with stove 2 when it is ready."),
+        *("Never pull lever 7.", "Heat the egg with stove 2 when it is ready."),
         "press button on stove 2.",
     }
-    added = now["Never pull lever red."]
+    added = now["Never pull lever 7."]
     assert added.body == PrincipleBody("family", "neural", 2)
     assert added.lineage.evidence == (Evidence("e0", 8), Evidence("e1", 10))
     assert now["Heat the egg with stove 2 when it is ready."].lineage.items == (old[0].id,)
@@ -175,16 +175,16 @@ async def test_doing_it_twice_is_doing_it_once(memory: Memory) -> None:
 
 
 LIES = [
-    (row("ADD", "", "Never pull lever red."), "no evidence, no entry"),
-    (row("ADD", "", "Never pull lever red.", ("E9", 2)), "there is no message 2 of 'E9'"),
-    (row("ADD", "", "Never pull lever red.", ("E1", 99)), "there is no message 99"),
-    (row("ADD", "", "Never pull lever red.", ("E1", 0)), "message 0 of 'e0' is not evidence"),
+    (row("ADD", "", "Never pull lever 7."), "no evidence, no entry"),
+    (row("ADD", "", "Never pull lever 7.", ("E9", 2)), "there is no message 2 of 'E9'"),
+    (row("ADD", "", "Never pull lever 7.", ("E1", 99)), "there is no message 99"),
+    (row("ADD", "", "Never pull lever 7.", ("E1", 0)), "message 0 of 'e0' is not evidence"),
     (row("ADD", "", "Always sing to the moon.", ("E1", 2)), "is not borne out by what it cites"),
-    (row("ADD", "", "Never pull lever 9 red.", ("E1", 8)), "is not borne out by what it cites"),
+    (row("ADD", "", "Never pull lever 9.", ("E1", 8)), "is not borne out by what it cites"),
     (row("ADD", "", "", ("E1", 8)), "is not borne out by what it cites"),
-    (row("ADD", "P1", "Never pull lever red.", ("E1", 8)), "add: 'wash hands.' is not for agents to change"),
-    (row("EDIT", "", "Never pull lever red.", ("E1", 8)), "edit: 0 principles are named"),
-    (row("EDIT", "P9", "Never pull lever red.", ("E1", 8)), "there is no principle 'P9'"),
+    (row("ADD", "P1", "Never pull lever 7.", ("E1", 8)), "add: 'wash hands.' is not for agents to change"),
+    (row("EDIT", "", "Never pull lever 7.", ("E1", 8)), "edit: 0 principles are named"),
+    (row("EDIT", "P9", "Never pull lever 7.", ("E1", 8)), "there is no principle 'P9'"),
     (row("REMOVE", "P1", "", ("E1", 8)), "is not for agents to change"),
     (row("KEEP", "P1", "", ("E1", 8)), "is not borne out by what it cites"),
     ({**row("ADD"), "op": "DOUBT"}, "'DOUBT' is not one of"),
@@ -224,7 +224,7 @@ async def test_a_model_that_fails_is_no_end(name: BuilderName) -> None:
 
 async def test_too_many_operations_are_too_many() -> None:
     """The rest is rejected."""
-    rows = [row("ADD", "", "Never pull lever red.", ("E1", 8))] * 12
+    rows = [row("ADD", "", "Never pull lever 7.", ("E1", 8))] * 12
     built = await build("neural", Window(HOME), {"operations": rows})
     assert (len(built.operations), len(built.rejected)) == (10, 2)
 
@@ -233,7 +233,7 @@ async def test_evidence_of_several_families_makes_a_principle_of_all() -> None:
     """Of one family it is that family's."""
     sites = lived("maple 7", "oak 1")
     rows = [
-        row("ADD", "", "Never pull lever red.", ("E1", 8), ("E2", 8)),
+        row("ADD", "", "Never pull lever 7.", ("E1", 8), ("E2", 8)),
         row("ADD", "", "Press button when stove 2 does not start.", ("E2", 2), ("E2", 4)),
     ]
     built = await build("neural", Window(sites), {"operations": rows})
@@ -245,7 +245,7 @@ async def test_a_model_is_shown_the_episodes_and_the_constitution(memory: Memory
     """By number; what teaches nothing is left out."""
     model = ScriptedModel(['{"operations": []}'])
     window = Window((*HOME, episode(STUCK, "infra", id="e3")), (known(memory, "egg is hot."),))
-    await BUILDERS["neural"](model, BuildSettings())(window)
+    await BUILDERS["neural"](model, EVERYTHING)(window)
     (request,) = model.history
     assert request.schema == OPERATIONS_SCHEMA
     said = request.messages[-1].text
@@ -257,7 +257,7 @@ async def test_a_model_is_shown_the_episodes_and_the_constitution(memory: Memory
 async def test_a_small_models_rule_of_several_families_is_of_all(memory: Memory) -> None:
     """And what is held already is kept."""
     model = ScriptedModel(["rule: press button (4)."] * 3, style="plain")
-    build = BUILDERS["neural"](model, BuildSettings())
+    build = BUILDERS["neural"](model, EVERYTHING)
     window = Window(lived("maple 7", "maple 8"))
     (one,) = (await build(window)).operations
     assert one.draft is not None
@@ -274,7 +274,7 @@ async def test_a_small_model_reflects_on_each_episode() -> None:
     model = ScriptedModel(
         ["rule: press button (4).", "rule: press button (4). rule: fly away (2)."], style="plain"
     )
-    built = await BUILDERS["neural"](model, BuildSettings())(Window(HOME))
+    built = await BUILDERS["neural"](model, EVERYTHING)(Window(HOME))
     (one,) = built.operations
     assert one.draft is not None
     assert (one.draft.text, one.draft.body) == ("press button.", PrincipleBody("family", "neural", 2))
@@ -331,17 +331,17 @@ async def test_what_holds_everywhere_is_not_said_again_at_one_site(memory: Memor
     drafts = news(own, "n1", MineSettings(PATTERNS), held(memory))
     assert {(one.text, one.scope, one.family) for one in drafts} == {
         (ORDER, "namespace", None),
-        (DEAD, "namespace", None),
+        (DEAD, "family", "maple 8"),
     }
     memory.remember("ns", drafts, principal="ann", channel="reflection")
-    assert {one.text: one.body.support for one in held(memory)} == {ORDER: 4, DEAD: 4}  # type: ignore[union-attr]
+    assert {one.text: one.body.support for one in held(memory)} == {ORDER: 4, DEAD: 2}  # type: ignore[union-attr]
 
 
 async def test_merged_candidates_have_the_evidence_of_all() -> None:
     """And the least of their shares; each candidate can be used once."""
-    stuck: list[Line] = [*STUCK, ("pull lever blue", "it is stuck.", False)]
+    stuck: list[Line] = [*STUCK, ("pull lever 8", "it is stuck.", False)]
     window = Window(tuple(episode(stuck, "failure", id=f"e{n}") for n in range(2)))
-    text = "Do not pull lever red or lever blue: it does nothing."
+    text = "Do not pull lever 7 or lever 8: it does nothing."
     rows = [{"candidates": ["C1", "C2"], "text": text}, {"candidates": ["C1"], "text": DEAD}]
     built = await build("neuro-symbolic", window, {"principles": rows})
     (one,) = built.operations
@@ -356,7 +356,7 @@ async def test_a_small_model_words_candidates_one_by_one() -> None:
     model = ScriptedModel(
         ["rule: press button before you heat egg with stove 2 (6).", "rule: fly (2)."], style="plain"
     )
-    built = await BUILDERS["neuro-symbolic"](model, BuildSettings())(Window(HOME))
+    built = await BUILDERS["neuro-symbolic"](model, EVERYTHING)(Window(HOME))
     assert sorted(text for _, text in told(built)) == [
         DEAD,
         "press button before you heat egg with stove 2.",
@@ -416,7 +416,7 @@ def test_models_are_needed_where_models_speak(name: BuilderName) -> None:
     """And said so before anything is run."""
     missing: Model | None = None
     with pytest.raises(BadInput, match=f"the {name} builder needs a model"):
-        BUILDERS[name](missing, BuildSettings())
+        BUILDERS[name](missing, EVERYTHING)
 
 
 def test_what_counters_look_for_is_a_setting() -> None:

@@ -36,13 +36,13 @@ def looping() -> list[Episode]:
 
 
 def dead() -> list[Episode]:
-    """The red lever is refused five times in three episodes; the blue one once goes through."""
-    red: Line = ("pull lever red", "nothing happens.", False)
-    blue: Line = ("pull lever blue", "nothing happens.", False)
+    """Lever 7 is refused five times in three episodes; lever 8 once goes through."""
+    red: Line = ("pull lever 7", "nothing happens.", False)
+    blue: Line = ("pull lever 8", "nothing happens.", False)
     return log(
         ([red, red], "failure"),
         ([red, blue], "success"),
-        ([red, red, blue, ("pull lever blue", "it clicks.", True)], "failure"),
+        ([red, red, blue, ("pull lever 8", "it clicks.", True)], "failure"),
     )
 
 
@@ -85,7 +85,7 @@ def paying() -> list[Episode]:
 
 PLANTED: dict[PatternName, tuple[Callable[[], list[Episode]], tuple[str, int, int, float]]] = {
     "loop": (looping, ("do not look again and again: the answer stays the same.", 4, 1, 4 / 5)),
-    "dead": (dead, ("do not pull lever red: it does nothing.", 3, 0, 1.0)),
+    "dead": (dead, ("do not pull lever 7: it does nothing.", 3, 0, 1.0)),
     "waste": (wasteful, ("there is no need to go to desk 1.", 4, 1, 4 / 5)),
     "order": (insisting, ("press button before you heat with stove 2.", 2, 1, 4 / 5)),
     "success": (paying, ("wash hands before you take anything.", 9, 1, 18 / 19)),
@@ -179,6 +179,29 @@ def test_a_tool_that_always_refuses_is_a_principle_of_its_tool() -> None:
     (found,) = principles(twice, ALL)
     assert found.text == "do not call fetch: it does nothing."
     assert found.body == PrincipleBody("tool", "symbolic", 2, 0, 1.0, "dead")
+
+
+def test_what_names_nothing_may_mean_another_thing_elsewhere() -> None:
+    """A button that does nothing at one place; behind three different steps it is dead."""
+    press: Line = ("press button", "nothing happens.", False)
+    here: list[Line] = [("go to desk 1", "a desk.", True), press]
+    assert mined(log(*[(here, "failure")] * 4), MineSettings(("dead",))) == ()
+    walks = [[(f"go to desk {n}", "a desk.", True), press] for n in range(3)]
+    (found,) = mined(log(*[(walk, "failure") for walk in walks]), MineSettings(("dead",)))  # type: ignore[arg-type]
+    assert found.text == "do not press button: it does nothing."
+
+
+def test_what_a_rule_says_is_not_said_again_by_what_pays() -> None:
+    """Of several things that came after, the one that failures ended with is what needs it."""
+    wash: Line = ("wash hands", "done.", True)
+    go: Line = ("go to desk 2", "you see mug.", True)
+    take: Line = ("take mug from desk 2", "you have it.", True)
+    broke: Line = ("take mug from desk 2", "you broke a house rule: wash hands before you take it.", False)
+    won, lost = ([wash, go, take], "success"), ([go, take], "failure")
+    (found,) = mined(log(*[won] * 9, *[lost] * 9), MineSettings(("rule", "success")))  # type: ignore[list-item]
+    assert found.text == "wash hands before you take anything."
+    told = log(*[won] * 9, *[([go, broke], "failure")] * 9)  # type: ignore[list-item]
+    assert [one.name for one in mined(told, MineSettings(("rule", "success")))] == ["rule"]
 
 
 def test_a_refusal_that_states_a_rule_is_not_dead() -> None:

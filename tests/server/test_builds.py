@@ -14,7 +14,7 @@ from server.cli import app
 from tests.server.served import Served
 
 LOOP = "do not look again and again: the answer stays the same."
-ASKED = {"sites": ["maple 27"], "tasks": 2, "model": "looker"}
+ASKED = {"sites": ["maple 27"], "tasks": 2, "model": "looker", "patterns": ["loop"]}
 
 
 def ended(client: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +80,18 @@ def test_a_constitution_is_built_from_the_command_line(
     monkeypatch.setenv("APPRENTICE_API_KEY", served.key("cli-builder"))
     monkeypatch.setenv("APPRENTICE_URL", served.url)
     monkeypatch.setenv("COLUMNS", "200")
-    words = ["constitution", "build", "--site", "maple 27", "--tasks", "2", "--model", "looker"]
+    words = [
+        "constitution",
+        "build",
+        "--site",
+        "maple 27",
+        "--tasks",
+        "2",
+        "--model",
+        "looker",
+        "--pattern",
+        "loop",
+    ]
     said = CliRunner().invoke(app, words)
     assert said.exit_code == 0, said.output
     assert "0 of 2 tasks succeeded" in said.output
