@@ -251,7 +251,7 @@ class Agent:
         """What memory says of the step that failed, if it is to be asked in the middle."""
         memory, settings = self._memory, self._settings
         mode = trail.run.memory
-        if memory is None or not USES[mode].asks or not settings.recall_on_failure:
+        if memory is None or not USES[mode].asks or not (settings.recall_on_failure and settings.k):
             return
         query = situation(trail.task, trail.run, settings, step=command_of(call), failure=failure)
         known = trail.known_items()

@@ -129,7 +129,8 @@ async def consult(
     settings: AgentSettings,
     frozen: str | None = None,
 ) -> Told:
-    """Items and principles for a question, as the mode has them; without a question principles alone.
+    """Items and principles for a question, as the mode has them; principles alone without a question, or for
+    one that wants no items (k = 0).
 
     `frozen` names a version to be served as it is, without coins. Raises NotFound, BadInput, Conflict on one
     that is not there or not frozen.
@@ -144,7 +145,7 @@ async def consult(
         ask, token_budget=settings.constitution_budget, count_tokens=model.count_tokens
     )
     recall = None
-    if query is not None:
+    if query is not None and query.k:
         ask_items = partial(recall_for, memory, tossed(query, mode), model)
         recall = await asyncio.to_thread(ask_items, by_title=settings.is_indexed(model))
     if not use.shows:

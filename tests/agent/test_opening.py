@@ -15,7 +15,7 @@ from agent.prompt import render_block
 from agent.types import Observation, Style, Task, ToolSpec
 from memory.core import Memory
 from memory.encoder import HashEncoder
-from memory.types import CaseBody, Draft, Item, ToolCall
+from memory.types import CaseBody, Draft, Item, PrincipleBody, ToolCall
 
 TASK = Task("t1", "wash a mug", "house", "maple 7")
 ACT = ToolSpec("act", "Do it.", {"type": "object", "properties": {"command": {"type": "string"}}})
@@ -82,6 +82,20 @@ async def test_a_failed_step_asks_memory_again_where_that_is_wanted(memory: Memo
     assert again == episode
     await asking.learn(episode)
     assert memory.get("ns", tap.id).utility.n == memory.get("ns", mug.id).utility.n == 1
+
+
+async def test_an_agent_that_recalls_nothing_asks_for_nothing(memory: Memory) -> None:
+    """Neither at the opening nor when a step fails; principles are shown as ever."""
+    remember(memory, "wash a mug in the sink: a stuck tap does not move by pull: turn it")
+    rule = Draft("principle", "never pull a tap", PrincipleBody("global", "operator"))
+    memory.remember("ns", [rule], principal="ann", channel="operator")
+    model = ScriptedModel(["> pull tap", "> push tap", "> turn tap"])
+    nothing = Agent(model, memory, settings=AgentSettings(k=0, recall_on_failure=True))
+    episode = await nothing.run(TASK, Sink(), Run("ns", "ann", "e1"))
+    assert episode.outcome == "success"
+    assert (episode.recall, episode.reminders) == (None, ())
+    assert "never pull a tap" in episode.messages[0].text
+    assert "turn it" not in "".join(message.text for message in episode.messages)
 
 
 async def test_memory_is_asked_once_by_default(memory: Memory) -> None:
