@@ -87,8 +87,8 @@ def apply(
 ) -> Applied:
     """Carry operations out, one by one; again under the same key changes nothing more.
 
-    What was seen of outside sources is trusted no more than they are. What memory refuses, a secret for
-    instance, or a principle that is gone, is named; the others go on.
+    What was seen of outside sources is trusted no more than they are, and changes nothing that is there. What
+    memory refuses, a secret for instance, or a principle that is gone, is named; the others go on.
     """
     outside = {e.id for e in window.episodes if any(m.agent == EXTERNAL for m in e.messages)}
     items: list[str] = []
@@ -96,6 +96,9 @@ def apply(
     refused: list[str] = []
     for number, one in enumerate(operations):
         is_outside = any(piece.episode in outside for piece in one.evidence)
+        if is_outside and one.action not in {"add", "keep"}:
+            refused.append(f"{one.action}: the episode saw strangers")
+            continue
         author = _Author(memory, namespace, principal, "external" if is_outside else "reflection")
         try:
             said = author.says(one, f"{key}/{number}")

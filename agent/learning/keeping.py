@@ -36,9 +36,6 @@ def keep(episode: Episode, reflection: Reflection, memory: Memory) -> Kept:
     added = _added(episode, reflection.drafts, memory, key, channel) if reflection.drafts else Kept()
     if not reflection.operations:
         return added
-    if channel == "external":
-        barred = tuple(f"{one.action}: the episode saw strangers" for one in reflection.operations)
-        return Kept(added.items, added.refused + barred)
     done = apply(
         reflection.operations,
         Window((episode,)),
