@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from memory.entry import Entry, Vector, from_blob, reach_of
+from memory.nouns.making import maker
 from memory.store import statements
 from memory.store.rows import ITEM, VECTOR
 from memory.store.session import Session, batches
 
+_entry = maker(Entry)
 FOREVER = 2**62
 """Later than any log position."""
 MANY = 1000
@@ -51,7 +53,7 @@ class Feed(Session):
         return [
             (
                 key,
-                Entry(
+                _entry(
                     id_,
                     kind,
                     text,
@@ -106,7 +108,7 @@ class Feed(Session):
                 asked = {"namespace": namespace, **statements.padded(names)}
                 rows += self._rows(statements.some_outlines(len(asked) - 1), asked)
         return [
-            Entry(id_, kind, text, reach_of(scope, family, audience), digest, None, key)
+            _entry(id_, kind, text, reach_of(scope, family, audience), digest, None, key)
             for key, id_, kind, text, scope, family, audience, digest in rows
         ]
 

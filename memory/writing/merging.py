@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from memory.author import Author
+from memory.nouns.making import maker
 from memory.types import Draft, Item, Lineage, Utility
+
+_FRESH = Utility()
+_item = maker(Item)
 
 
 def item_of_draft(draft: Draft, author: Author, item_id: str, trust: int) -> Item:
     """A draft as the first version of an item."""
-    return Item(
+    return _item(
         id=item_id,
         namespace=author.namespace,
         kind=draft.kind,
@@ -30,6 +34,7 @@ def item_of_draft(draft: Draft, author: Author, item_id: str, trust: int) -> Ite
         valid_from=author.at if draft.valid_from is None else draft.valid_from,
         valid_to=draft.valid_to,
         lineage=draft.lineage,
+        utility=_FRESH,
         audience=draft.audience,
     )
 
