@@ -24,6 +24,8 @@ class Arm:
     is_per_task: bool = False
     """Only what the same task taught is remembered."""
     advantage: StepSettings | None = None
+    says_why: bool = False
+    """A failed case also says which rule was broken: a case as small models are shown one does not."""
 
 
 CASES = AgentSettings(constitution_budget=0, mined_episodes=0)
@@ -41,6 +43,10 @@ MAIN: Mapping[str, Arm] = MappingProxyType({
     "cosine": Arm("cases by cosine (Memento, non-parametric)", CASES, reads("cosine")),
     "episodic": Arm("cases by kernel episodic control", CASES, reads("episodic")),
     "per-case Q": Arm("cases by their own Q and similarity (MemRL)", CASES, reads("per_case", 0.5)),
+    "cosine, told why": Arm(
+        "the same, a failed case also says which rule it broke", CASES, reads("cosine"), says_why=True
+    ),
+    "per-case Q, told why": Arm("so here", CASES, reads("per_case", 0.5), says_why=True),
     "reflexion": Arm("what the task's own attempts taught (Reflexion)", is_per_task=True),
     "ours": Arm("as shipped: per-case Q, constitution, no coins"),
 })  # fmt: skip

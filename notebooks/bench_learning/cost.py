@@ -86,8 +86,13 @@ def tables(records: Records) -> list[str]:
         own = [one for one in found if one["arm"] == arm]
         values = [_mean([one[key] for one in own]) for key in ("act_ms", "recall_ms", "learn_ms")]
         tokens = [_mean([one[key] for one in own]) for key in ("read", "written")]
-        rows.append([arm, *(f"{one:,.0f}" for one in values), *(f"{one:,.0f}" for one in tokens)])
-    head = ("", "acting, CPU ms", "recall, CPU ms", "learning, CPU ms", "tokens read", "tokens written")
+        gain = _gain(records, arm)
+        by_point = f"{sum(values[1:]) / gain:,.1f}" if gain > 0.5 else "–"
+        rows.append([arm, *(f"{one:,.0f}" for one in values), *(f"{one:,.0f}" for one in tokens), by_point])
+    head = (
+        *("", "acting, CPU ms", "recall, CPU ms", "learning, CPU ms", "tokens read", "tokens written"),
+        "ms of recall and learning a point",
+    )
     said = "An episode, alone on a core, with MiniLM; recall as at its opening."
     return ["## What learning costs", said, table(head, rows), *_by_point(records)]
 
@@ -118,6 +123,15 @@ def _by_point(records: Records) -> list[str]:
         "learning tokens a point",
     )
     return ["Over all lanes of the curves:", table(head, rows)]
+
+
+def _gain(records: Records, arm: str) -> float:
+    """Points over off in the curves; 0 where they are not there."""
+    arms = Arms(records, "curve")
+    if not arms.sites or not {arm, "off"} <= set(arms.names):
+        return 0.0
+    success = (arms.by_task(name, "success").mean() for name in (arm, "off"))
+    return float(100 * (next(success) - next(success)))
 
 
 def _since(begun: float) -> float:

@@ -6,7 +6,7 @@ import asyncio
 import random
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from memory.core import Memory
 from memory.encoder import Encoder
 from memory.entry import Matrix, Vector
 from memory.minilm import MiniLm
-from memory.types import Episode
+from memory.types import CaseBody, Episode, Item
 from notebooks.bench_learning.arms import MAIN, MORE, Arm
 from notebooks.bench_learning.notes import Notes
 from notebooks.bench_learning.plan import TINY, WORLD, Plan
@@ -102,9 +102,26 @@ async def live(lane: Lane, arm: Arm, model: Model, memory: Memory, plan: Plan) -
         if arm.mode == "learn":
             report = await agent.learn(episode)
             spent = report.reflection.usage.prompt_tokens + report.reflection.usage.completion_tokens
+            if arm.says_why:
+                _say_why(episode, report.items, memory)
         found.append(_lived(episode, place, turn, spent))
     found += await _frozen(lane, arm, agent, plan, tasks)
     return found
+
+
+def _say_why(episode: Episode, items: Sequence[Item], memory: Memory) -> None:
+    broken = next((message.rule for message in episode.messages if message.rule), "")
+    for item in items:
+        body = item.body
+        if isinstance(body, CaseBody) and broken and broken not in body.lesson:
+            told = replace(body, lesson=f"{body.lesson} {broken}".strip())
+            memory.edit(
+                *(item.namespace, item.id),
+                text=f"{item.text} {broken}",
+                body=told,
+                principal="bench",
+                channel="operator",
+            )
 
 
 async def _frozen(lane: Lane, arm: Arm, agent: Agent, plan: Plan, known: Sequence[Task]) -> list[Lived]:

@@ -13,6 +13,7 @@ COLOURS = {
     "reflexion": "#8e44ad",
     "per-case Q": "#27ae60",
     "episodic": "#2980b9",
+    "cosine, told why": "#16a085",
     "cosine": "#f39c12",
     "off": "#626567",
 }

@@ -18,8 +18,11 @@ from notebooks.bench_learning.stage import table
 HERE = Path(__file__).parent
 PROOFS = (planted, null, poison, cooperative, ablations, cost)
 """Each writes tables of its own, and says which goals it met."""
-AGAINST = ("off", "cosine", "episodic", "per-case Q", "reflexion")
-DISJOINT = ("off", "cosine")
+AGAINST = (
+    *("off", "cosine", "cosine, told why", "episodic", "per-case Q", "per-case Q, told why"),
+    "reflexion",
+)
+DISJOINT = ("off", "cosine", "cosine, told why")
 
 
 def write(out: Path) -> None:
@@ -70,7 +73,13 @@ def _compared(title: str, arms: Arms, known: Mapping[str, Arm]) -> list[str]:
     if not arms.sites or "ours" not in arms.names:
         return []
     head = (
-        *("", "success, % (area under the curve)", "ours − it, paired", "sites ahead / behind"),
+        *(
+            "",
+            "success, % (area under the curve)",
+            "sites drawn too",
+            "ours − it, paired",
+            "sites ahead / behind",
+        ),
         *("first meeting, %", "unseen at the end, %", "steps", "items / principles shown"),
     )
     rows = [_row(name, arms) for name in arms.names]
@@ -93,6 +102,7 @@ def _row(name: str, arms: Arms) -> list[str]:
     return [
         name,
         resampled(own).said(),
+        resampled(own, sites=True).said(),
         gain,
         wins,
         resampled(arms.by_task(name, "success", first=True)).said(),
