@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
+import httpx
 import pytest
 
 from memory import errors
@@ -107,3 +108,18 @@ def test_a_hosted_model_is_reached_through_its_endpoint(serving: Serving, tmp_pa
     assert '"content":"rains"' in streamed
     assert (failed.status_code, failed.json()["error"]["code"]) == (502, "model_error")
     assert (forbidden.status_code, forbidden.json()["error"]["code"]) == (404, "model_not_found")
+
+
+def test_without_keys_any_will_do_and_a_real_one_opens_its_own_namespace(
+    serving: Serving, tmp_path: Path
+) -> None:
+    """Clients that insist on a key send whatever they like; with keys required, theirs opens nothing."""
+    open_to_all = Settings(data_dir=tmp_path, encoder="hash", model="looker", auth_required=False)
+    asked = {"Authorization": "Bearer whatever"}
+    with serving(open_to_all) as served, served.client("home") as home:
+        for headers in ({}, asked):
+            told = httpx.get(f"{served.url}/v1/dials", headers=headers, trust_env=False)
+            assert (told.status_code, told.json()["namespace"]) == (200, "default")
+        assert home.get("/v1/dials").json()["namespace"] == "home"
+    with serving(Settings(data_dir=tmp_path, encoder="hash", model="looker")) as served:
+        assert httpx.get(f"{served.url}/v1/dials", headers=asked, trust_env=False).status_code == 401
