@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import Connection
@@ -168,13 +168,18 @@ class Store:
                 return
 
     def _gather(self, first: Job[Any]) -> tuple[list[Job[Any]], bool]:
-        batch, end = [first], monotonic() + LONGEST_S
+        batch, end, n_before = [first], monotonic() + LONGEST_S, 0
         while len(batch) < GROUP:
             try:
-                is_early = len(batch) < self._n_last and monotonic() < end
-                job = self._jobs.get(timeout=PATIENCE_S) if is_early else self._jobs.get_nowait()
+                job = self._jobs.get_nowait()
             except Empty:
-                break
+                is_early = len(batch) < self._n_last and monotonic() < end
+                if not is_early or len(batch) == n_before:
+                    break
+                n_before = len(batch)
+                # Not by the queue's own timeout: in Python 3.11 one that is over before it begins never ends.
+                sleep(PATIENCE_S)
+                continue
             if job is None:
                 return batch, False
             batch.append(job)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Thread
+
+import pytest
 
 from memory.author import Author
 from memory.encoder import HashEncoder
+from memory.store import engine
 from memory.store.engine import Store
 from memory.store.rows import said_of
 from memory.store.writer import Writer
@@ -69,4 +73,23 @@ def test_what_is_taken_back_takes_nothing_else_along(tmp_path: Path) -> None:
     with store.read() as reader:
         assert [entry.item for entry in reader.log("home", after=0, limit=None)] == ["a", "d", "f"]
         assert sorted(reader.items_by_id("home", list("abcdef"))) == ["a", "d", "f"]
+    store.close()
+
+
+def test_few_callers_after_a_crowd_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writer waits a moment for the others to ask again, and no longer, however late it looks."""
+    monkeypatch.setattr(engine, "PATIENCE_S", 1e-6)
+    store = Store.open(tmp_path / "memory.db")
+
+    def ask() -> None:
+        for n in range(100):
+            store._n_last = 64
+            store.write(lambda writer, n=n: writer.append("ns", "ada", "dial", at=float(n)))  # type: ignore[misc]
+
+    callers = [Thread(target=ask, daemon=True) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(30.0)
+    assert not any(caller.is_alive() for caller in callers)
     store.close()
