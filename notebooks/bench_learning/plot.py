@@ -40,8 +40,8 @@ def draw(arms: Arms, path: Path) -> None:
             low, high = [scale * one.low for _, one in points], [scale * one.high for _, one in points]
             axis.fill_between(x, low, high, color=colour, alpha=0.12)
         axis.set(xlabel="episodes lived at the site", ylabel=title)
-    axes[0].legend(loc="upper left", fontsize=8)
     axes[0].set_ylim(0, 100)
-    figure.tight_layout()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncol=len(COLOURS), fontsize=8)
+    figure.tight_layout(rect=(0.0, 0.06, 1.0, 1.0))
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
