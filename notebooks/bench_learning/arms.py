@@ -60,4 +60,4 @@ MORE: Mapping[str, Arm] = MappingProxyType({
     "ours with coins": Arm("coins: .1 dropped, .9 of trials shown", COINS),
     "ours with guard": Arm("refuses once what was credibly worse here", advantage=GATE),
 })  # fmt: skip
-"""Variants of ours, on fewer sites and seeds."""
+"""Variants of ours, at half of the sites."""

@@ -40,7 +40,7 @@ CALIBRATED, SERVED = 3, 2
 TASKS, SERVED_TASKS = 10, 16
 NAMED: tuple[BuilderName, ...] = get_args(BuilderName)
 TOLD, SHIPPED = "an operator's sentences", "the shipped advisor, symbolic, one round"
-SEEDS = 2
+SEEDS = 5
 FAR = 2
 """Sites that what is cut to was seen at."""
 

@@ -163,9 +163,8 @@ def _lived(episode: Episode, task: int, turn: int, learning: int) -> Lived:
 def measure(plan: Plan) -> None:
     """The curves: all lanes of this process that are not there yet."""
     jobs = [("curve", arms, plan, seed) for arms in (MAIN,) for seed in plan.own_seeds]
-    # Variants of ours: half of the sites, three seeds.
-    few = Plan(plan.folder, plan.out, plan.sites[::2], plan.seeds[:3], plan.tasks, plan.passes, plan.unseen)
-    jobs += [("variant", {**MORE, "ours": MAIN["ours"]}, few, s) for s in plan.own_seeds if s in few.seeds]
+    few = replace(plan, sites=plan.sites[::2])
+    jobs += [("variant", {**MORE, "ours": MAIN["ours"]}, few, seed) for seed in plan.own_seeds]
     model = LocalModel.load(TINY, name="local:tiny")
     notes, echo, encoder = Notes(plan.notes("curves")), Echo(model), OnceEncoder(MiniLm())
     try:

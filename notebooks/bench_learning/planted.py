@@ -169,7 +169,7 @@ def measure(plan: Plan) -> None:
 
 async def _measure(plan: Plan, model: Model, memory: Memory) -> None:
     notes = Notes(plan.notes("planted"))
-    sites, seeds, episodes = (SITES[:1], range(1), 20) if plan.is_quick else (SITES, range(2), EPISODES)
+    sites, seeds, episodes = (SITES[:1], range(1), 20) if plan.is_quick else (SITES, range(5), EPISODES)
     for site in sites:
         if not notes.has("planted-probe", site=site):
             notes.add("planted-probe", **await probe(site, model, memory))
