@@ -19,6 +19,13 @@ class Ending:
     error: str | None = None
     by: Source | None = None
     """Who said so; None where nobody knows how it went."""
+    is_presumed: bool = False
+    """Nobody looked: it stands until somebody does."""
+
+    @property
+    def is_open(self) -> bool:
+        """May a verifier still say how it went?"""
+        return self.is_presumed or (self.outcome == "unknown" and self.error is None)
 
     @classmethod
     def of(cls, observation: Observation) -> Ending | None:
@@ -33,6 +40,8 @@ class Ending:
 
 def ruled(ending: Ending, ruling: Ruling) -> Ending:
     """The ending as it stands once a verifier has spoken too, see `memory.value.outcomes`."""
+    if ending.is_presumed:
+        return Ending("success", 1.0, by=ruling.by) if ruling.outcome == "success" else ending
     settled = settle([Said(one.outcome, one.by) for one in (ending, ruling) if one.by is not None])
     if settled is None or (settled.outcome, settled.by) == (ending.outcome, ending.by):
         return ending

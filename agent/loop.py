@@ -101,7 +101,7 @@ class Agent:
     ) -> tuple[Episode, Ending]:
         """The episode as a verifier rules it, where it came to its end and nobody said how it went."""
         episode, verifier = trail.episode(ending), self._verifier
-        if verifier is None or ending.outcome != "unknown" or ending.error is not None:
+        if verifier is None or not ending.is_open:
             return episode, ending
         try:
             ruling = await self._looked_at(world, effects, trail, verifier).ruling(ending, trail.task)

@@ -172,14 +172,14 @@ class Trail:
         return f"call{self._n_calls:05d}"
 
     def spent_up(self) -> Ending | None:
-        """The ending when a limit is reached. Out of steps is a failure: the task was not done in them.
+        """The ending when a limit is reached. Out of steps is a failure, unless a verifier finds it done.
 
         Out of tokens, money or time is `unknown`: nothing says that what was done was wrong.
         """
         budget = self.run.budget
         steps = min(limit for limit in (self.task.max_steps, budget.max_steps) if limit is not None)
         if self._steps >= steps:
-            return Ending("failure", 0.0, f"no steps are left of {steps}", "rule")
+            return Ending("failure", 0.0, f"no steps are left of {steps}", "rule", is_presumed=True)
         if budget.max_cost_usd is not None and self._usage.cost_usd >= budget.max_cost_usd:
             return Ending("unknown", error=f"no money is left of {budget.max_cost_usd:g} dollars")
         seconds, tokens = self.seconds_left(), self._tokens_left()

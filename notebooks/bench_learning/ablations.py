@@ -26,6 +26,8 @@ from notebooks.bench_learning.notes import Notes, Records
 from notebooks.bench_learning.plan import TINY, Plan
 from notebooks.bench_learning.stage import Echo, at_once, fresh_memory, met, table
 
+TIDIED = 6
+"""Episodes after which memory is put in order, where it is: a night is as long as a lane otherwise."""
 OURS = "as shipped (K 4, 600 tokens of principles)"
 ARMS: Mapping[str, Arm] = MappingProxyType({
     OURS: Arm("as shipped"),
@@ -37,7 +39,8 @@ ARMS: Mapping[str, Arm] = MappingProxyType({
     "budget 10": Arm("", AgentSettings(constitution_budget=10)),
     "budget 20": Arm("", AgentSettings(constitution_budget=20)),
     "budget 40": Arm("", AgentSettings(constitution_budget=40)),
-    "no procedures": Arm("", AgentSettings(procedures="off")),
+    "put in order": Arm("", tidied_every=TIDIED),
+    "put in order, no procedures": Arm("", AgentSettings(procedures="off"), tidied_every=TIDIED),
     "neither cases nor principles": Arm("", AgentSettings(token_budget=0, constitution_budget=0)),
     "dropped 5 %, trials shown 95 %": Arm("", AgentSettings(drop_rate=0.05, trial_rate=0.95)),
     "dropped 10 %, trials shown 90 %": Arm("", AgentSettings(drop_rate=0.1, trial_rate=0.9)),

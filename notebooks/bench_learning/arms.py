@@ -24,6 +24,8 @@ class Arm:
     is_per_task: bool = False
     """Only what the same task taught is remembered."""
     advantage: StepSettings | None = None
+    tidied_every: int = 0
+    """Episodes after which memory is put in order, which is when procedures are drawn; 0 is never."""
     says_why: bool = False
     """A failed case also says which rule was broken: a case as small models are shown one does not."""
 

@@ -105,6 +105,8 @@ async def live(lane: Lane, arm: Arm, model: Model, memory: Memory, plan: Plan) -
             if arm.says_why:
                 _say_why(episode, report.items, memory)
         found.append(_lived(episode, place, turn, spent))
+        if arm.tidied_every and len(found) % arm.tidied_every == 0:
+            await asyncio.to_thread(memory.consolidate, lane.name)
     found += await _frozen(lane, arm, agent, plan, tasks)
     return found
 

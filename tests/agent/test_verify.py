@@ -237,3 +237,18 @@ async def test_the_loop_asks_the_verifier_only_where_nobody_knows() -> None:
         again = await agent.run(task, Blind(SiteWorld(tasks)), place, journal)
         assert again == done
     assert outcomes == [("unknown", None, None), ("failure", 0.0, "verifier")]
+
+
+@pytest.mark.parametrize(("holds", "by"), [("yes", "verifier"), ("no", "rule"), ("unknown", "rule")])
+async def test_out_of_steps_is_a_failure_unless_a_verifier_finds_it_done(holds: str, by: str) -> None:
+    """Steps that a guard sent back leave fewer than the world allows: what was done may still be whole."""
+    put = Message("assistant", "", tool_calls=(ToolCall("x", "put", {"thing": "mug", "in": "cabinet 3"}),))
+    checks = json.dumps({"checks": ["Is the mug there?"]})
+    verifier = Verifier(ScriptedModel([checks, json.dumps({"holds": holds})]))
+    agent = Agent(ScriptedModel([put]), None, verifier=verifier)
+    world = Counter({"put": False, "look": True})
+    done = await agent.run(replace(TASK, max_steps=1), world, Run("ns", "ann", "e1"))
+    assert done.outcome_by == by
+    assert (done.outcome, done.error) == (
+        ("success", None) if by == "verifier" else ("failure", "no steps are left of 1")
+    )
