@@ -11,9 +11,8 @@ from functools import partial
 from agent.dispatch import Approve, Dispatched, Dispatcher
 from agent.effects import Effects, Sources
 from agent.ending import Ending, ruled
-from agent.guard_advantage import Advantage
-from agent.guard_principles import Forbidden
-from agent.guards import ANSWER_TOOL
+from agent.guards.advantage import Advantage
+from agent.guards.principles import Forbidden
 from agent.journal import MemoryJournal
 from agent.learning.learn import LearnReport, learn
 from agent.learning.midway import look_back
@@ -23,7 +22,7 @@ from agent.prompt import command_of, parse_action
 from agent.reminding import remind
 from agent.shelf import Shelf, shelved
 from agent.trail import Trail
-from agent.types import Guard, Journal, Model, Reply, Request, Task, World
+from agent.types import ANSWER_TOOL, Guard, Journal, Model, Reply, Request, Task, World
 from agent.verification.verify import Verifier
 from memory.core import Memory
 from memory.errors import ApprenticeError, BudgetExceeded

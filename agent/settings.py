@@ -29,7 +29,7 @@ class AgentSettings:
     then there is no lift, and principles rise by their evidence alone."""
     enforces_principles: bool = True
     """Is an act sent back that a principle shown forbids word for word? Once where it was learned, see
-    `agent.guard_principles`."""
+    `agent.guards.principles`."""
     max_reply_tokens: int | None = None
     temperature: float = 0.0
     tool_timeout_s: float | None = 60.0

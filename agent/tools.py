@@ -12,8 +12,7 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from agent.guards import ANSWER_TOOL
-from agent.types import Judgement, Observation, Task, ToolSpec
+from agent.types import ANSWER_TOOL, Judgement, Observation, Task, ToolSpec
 from memory.errors import BadInput, WorldError
 from memory.types import Channel, Json, Outcome, ToolCall
 

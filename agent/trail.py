@@ -9,11 +9,10 @@ from dataclasses import replace
 from agent.dispatch import Dispatched
 from agent.effects import Effects
 from agent.ending import Ending
-from agent.guards import ANSWER_TOOL
 from agent.opening import Opening, Run
 from agent.prompt import FETCH, PROMPT_VERSION
 from agent.reminding import Reminder
-from agent.types import GuardContext, Model, Spent, Style, Task
+from agent.types import ANSWER_TOOL, GuardContext, Model, Spent, Style, Task
 from agent.verification.outcomes import Ruling
 from memory.types import (
     TRUST,

@@ -10,6 +10,8 @@ from memory.types import Evidence, Json, Message, Outcome, ToolCall, Usage
 
 Finish = Literal["stop", "length", "tool_calls"]
 Style = Literal["plain", "full"]
+ANSWER_TOOL = "finish"
+"""The tool that gives the final answer; saying something to one's user needs no privilege."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from agent.guards import ANSWER_TOOL
-from agent.types import Task, ToolSpec
+from agent.types import ANSWER_TOOL, Task, ToolSpec
 from agent.verification.outcomes import Finding
 from agent.words import content_words, numbered_names
 from memory.types import Episode, Message, ToolCall

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from agent.guards import ANSWER_TOOL
-from agent.types import Observation, Snapshots, Task, ToolSpec, World
+from agent.types import ANSWER_TOOL, Observation, Snapshots, Task, ToolSpec, World
 from memory.types import Json, ToolCall
 
 

@@ -12,7 +12,7 @@ from statistics import fmean
 import numpy as np
 import pytest
 
-from agent.guard_advantage import Advantage
+from agent.guards.advantage import Advantage
 from agent.loop import Agent
 from agent.models.scripted import FunctionModel
 from agent.opening import Run

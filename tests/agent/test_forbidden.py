@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.guard_principles import Forbidden
+from agent.guards.principles import Forbidden
 from agent.loop import Agent
 from agent.models.local.model import LocalModel
 from agent.models.scripted import ScriptedModel

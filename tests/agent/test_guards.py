@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.guards import Policy, Privilege, Quota, Rule
-from agent.policy import dump_policy, load_policy, load_quota
+from agent.guards.files import dump_policy, load_policy, load_quota
+from agent.guards.privilege import Policy, Privilege, Rule
+from agent.guards.quota import Quota
 from agent.types import Action, GuardContext, Spent
 from memory.errors import BadInput
 from memory.types import Json, Message, ToolCall, Usage

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.guards import Policy, Privilege, Quota
+from agent.guards.files import load_policy
+from agent.guards.privilege import Policy, Privilege
+from agent.guards.quota import Quota
 from agent.journal import MemoryJournal
 from agent.loop import Agent
 from agent.models.scripted import Answer, FunctionModel, ScriptedModel
 from agent.opening import AgentSettings, Run
-from agent.policy import load_policy
 from agent.tools import FunctionTool, ToolWorld
 from agent.types import Budget, Judgement, Observation, Reply, Task, ToolSpec
 from memory.errors import ModelError, WorldError

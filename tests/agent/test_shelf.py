@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.builders.steps import steps
-from agent.guards import Policy, Privilege, Rule
+from agent.guards.privilege import Policy, Privilege, Rule
 from agent.journal import MemoryJournal
 from agent.loop import Agent
 from agent.models.scripted import FunctionModel, ScriptedModel

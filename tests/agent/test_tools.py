@@ -8,7 +8,8 @@ import pytest
 from pydantic import BaseModel, Field
 
 from agent.dispatch import Dispatched, Dispatcher
-from agent.guards import Policy, Privilege, Quota, Rule
+from agent.guards.privilege import Policy, Privilege, Rule
+from agent.guards.quota import Quota
 from agent.tools import MAX_OUTPUT, FunctionTool, ToolWorld
 from agent.types import Guard, GuardContext, Judgement, Observation, Spent, Task, ToolSpec, Verdict
 from memory.errors import BadInput, WorldError

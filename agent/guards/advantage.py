@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.guards import ANSWER_TOOL
-from agent.types import Action, GuardContext, Verdict
+from agent.types import ANSWER_TOOL, Action, GuardContext, Verdict
 from memory.types import ToolCall
 from memory.value.states import acted
 from memory.value.steps import GATE, StepSettings, Walked, is_bad

@@ -7,7 +7,8 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from agent.guards import Fallback, Policy, Quota, Rule
+from agent.guards.privilege import Fallback, Policy, Rule
+from agent.guards.quota import Quota
 from agent.models.schema import check_schema
 from memory.errors import BadInput
 from memory.types import Json

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.guards import ANSWER_TOOL
 from agent.prompt import command_of
-from agent.types import GuardContext, InForce, Verdict
+from agent.types import ANSWER_TOOL, GuardContext, InForce, Verdict
 from memory.constitution.conflicts import claim_of
 from memory.types import ToolCall
 
