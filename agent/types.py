@@ -87,6 +87,10 @@ class Model(Protocol):
         ...
 
 
+Ask = Callable[[Request], Awaitable[tuple[Reply, ...]]]
+"""A way to ask a model: its own `complete`, or one that is journaled and paid for by a run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """What is to be done, and where."""
