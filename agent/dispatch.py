@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from agent.models.schema import first_violation
-from agent.types import Action, Guard, GuardContext, Observation, Verdict, World
+from agent.types import ANSWER_TOOL, Action, Guard, GuardContext, Observation, Verdict, World
 from memory.errors import WorldError
 from memory.types import TRUST, Channel, ToolCall
 
 Approve = Callable[[ToolCall, Verdict], Awaitable[bool]]
 """Asks a human; True lets the call through."""
+MOST_INSIDE = 100
+"""Calls from inside one call; code may loop."""
 
 
 @runtime_checkable
@@ -34,7 +36,9 @@ class Dispatched:
     ran: bool
     """Did it reach the world?"""
     trust: int
-    """Trust of the observation."""
+    """Trust of the observation, and of all that was called from inside."""
+    nested: tuple[str, ...] = ()
+    """Tools that were called from inside."""
 
 
 class Dispatcher:
@@ -51,12 +55,40 @@ class Dispatcher:
         """`timeout_s` bounds one call. Without `approve`, what a guard wants to ask about is refused."""
         self._world, self._guards = world, tuple(guards)
         self._approve, self._timeout_s = approve, timeout_s
+        self._context: GuardContext | None = None
+        """Of the call that is running."""
+        self._inside: list[tuple[ToolCall, Dispatched]] = []
 
     async def dispatch(self, call: ToolCall, context: GuardContext) -> Dispatched:
         """Check, guard, run. A refusal is an observation with ok False.
 
         Raises WorldError when the world broke.
         """
+        self._context, self._inside = context, []
+        try:
+            done = await self._checked(call, context)
+        finally:
+            self._context = None
+        return _whole(done, self._inside)
+
+    async def inside(self, call: ToolCall) -> Dispatched:
+        """A call from inside the tool that is running, under the same guards as any other.
+
+        It belongs to the outer call: its trust lowers the outer one's, and what it ends ends the episode. An
+        answer can be given outside alone. Raises WorldError when no tool is running or the world broke.
+        """
+        if self._context is None:
+            raise WorldError(f"{call.name!r} was called from inside, but no tool is running")
+        if call.name == ANSWER_TOOL or len(self._inside) >= MOST_INSIDE or _over(self._inside):
+            return _refused(Verdict("block", f"{call.name!r} cannot be called from here any more", "inside"))
+        outer, before = self._context, [done.trust for _, done in self._inside]
+        names = tuple(one.name for one, _ in self._inside)
+        context = replace(outer, trust=min([outer.trust, *before]), nested=(*outer.nested, *names))
+        done = await self._checked(call, context)
+        self._inside.append((call, done))
+        return done
+
+    async def _checked(self, call: ToolCall, context: GuardContext) -> Dispatched:
         fault = self._fault(call)
         if fault:
             return _refused(Verdict("block", fault, "schema"))
@@ -64,8 +96,11 @@ class Dispatcher:
         if verdict.action != "allow":
             return _refused(verdict)
         observation = await self._run(call)
-        channel = self._world.channel(call.name) if isinstance(self._world, Channels) else "tool"
+        channel = observation.channel or self._channel(call.name)
         return Dispatched(observation, verdict, ran=True, trust=TRUST[channel])
+
+    def _channel(self, tool: str) -> Channel:
+        return self._world.channel(tool) if isinstance(self._world, Channels) else "tool"
 
     def _fault(self, call: ToolCall) -> str | None:
         specs = {spec.name: spec for spec in self._world.tools()}
@@ -98,6 +133,24 @@ class Dispatcher:
             return Observation(f"{call.name} did not answer within {self._timeout_s:g} seconds.", ok=False)
         except Exception as error:
             raise WorldError(f"{call.name!r} broke: {type(error).__name__}: {error}") from error
+
+
+def _over(inside: Sequence[tuple[ToolCall, Dispatched]]) -> bool:
+    return any(done.observation.done or done.verdict.action == "stop" for _, done in inside)
+
+
+def _whole(done: Dispatched, inside: Sequence[tuple[ToolCall, Dispatched]]) -> Dispatched:
+    """A call with what was called from inside of it."""
+    if not inside:
+        return done
+    observation, verdict = done.observation, done.verdict
+    ended = next((one.observation for _, one in inside if one.observation.done), None)
+    if ended is not None:
+        observation = replace(observation, done=True, outcome=ended.outcome, reward=ended.reward)
+    stopped = next((one.verdict for _, one in inside if one.verdict.action == "stop"), verdict)
+    trust = min(done.trust, *(one.trust for _, one in inside))
+    names = tuple(call.name for call, _ in inside)
+    return replace(done, observation=observation, verdict=stopped, trust=trust, nested=names)
 
 
 def _refused(verdict: Verdict) -> Dispatched:

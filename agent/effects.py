@@ -76,7 +76,7 @@ class Effects:
         self._replayed = False
         self._behind = False
         self._snapshot: Json = None
-        self._n_calls = self._n_steps = self._n_rulings = 0
+        self._n_calls = self._n_steps = self._n_rulings = self._n_asks = self._n_restores = 0
         self.seconds = 0.0
         """Time spent in effects; time between a crash and the replay does not count."""
         self.started_at = self.ended_at = 0.0
@@ -139,6 +139,34 @@ class Effects:
         value = await self._once(f"model {self._n_calls}", do, limit_s)
         return from_json(Reply, value["result"])
 
+    async def ask(self, request: Request, *, limit_s: float | None) -> tuple[Reply, ...]:
+        """A model call beside the turns. Raises ModelError, BudgetExceeded when `limit_s` is over."""
+        self._n_asks += 1
+
+        async def do() -> dict[str, Json]:
+            return {"result": [to_json(reply) for reply in await self._on.model.complete(request)]}
+
+        value = await self._once(f"ask {self._n_asks}", do, limit_s)
+        return tuple(from_json(Reply, reply) for reply in value["result"])
+
+    @property
+    def snapshot(self) -> Json:
+        """The world as the last step left it; None where it cannot be put back."""
+        return self._snapshot
+
+    async def restore(self, snapshot: Json) -> None:
+        """Put the world back. Raises WorldError where that cannot be."""
+        self._n_restores += 1
+
+        async def do() -> dict[str, Json]:
+            world = self._on.world
+            if not isinstance(world, Snapshots):
+                raise WorldError(f"the world of task {self._on.task.id!r} cannot be put back where it was")
+            world.restore(self._on.task, snapshot)
+            return {"snapshot": snapshot}
+
+        self._note(await self._once(f"restore {self._n_restores}", do, None))
+
     async def dispatch(self, call: ToolCall, context: GuardContext, *, limit_s: float | None) -> Dispatched:
         """One call through the dispatcher. Raises WorldError, BudgetExceeded when `limit_s` is over."""
         self._n_steps += 1
@@ -151,6 +179,10 @@ class Effects:
         value = await self._once(f"step {self._n_steps}", do, limit_s)
         self._note(value)
         return from_json(Dispatched, value["result"])
+
+    async def inside(self, call: ToolCall) -> Dispatched:
+        """A call from inside the one that is running; the journal keeps the outer one."""
+        return await self._on.dispatcher.inside(call)
 
     async def event(self, name: str, data: dict[str, Json]) -> None:
         """Publish progress."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from agent.dispatch import Dispatched
@@ -31,6 +31,8 @@ _NUDGE = {
     "full": "Your last message had no action in it. Answer with one tool call.",
     "plain": "nothing happens.",
 }
+View = Callable[[Sequence[Message]], Sequence[Message]]
+"""What of the messages so far the model is shown; pure, the messages stay as they are."""
 _NOT_NOW = "left out for this try."
 _MESSAGE_TOKENS = 4
 """Role markers and separators of one message, about."""
@@ -51,6 +53,9 @@ class Trail:
         """Calls that were looked back at, and models that were asked to."""
         self.told: list[str] = []
         """What the run has told itself."""
+        self._nested: tuple[str, ...] = ()
+        self.view: View | None = None
+        """What of the messages the model is shown; None is all."""
         self._steps = self._n_calls = self._silent = self._tokens = 0
         self.exploring: float | None = None
         """Temperature of a part's second try, which does without what was recalled."""
@@ -60,21 +65,28 @@ class Trail:
         """Begin with these messages."""
         self._opening, self._trust = opening, opening.trust
         for message in opening.messages:
-            self._append(message)
+            self.say(message)
+
+    def say(self, message: Message) -> None:
+        """One message more, whoever speaks."""
+        self.messages.append(message)
+        if self.run.budget.max_tokens is not None:
+            said = message.text + "".join(json.dumps(call.arguments) for call in message.tool_calls)
+            self._tokens += self._model.count_tokens(said) + _MESSAGE_TOKENS
 
     def reminded(self, reminder: Reminder) -> None:
         """Memory was asked again and had something to say."""
         self._reminders.append(reminder.recall)
         self._trust = min(self._trust, reminder.trust)
         if reminder.message is not None:
-            self._append(reminder.message)
+            self.say(reminder.message)
 
     def looked_back(self, at: int, told: Sequence[str], said: Message | None) -> None:
         """The run looked back at its first `at` calls, and had something new to say or not."""
         self.looked = at
         self.told += told
         if said is not None:
-            self._append(said)
+            self.say(said)
 
     def learned(self, usage: Usage, calls: int) -> None:
         """Looking back was paid for."""
@@ -90,11 +102,12 @@ class Trail:
     def heard(self, message: Message, usage: Usage) -> None:
         """The model spoke."""
         self._usage += usage
-        self._append(message)
+        self.say(message)
 
     def acted(self, call: ToolCall, done: Dispatched) -> None:
         """A call was answered, by the world or by a guard."""
-        self._steps += 1
+        self._steps += 1 + len(done.nested)
+        self._nested += done.nested
         self._silent = 0
         self._trust = min(self._trust, done.trust)
         observation = done.observation
@@ -110,20 +123,18 @@ class Trail:
                 reward=observation.reward,
                 rule=observation.rule,
             )
-            self._append(answer)
+            self.say(answer)
 
     def take_part(self, part: str, *, temperature: float | None) -> None:
         """Set the model to a part of the task; with a temperature, to its second try."""
         self._is_in_part, self.has_answered_part, self.exploring = True, False, temperature
         again = "" if temperature is None else " another way"
-        self._append(
-            Message("user", f"Do this part{again}, then answer: {part}", kind="plan", agent="planner")
-        )
+        self.say(Message("user", f"Do this part{again}, then answer: {part}", kind="plan", agent="planner"))
 
     def take_whole(self, said: str) -> None:
         """Back to the task itself."""
         self._is_in_part, self.exploring = False, None
-        self._append(Message("user", said, kind="plan", agent="planner"))
+        self.say(Message("user", said, kind="plan", agent="planner"))
 
     def answers_part(self, call: ToolCall) -> bool:
         """Is the call the answer of a part? It is noted then, and the world does not hear of it."""
@@ -131,20 +142,21 @@ class Trail:
             return False
         self._steps += 1
         self._silent, self.has_answered_part = 0, True
-        self._append(Message("tool", "noted.", kind="observe", tool_call_id=call.id, agent="planner"))
+        self.say(Message("tool", "noted.", kind="observe", tool_call_id=call.id, agent="planner"))
         return True
 
     def criticised(self, ruling: Ruling) -> None:
         """Tell the model what the verifier found in its part."""
         found = "; ".join(one.reason for one in ruling.findings)
         if found:
-            self._append(Message("user", f"Checked: {found}", kind="critique", agent="verifier"))
+            self.say(Message("user", f"Checked: {found}", kind="critique", agent="verifier"))
 
     def prompt(self) -> tuple[Message, ...]:
         """What the model is shown."""
+        seen = tuple(self.messages) if self.view is None else tuple(self.view(tuple(self.messages)))
         if self.exploring is None:
-            return tuple(self.messages)
-        kept = (one for one in self.messages if one.kind != "memory" or one.tool_call_id)
+            return seen
+        kept = (one for one in seen if one.kind != "memory" or one.tool_call_id)
         # A call needs an answer: what was read on demand leaves its place.
         return tuple(replace(one, content=_NOT_NOW) if one.kind == "memory" else one for one in kept)
 
@@ -156,14 +168,14 @@ class Trail:
         """Calls of a reply that are not run because the episode is over; each still needs its answer."""
         for call in calls:
             text = "not run: the episode is over."
-            self._append(Message("tool", text, kind="observe", tool_call_id=call.id, agent="world"))
+            self.say(Message("tool", text, kind="observe", tool_call_id=call.id, agent="world"))
 
     def nudge(self, style: Style) -> None:
         """Tell the model that it did not act; the second time in a row costs a step."""
         self._silent += 1
         self._steps += self._silent > 1
         role: Role = "tool" if style == "plain" else "user"
-        self._append(Message(role, _NUDGE[style], kind="observe", agent="world", ok=False))
+        self.say(Message(role, _NUDGE[style], kind="observe", agent="world", ok=False))
 
     def new_call_id(self) -> str:
         """Nine letters and digits, the one form every provider takes."""
@@ -202,7 +214,7 @@ class Trail:
         """What guards may look at."""
         spent = Spent(self._steps, self._usage, self._effects.seconds)
         shown = self._opening.principles
-        return GuardContext(tuple(self.messages), spent, self._trust, self.task, shown)
+        return GuardContext(tuple(self.messages), spent, self._trust, self.task, shown, self._nested)
 
     def beginning(self) -> dict[str, Json]:
         """The event at the start."""
@@ -275,12 +287,6 @@ class Trail:
             outcome_by=ending.by,
             learning=self._learning,
         )
-
-    def _append(self, message: Message) -> None:
-        self.messages.append(message)
-        if self.run.budget.max_tokens is not None:
-            said = message.text + "".join(json.dumps(call.arguments) for call in message.tool_calls)
-            self._tokens += self._model.count_tokens(said) + _MESSAGE_TOKENS
 
     def _tokens_left(self) -> int | None:
         """Tokens for the next reply, its prompt paid for."""

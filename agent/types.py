@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
-from memory.types import Evidence, Json, Message, Outcome, ToolCall, Usage
+from memory.types import Channel, Evidence, Json, Message, Outcome, ToolCall, Usage
 
 Finish = Literal["stop", "length", "tool_calls"]
 Style = Literal["plain", "full"]
@@ -117,6 +117,8 @@ class Observation:
     reward: float | None = None
     rule: str | None = None
     """The rule that the call broke, as a sentence; only worlds that know their rules say so."""
+    channel: Channel | None = None
+    """Where this answer came from, where that is not where answers of its tool come from."""
 
 
 class World(Protocol):
@@ -240,6 +242,8 @@ class GuardContext:
     """What the episode is about; None where a guard is asked outside of one."""
     principles: tuple[InForce, ...] = ()
     """Those that were shown at its opening."""
+    nested: tuple[str, ...] = ()
+    """Tools that were called from inside other tools so far, in order."""
 
 
 class Guard(Protocol):

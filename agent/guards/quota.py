@@ -5,6 +5,7 @@ Source: the replication guard of Agent Matrix (arXiv 2509.25302), zero spawned a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -53,7 +54,7 @@ class Quota:
 
 def _answered(context: GuardContext) -> dict[str, int]:
     names = {call.id: call.name for message in context.messages for call in message.tool_calls}
-    counts: dict[str, int] = {}
+    counts: dict[str, int] = dict(Counter(context.nested))
     for message in context.messages:
         if message.role == "tool" and message.tool_call_id in names:
             name = names[message.tool_call_id]

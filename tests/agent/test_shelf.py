@@ -16,9 +16,10 @@ from agent.loop import Agent
 from agent.models.scripted import FunctionModel, ScriptedModel
 from agent.opening import AgentSettings, Run, situation
 from agent.prompt import FETCH
-from agent.shelf import shelved
+from agent.shelf import Shelf
+from agent.toolbox import boxed
 from agent.tools import FunctionTool, ToolWorld
-from agent.types import Guard, Model, Observation, Snapshots, Task, ToolSpec
+from agent.types import Guard, Model, Observation, Task, ToolSpec
 from agent.verification.checks import evidence_of
 from distill.shape import StripMemory, trajectory
 from memory.core import Memory
@@ -237,13 +238,10 @@ class Other:
         return Observation("")
 
 
-def test_a_shelf_stands_where_its_world_does() -> None:
-    """It can be put back if the world can, and takes no other tool's name."""
-
-    async def nothing(_: str) -> str | None:
-        return None
-
-    assert isinstance(shelved(ToolWorld(), nothing), Snapshots)
-    assert not isinstance(shelved(Other(), nothing), Snapshots)
-    with pytest.raises(BadInput, match="rename it, or show procedures inline"):
-        shelved(Other(), nothing).tools()
+def test_a_shelf_takes_no_other_tools_name(memory: Memory) -> None:
+    """And offers nothing where there is nothing to read."""
+    shelf, box = Shelf(memory, Run("home", "ann", "e1")), boxed(Other())
+    shelf.offer((), box)
+    assert box.tools() == Other().tools()
+    with pytest.raises(BadInput, match=f"a tool '{FETCH}' of its own"):
+        shelf.offer(("x",), box)

@@ -1,0 +1,1 @@
+"""Orders in which a run is worked on; each is a setting of an agent."""
