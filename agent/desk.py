@@ -58,6 +58,10 @@ class Desk:
         """All that was said so far."""
         return tuple(self.trail.messages)
 
+    def prompt(self) -> tuple[Message, ...]:
+        """What of it the model is shown."""
+        return self.trail.prompt()
+
     def tools(self) -> tuple[ToolSpec, ...]:
         """What can be called now."""
         return self.box.tools()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from agent.loop import Agent
 from agent.opening import AgentSettings
+from agent.planners.named import planner_named
 from agent.verification.verify import Verifier, VerifySettings
 from memory.dials import Dials
 from memory.value.steps import GATE, StepSettings
@@ -34,6 +35,8 @@ class Checks:
     """Name of the model that looks at runs, or `symbolic`."""
     verify: VerifySettings = field(default_factory=VerifySettings)
     in_parts: bool = False
+    planner: str = "react"
+    """In which order runs are worked on, where a request names none."""
 
 
 async def settings_for(core: Core, namespace: str) -> AgentSettings:
@@ -62,8 +65,11 @@ def tokens_day(core: Core, dials: Dials) -> int | None:
 
 
 @asynccontextmanager
-async def at_work(core: Core, namespace: str, model: str) -> AsyncIterator[Agent]:
-    """An agent with its model, guards and verifier, loaded inside the block. Raises what models raise."""
+async def at_work(core: Core, namespace: str, model: str, planner: str | None = None) -> AsyncIterator[Agent]:
+    """An agent with its model, guards and verifier, loaded inside the block.
+
+    Raises what models raise, and BadInput on a planner that is not there.
+    """
     dials, checks = await asyncio.to_thread(core.memory.dials, namespace), core.checks
     is_guarded = checks.is_guarded if dials.advantage_guard is None else dials.advantage_guard
     is_verified = checks.is_verified if dials.verify is None else dials.verify
@@ -77,6 +83,7 @@ async def at_work(core: Core, namespace: str, model: str) -> AsyncIterator[Agent
             settings=settings,
             advantage=checks.advantage if is_guarded else None,
             verifier=await _verifier(core, held) if is_verified else None,
+            planner=planner_named(planner or checks.planner),
         )
 
 

@@ -112,6 +112,9 @@ class Settings(BaseSettings):
     """By how much less often it must have ended well."""
     advantage_least: Annotated[float, Field(gt=0.0)] = 1.5
     """How often it must have been seen there, nearness weighed, before that is believed."""
+    planner: str = "react"
+    """In which order tasks are worked on, where a request names no other: `react` goes turn by turn, `plan`
+    writes a plan first and revises it."""
     verify: bool = False
     """Look at tasks whose world does not say how they went; what the verifier finds is learned from."""
     verifier: str = "symbolic"

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from agent.builders.settings import MineSettings
 from agent.opening import AgentSettings
+from agent.planners.named import planner_named
 from agent.verification.verify import VerifySettings
 from memory.errors import BadInput
 from memory.recall.choosing import RecallSettings
@@ -23,6 +24,7 @@ _ALL = "*"
 
 def check(settings: Settings) -> None:
     """What can be told before anything is opened. Raises BadInput."""
+    planner_named(settings.planner)
     mixture = settings.recall_policies
     if "neural" in {settings.recall_policy, *mixture} and settings.critic is None:
         raise BadInput(
@@ -88,4 +90,5 @@ def checks_of(settings: Settings, models: Models) -> Checks:
         settings.verifier,
         VerifySettings(actions=settings.verify_actions),
         settings.verify_in_parts,
+        settings.planner,
     )

@@ -45,6 +45,8 @@ class TaskOrder:
     """What the request itself said."""
     constitution: str | None = None
     """A frozen version to be served."""
+    planner: str | None = None
+    """What the request itself said."""
 
     @property
     def mode(self) -> Mode:
@@ -104,7 +106,7 @@ class Work:
             channel=order.channel,
             constitution=order.constitution,
         )
-        async with at_work(self._core, namespace, order.model) as agent:
+        async with at_work(self._core, namespace, order.model, order.planner) as agent:
             episode = await agent.run(
                 task,
                 self._core.worlds.make(task),

@@ -41,13 +41,20 @@ def run_task(
     model: Annotated[str | None, typer.Option(help="Model name.")] = None,
     memory: MemoryOption = None,
     constitution: Annotated[str | None, typer.Option(help="A frozen version to be served.")] = None,
+    planner: Annotated[str | None, typer.Option(help="`react` or `plan`.")] = None,
     seed: int = 0,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     data: Data = DEFAULT_DATA,
 ) -> None:
     """Run tasks, one after the other, and show every step."""
-    common = {"model": model, "memory": memory, "constitution": constitution, "seed": seed}
+    common = {
+        "model": model,
+        "memory": memory,
+        "constitution": constitution,
+        "planner": planner,
+        "seed": seed,
+    }
     with connect(url, data) as client:
         if text is not None:
             orders = [{"world": "tools", "text": text, **common}]

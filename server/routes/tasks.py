@@ -11,6 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from agent.planners.named import planner_named
 from memory.codec import from_json
 from memory.errors import Conflict, NotFound
 from memory.modes import USES, mode_of
@@ -139,6 +140,8 @@ async def _order(body: TaskRequest, core: Core, services: Services, caller: Iden
     if body.constitution is not None:
         named = (caller.namespace, body.constitution)
         await asyncio.to_thread(core.memory.frozen, *named, token_budget=0, count_tokens=len)
+    if body.planner is not None:
+        planner_named(body.planner)
     return TaskOrder(
         world=task.world,
         family=task.family,
@@ -152,6 +155,7 @@ async def _order(body: TaskRequest, core: Core, services: Services, caller: Iden
         channel=caller.channel,
         asked_memory=body.memory,
         constitution=body.constitution,
+        planner=body.planner,
     )
 
 

@@ -121,6 +121,7 @@ def test_the_policy_decides_who_comes_first(tmp_path: Path) -> None:
         ({"recall_policy": "neural"}, r"'neural' needs a critic: .*distill.critic"),
         ({"recall_policies": {"cosine": 0.5, "lift": 0.4}}, r"recall_policies is .*0.4.*1 in all"),
         ({"verify_in_parts": True}, "verify_in_parts is true and verify is false"),
+        ({"planner": "chess"}, "no planner 'chess'; there are: react, plan"),
     ],
 )
 def test_settings_that_cannot_work_are_named(tmp_path: Path, more: dict[str, Any], named: str) -> None:
@@ -237,3 +238,29 @@ def test_learning_goes_on_without_the_model_once_its_tokens_are_used_up(tmp_path
         told = client.get("/metrics").text
         totals = re.findall(r'^apprentice_learning_tokens_total\{kind="\w+"\} (\S+)$', told, re.MULTILINE)
         assert sum(map(float, totals)) == spent > 0
+
+
+def planning(messages: tuple[Message, ...]) -> Message:
+    """Plans when it is asked to; presses what the plan says, and answers."""
+    last = messages[-1]
+    if '"steps"' in last.text:
+        return Message("assistant", json.dumps({"steps": ["press red"]}))
+    if last.role == "tool":
+        return Message("assistant", "", tool_calls=(ToolCall("x", "finish", {"answer": "done"}),))
+    button = "red" if last.text.startswith("Plan:") else "any"
+    return Message("assistant", "", tool_calls=(ToolCall("x", "press", {"button": button}),))
+
+
+def test_a_planner_is_chosen_by_the_operator_and_by_requests(tmp_path: Path) -> None:
+    """Turn by turn where nobody says otherwise; an unknown one is refused before anything is stored."""
+    models = {"presser": FunctionModel(planning, name="presser")}
+    with client_of(settings(tmp_path, planner="plan"), models) as client:
+        planned, plain = do(client, memory="off"), do(client, planner="react", memory="off")
+        refused = client.post("/v1/tasks", json={"text": "press", "planner": "chess"})
+    pressed = [
+        next(call["arguments"] for message in one["messages"] for call in message["tool_calls"])["button"]
+        for one in (planned, plain)
+    ]
+    assert pressed == ["red", "any"]
+    assert refused.status_code == 422
+    assert "there are: react, plan" in refused.json()["error"]["message"]

@@ -1,0 +1,25 @@
+"""The planners by the names that settings and requests give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from agent.desk import Planner
+from agent.planners.plan import Plan
+from agent.planners.react import React
+from memory.errors import BadInput
+
+PLANNERS: Mapping[str, Callable[[], Planner]] = MappingProxyType({"react": React, "plan": Plan})
+"""Each as it is with its defaults."""
+
+
+def planner_named(name: str) -> Planner:
+    """A planner with its defaults. Raises BadInput on an unknown name.
+
+    >>> planner_named("plan").name
+    'plan'
+    """
+    if name not in PLANNERS:
+        raise BadInput(f"there is no planner {name!r}; there are: {', '.join(PLANNERS)}")
+    return PLANNERS[name]()
