@@ -1,0 +1,64 @@
+"""A model that thinks twice: any agent or route deliberates by being given it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from agent.deliberate.asking import Counted
+from agent.deliberate.presets import Preset
+from agent.types import ANSWER_TOOL, Delta, Finish, Model, Reply, Request, Style
+from memory.types import Message
+
+
+class Deliberating:
+    """A model whose answers are deliberated; its name stays, what it spends is on its replies.
+
+    What it passes through: questions that the preset does not take, several answers at once, everything of a
+    `plain` model, whose acts are words, and, unless `every_turn`, turns that call tools: a debate before each
+    step of a run costs much, and its answer is where a mistake stays.
+    """
+
+    def __init__(self, model: Model, preset: Preset, *, every_turn: bool = False) -> None:
+        self._model, self._preset, self._every_turn = model, preset, every_turn
+
+    @property
+    def name(self) -> str:
+        """The model's own."""
+        return self._model.name
+
+    @property
+    def style(self) -> Style:
+        """The model's own."""
+        return self._model.style
+
+    async def complete(self, request: Request) -> tuple[Reply, ...]:
+        """The model's first answer, deliberated. Raises what the model raises."""
+        if self.style == "plain" or request.n > 1 or not self._preset.takes(request):
+            return await self._model.complete(request)
+        counted = Counted(self._model.complete)
+        given: tuple[Message, ...] = ()
+        if not request.choices:
+            (first,) = await counted(request)
+            if _acts(first) and not self._every_turn:
+                return (first,)
+            given = (first.message,)
+        found = await self._preset.on(request, counted, given)
+        message = found.chosen[0].message if found.chosen else given[0]
+        choice = request.choices.index(message.text) if request.choices else None
+        finish: Finish = "tool_calls" if message.tool_calls else "stop"
+        return (Reply(message, counted.usage, finish, self.name, choice),)
+
+    async def stream(self, request: Request) -> AsyncIterator[Delta]:
+        """The deliberated answer, in one piece."""
+        (reply,) = await self.complete(replace(request, n=1))
+        yield Delta(text=reply.message.text)
+        yield Delta(reply=reply)
+
+    def count_tokens(self, text: str) -> int:
+        """The model's own."""
+        return self._model.count_tokens(text)
+
+
+def _acts(reply: Reply) -> bool:
+    return any(call.name != ANSWER_TOOL for call in reply.message.tool_calls)
