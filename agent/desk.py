@@ -22,6 +22,7 @@ from agent.shelf import Shelf
 from agent.toolbox import Do, Toolbox
 from agent.trail import Trail, View
 from agent.types import ANSWER_TOOL, Model, Observation, Reply, Request, Task, ToolSpec
+from agent.window import Window, fitted
 from memory.core import Memory
 from memory.errors import BudgetExceeded
 from memory.modes import USES
@@ -105,6 +106,8 @@ class Desk:
             temperature=self.settings.temperature if trail.exploring is None else trail.exploring,
             seed=trail.run.seed,
         )
+        if isinstance(self.model, Window):
+            request = fitted(request, self.model.overflow)
         reply = await self.effects.complete(request, limit_s=trail.seconds_left())
         message, calls = self._hear(reply, tools)
         trail.heard(message, reply.usage)

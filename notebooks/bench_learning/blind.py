@@ -23,6 +23,7 @@ from agent.opening import Run
 from agent.prompt import parse_action
 from agent.types import Delta, Model, Reply, Request, Style
 from agent.verification.verify import Verifier
+from agent.window import Window
 from agent.worlds.blind import LOOK, Blind
 from agent.worlds.catalogue import ACT, SiteCatalogue, SiteWorld
 from agent.worlds.sim import BROKEN_RULE
@@ -55,6 +56,9 @@ class Acting:
 
     def count_tokens(self, text: str) -> int:
         return self._inner.count_tokens(text)
+
+    def overflow(self, request: Request) -> int:
+        return self._inner.overflow(request) if isinstance(self._inner, Window) else 0
 
     async def complete(self, request: Request) -> tuple[Reply, ...]:
         return tuple(_acting(reply) for reply in await self._inner.complete(request))

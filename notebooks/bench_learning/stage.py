@@ -14,6 +14,7 @@ from agent.loop import Agent
 from agent.models.local.model import LocalModel
 from agent.opening import Run
 from agent.types import Delta, Model, Reply, Request, Style, Task
+from agent.window import Window
 from agent.worlds.catalogue import catalogue
 from agent.worlds.sim import rule_sentences
 from agent.worlds.site import Goal, goals, make_site
@@ -69,6 +70,9 @@ class Echo:
 
     def count_tokens(self, text: str) -> int:
         return self._inner.count_tokens(text)
+
+    def overflow(self, request: Request) -> int:
+        return self._inner.overflow(request) if isinstance(self._inner, Window) else 0
 
     async def complete(self, request: Request) -> tuple[Reply, ...]:
         assert request.temperature == 0.0, "a reply that is drawn must be drawn each time"

@@ -144,6 +144,10 @@ class LocalModel:
         job = self._generation(request, prompt, index)
         return self._reply(request, job, await asyncio.wrap_future(self._engine.generate(job)))
 
+    def overflow(self, request: Request) -> int:
+        """Tokens that a request is too long by to be answered with one."""
+        return len(self._chat.prompt(request.messages, request.tools)) + 1 - self._context
+
     def _prompt(self, request: Request) -> list[int]:
         prompt = self._chat.prompt(request.messages, request.tools)
         if not prompt:

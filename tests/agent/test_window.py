@@ -1,0 +1,75 @@
+"""What does not fit is left out of what a model is shown: whole turns, the oldest first, as few as do."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.loop import Agent
+from agent.models.scripted import ScriptedModel
+from agent.opening import Run
+from agent.tools import FunctionTool, ToolWorld
+from agent.types import Request, Task
+from agent.window import fitted
+from memory.types import Message, ToolCall
+
+
+def talk(*lengths: int, opening: int = 2, plan_at: int = -1) -> Request:
+    """An opening, then turns whose answers have so many words; a plan after one of them."""
+    messages = [Message("system", "word " * opening)]
+    for place, n in enumerate(lengths):
+        messages += [Message("assistant", "act"), Message("tool", "word " * n)]
+        if place == plan_at:
+            messages.append(Message("user", "plan", kind="plan"))
+    return Request(tuple(messages))
+
+
+def words(request: Request) -> int:
+    return sum(len(one.text.split()) for one in request.messages)
+
+
+@given(st.lists(st.integers(1, 9), max_size=8), st.integers(0, 60), st.integers(-1, 7))
+def test_as_few_turns_as_do(lengths: list[int], limit: int, plan_at: int) -> None:
+    """Opening, plans and the latest turn stay; one turn less left out would not fit."""
+    request = talk(*lengths, plan_at=plan_at)
+    shown = fitted(request, lambda one: words(one) - limit)
+    kept = sum(one.role == "assistant" for one in shown.messages)
+    assert shown.messages[0] == request.messages[0]
+    assert shown.messages[-1:] == request.messages[-1:]
+    assert sum(one.kind == "plan" for one in shown.messages) == sum(
+        one.kind == "plan" for one in request.messages
+    )
+    roles = [one.role for one in shown.messages if one.kind is None]
+    assert roles == ["system", *(["assistant", "tool"] * kept)]
+    assert words(shown) <= limit or kept <= 1
+    if kept < len(lengths):
+        more = fitted(request, lambda one: sum(m.role == "assistant" for m in one.messages) - kept - 1)
+        assert words(more) > limit
+
+
+class Forgetful(ScriptedModel):
+    """Reads so many words, and refuses more as the local model does."""
+
+    limit = 120
+
+    def overflow(self, request: Request) -> int:
+        return words(request) - self.limit
+
+
+def tell() -> str:
+    """Tell a long story."""
+    return "once upon a time " * 8
+
+
+async def test_a_long_run_goes_on_with_what_can_be_read() -> None:
+    """The episode keeps every turn; the model is shown the task and the newest."""
+    call = Message("assistant", "", tool_calls=(ToolCall("", "tell", {}),))
+    end = Message("assistant", "", tool_calls=(ToolCall("", "finish", {"answer": "x"}),))
+    model = Forgetful([*[call] * 8, end])
+    world = ToolWorld([FunctionTool.of(tell)])
+    episode = await Agent(model, None).run(Task("t", "listen", "tools", "f"), world, Run("ns", "ann", "e"))
+    assert (episode.outcome, episode.steps) == ("unknown", 9)
+    assert sum(message.kind == "observe" for message in episode.messages) >= 8
+    sizes = [words(request) for request in model.history]
+    assert max(sizes) <= Forgetful.limit < words(Request(episode.messages))
+    assert all("listen" in " ".join(one.text for one in request.messages) for request in model.history)
