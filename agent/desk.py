@@ -22,9 +22,9 @@ from agent.shelf import Shelf
 from agent.toolbox import Do, Toolbox
 from agent.trail import Trail, View
 from agent.types import ANSWER_TOOL, Model, Observation, Reply, Request, Task, ToolSpec
-from agent.window import Window, fitted
+from agent.window import Window, fitted, halved
 from memory.core import Memory
-from memory.errors import BudgetExceeded
+from memory.errors import BudgetExceeded, TooLarge
 from memory.modes import USES
 from memory.types import Json, Kind, Message, ToolCall, Usage
 
@@ -106,9 +106,7 @@ class Desk:
             temperature=self.settings.temperature if trail.exploring is None else trail.exploring,
             seed=trail.run.seed,
         )
-        if isinstance(self.model, Window):
-            request = fitted(request, self.model.overflow)
-        reply = await self.effects.complete(request, limit_s=trail.seconds_left())
+        reply = await self._complete(request)
         message, calls = self._hear(reply, tools)
         trail.heard(message, reply.usage)
         if not calls:
@@ -157,6 +155,19 @@ class Desk:
         self.trail.open(opening)
         if self.shelf is not None:
             self.shelf.offer(opening.procedures, self.box)
+
+    async def _complete(self, request: Request) -> Reply:
+        """The model's reply to as much of the request as it can read."""
+        if isinstance(self.model, Window):
+            request = fitted(request, self.model.overflow)
+        while True:
+            try:
+                return await self.effects.complete(request, limit_s=self.trail.seconds_left())
+            except TooLarge:
+                shorter = halved(request)
+                if shorter is None:
+                    raise
+                request = shorter
 
     def _hear(self, reply: Reply, tools: Sequence[ToolSpec]) -> tuple[Message, tuple[ToolCall, ...]]:
         """The message to keep and its calls: native ones, one in the text, or words as the final answer."""

@@ -43,6 +43,16 @@ def fitted(request: Request, overflow: Callable[[Request], int]) -> Request:
     return without(left_out[min(least, len(left_out) - 1)])
 
 
+def halved(request: Request) -> Request | None:
+    """The request without the older half of its turns, for hosts that tell only that it was too long; None
+    when there is one turn or none.
+    """
+    starts = [place for place, one in enumerate(request.messages) if one.role == "assistant"]
+    if len(starts) < 2:
+        return None
+    return replace(request, messages=_without(request.messages, starts[0], starts[(len(starts) + 1) // 2]))
+
+
 def _without(messages: Sequence[Message], begin: int, end: int) -> tuple[Message, ...]:
     kept = (one for one in messages[begin:end] if one.kind == "plan")
     return (*messages[:begin], *kept, *messages[end:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,8 +10,9 @@ from agent.loop import Agent
 from agent.models.scripted import ScriptedModel
 from agent.opening import Run
 from agent.tools import FunctionTool, ToolWorld
-from agent.types import Request, Task
+from agent.types import Reply, Request, Task
 from agent.window import fitted
+from memory.errors import TooLarge
 from memory.types import Message, ToolCall
 
 
@@ -56,16 +58,26 @@ class Forgetful(ScriptedModel):
         return words(request) - self.limit
 
 
+class Strict(ScriptedModel):
+    """Tells only that a request was too long, as hosts do."""
+
+    async def complete(self, request: Request) -> tuple[Reply, ...]:
+        if words(request) > Forgetful.limit:
+            raise TooLarge("too long")
+        return await super().complete(request)
+
+
 def tell() -> str:
     """Tell a long story."""
     return "once upon a time " * 8
 
 
-async def test_a_long_run_goes_on_with_what_can_be_read() -> None:
+@pytest.mark.parametrize("model_type", [Forgetful, Strict])
+async def test_a_long_run_goes_on_with_what_can_be_read(model_type: type[ScriptedModel]) -> None:
     """The episode keeps every turn; the model is shown the task and the newest."""
     call = Message("assistant", "", tool_calls=(ToolCall("", "tell", {}),))
     end = Message("assistant", "", tool_calls=(ToolCall("", "finish", {"answer": "x"}),))
-    model = Forgetful([*[call] * 8, end])
+    model = model_type([*[call] * 8, end])
     world = ToolWorld([FunctionTool.of(tell)])
     episode = await Agent(model, None).run(Task("t", "listen", "tools", "f"), world, Run("ns", "ann", "e"))
     assert (episode.outcome, episode.steps) == ("unknown", 9)
@@ -73,3 +85,10 @@ async def test_a_long_run_goes_on_with_what_can_be_read() -> None:
     sizes = [words(request) for request in model.history]
     assert max(sizes) <= Forgetful.limit < words(Request(episode.messages))
     assert all("listen" in " ".join(one.text for one in request.messages) for request in model.history)
+
+
+async def test_a_task_that_cannot_be_read_at_all_is_told() -> None:
+    """Nothing is left to leave out."""
+    task = Task("t", "word " * 200, "tools", "f")
+    episode = await Agent(Strict([]), None).run(task, ToolWorld(), Run("ns", "ann", "e"))
+    assert (episode.outcome, episode.error) == ("infra", "TooLarge: too long")
