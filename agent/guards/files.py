@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from agent.guards.privilege import Fallback, Policy, Rule
-from agent.guards.quota import Quota
+from agent.guards.quota import SPAWN_TOOLS, Quota
 from agent.models.schema import check_schema
 from memory.errors import BadInput
 from memory.types import Json
@@ -50,7 +50,7 @@ class _QuotaForm(_Form):
     max_seconds: float | None = Field(default=None, ge=0)
     calls: dict[str, int] = {}
     spawns: int = Field(default=0, ge=0)
-    spawn_tools: list[str] = ["spawn", "submit_task"]
+    spawn_tools: list[str] = sorted(SPAWN_TOOLS)
 
 
 _FormT = TypeVar("_FormT", bound=_Form)

@@ -5,12 +5,14 @@ Source: the replication guard of Agent Matrix (arXiv 2509.25302), zero spawned a
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.types import GuardContext, Verdict
 from memory.types import ToolCall
+
+SPAWN_TOOLS = frozenset({"spawn", "spawn_self", "submit_task"})
+"""Tools that create agents or tasks, as they are called here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +26,8 @@ class Quota:
     calls: Mapping[str, int] = field(default_factory=dict)
     """Calls of a tool that may be answered, by its name; a refused call counts too."""
     spawns: int = 0
-    """Calls in all of the tools that create agents or tasks."""
-    spawn_tools: frozenset[str] = frozenset({"spawn", "submit_task"})
+    """Agents or tasks that may be created in all; a refused call counts too."""
+    spawn_tools: frozenset[str] = SPAWN_TOOLS
     name = "quota"
 
     def check(self, call: ToolCall, context: GuardContext) -> Verdict:
@@ -40,23 +42,31 @@ class Quota:
         for what, used, limit in totals:
             if limit is not None and used >= limit:
                 return Verdict("stop", f"all {limit:g} {what} are used", self.name)
-        return self._shares(call, _answered(context))
+        return self._shares(call, _answered(context), context.nested)
 
-    def _shares(self, call: ToolCall, answered: Mapping[str, int]) -> Verdict:
+    def _shares(self, call: ToolCall, answered: Sequence[ToolCall], nested: Sequence[str]) -> Verdict:
         limit = self.calls.get(call.name)
-        if limit is not None and answered.get(call.name, 0) >= limit:
+        n_called = sum(one.name == call.name for one in answered) + nested.count(call.name)
+        if limit is not None and n_called >= limit:
             return Verdict("block", f"{call.name!r} may be called {limit} times in a task", self.name)
-        spawned = sum(answered.get(name, 0) for name in self.spawn_tools)
-        if call.name in self.spawn_tools and spawned >= self.spawns:
+        spawned = sum(copies(one) for one in answered if one.name in self.spawn_tools)
+        spawned += sum(name in self.spawn_tools for name in nested)
+        if call.name in self.spawn_tools and spawned + copies(call) > self.spawns:
             return Verdict("block", f"{self.spawns} agents may be started in a task", self.name)
         return Verdict("allow", guard=self.name)
 
 
-def _answered(context: GuardContext) -> dict[str, int]:
-    names = {call.id: call.name for message in context.messages for call in message.tool_calls}
-    counts: dict[str, int] = dict(Counter(context.nested))
-    for message in context.messages:
-        if message.role == "tool" and message.tool_call_id in names:
-            name = names[message.tool_call_id]
-            counts[name] = counts.get(name, 0) + 1
-    return counts
+def copies(call: ToolCall) -> int:
+    """How many agents a call that creates some asks for: its argument `n`, else one.
+
+    >>> copies(ToolCall("c", "spawn", {"n": 3})), copies(ToolCall("c", "spawn", {}))
+    (3, 1)
+    """
+    n = call.arguments.get("n", 1)
+    return n if isinstance(n, int) and n > 0 else 1
+
+
+def _answered(context: GuardContext) -> tuple[ToolCall, ...]:
+    calls = {call.id: call for message in context.messages for call in message.tool_calls}
+    answers = (one.tool_call_id for one in context.messages if one.role == "tool" and one.tool_call_id)
+    return tuple(calls[name] for name in answers if name in calls)
