@@ -14,9 +14,8 @@ from agent.types import Task
 from memory.codec import from_json
 from memory.types import Json
 from server.agents import at_work
-from server.jobs import JobKind, JobRun
+from server.jobs import JobKind, JobRun, json_object
 from server.services import Core
-from server.work import json_object
 from server.worlds import Worlds
 
 ADVISE = "advise"

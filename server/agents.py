@@ -6,37 +6,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from agent.loop import Agent
 from agent.opening import AgentSettings
 from agent.planners.named import planner_named
-from agent.verification.verify import Verifier, VerifySettings
+from agent.verification.verify import Verifier
 from memory.dials import Dials
-from memory.value.steps import GATE, StepSettings
-
-if TYPE_CHECKING:  # it holds our checks
-    from server.services import Core
+from server.checks import SYMBOLIC
+from server.services import Core
 
 DAY_S = 86_400.0
-SYMBOLIC = "symbolic"
-"""The verifier that needs no model."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checks:
-    """What stands beside an agent at work; a namespace's dials go before `is_guarded` and `is_verified`."""
-
-    is_guarded: bool = False
-    advantage: StepSettings = GATE
-    is_verified: bool = False
-    verifier: str = SYMBOLIC
-    """Name of the model that looks at runs, or `symbolic`."""
-    verify: VerifySettings = field(default_factory=VerifySettings)
-    in_parts: bool = False
-    planner: str = "react"
-    """In which order runs are worked on, where a request names none."""
 
 
 async def settings_for(core: Core, namespace: str) -> AgentSettings:

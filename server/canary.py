@@ -25,8 +25,7 @@ from agent.types import Model, Observation, Task, ToolSpec
 from memory.core import Memory
 from memory.errors import ApprenticeError
 from memory.types import Episode, Item, Json, Message, Query, ToolCall
-from server.jobs import JobAddress, JobKind, JobRun
-from server.work import json_object
+from server.jobs import JobAddress, JobKind, JobRun, json_object
 
 log = logging.getLogger(__name__)
 

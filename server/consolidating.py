@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from memory.codec import from_json
 from memory.core import Memory
 from memory.types import Json
-from server.jobs import JobAddress, JobKind, JobRun
-from server.work import json_object
+from server.jobs import JobAddress, JobKind, JobRun, json_object
 
 CONSOLIDATE, NIGHTLY = "consolidate", "consolidate_all"
 

@@ -6,10 +6,10 @@ import asyncio
 
 from memory.types import Episode
 from server.auth import Identity
-from server.jobs import JobAddress
+from server.jobs import JobAddress, json_object
 from server.schemas.tasks import FeedbackIn
 from server.services import Core, new_id
-from server.work import LEARN, LearnOrder, is_learnable, json_object
+from server.work import LEARN, LearnOrder, is_learnable
 
 
 async def give_feedback(

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from memory.codec import to_json
 from memory.types import Json
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -165,3 +166,10 @@ class Jobs(Protocol):
     async def schedule(self, name: str, kind: str, cron: str) -> None:
         """Run a job of this kind, in the namespace `system`, at these times (UTC)."""
         ...
+
+
+def json_object(value: object) -> dict[str, Json]:
+    """A dataclass as the JSON object that is stored with a job."""
+    data = to_json(value)
+    assert isinstance(data, dict)
+    return data

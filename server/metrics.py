@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from memory.types import Usage as ModelUsage
 from memory.writing.limits import Usage
-
-if TYPE_CHECKING:  # it knows the services, which know the metrics
-    from server.learning import Learning
+from server.standing import Learning
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _STEPS = (1, 2, 4, 8, 12, 16, 20, 30, 50, 100)

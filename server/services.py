@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from agent.opening import AgentSettings
 from memory.core import Memory
 from memory.types import Query
-from server.agents import Checks
 from server.auth import Keys
+from server.checks import Checks
 from server.errors import NotReady
 from server.jobs import Jobs
 from server.metrics import Metrics

@@ -14,7 +14,7 @@ from memory.recall.choosing import RecallSettings
 from memory.value.neural import load
 from memory.value.reads import ReadSettings
 from memory.value.steps import GATE
-from server.agents import SYMBOLIC, Checks
+from server.checks import SYMBOLIC, Checks
 from server.errors import UnknownModel
 from server.models import Models
 from server.settings import Settings

@@ -11,12 +11,12 @@ from agent.learning.verdicts import judged
 from agent.loop import Agent
 from agent.opening import Run
 from agent.types import Budget
-from memory.codec import from_json, to_json
+from memory.codec import from_json
 from memory.errors import ApprenticeError
 from memory.modes import USES, ModeName, mode_of
 from memory.types import Channel, Episode, Json, Mode, Outcome, Usage
 from server.agents import at_work, learner_settings
-from server.jobs import JobAddress, JobKind, JobRun
+from server.jobs import JobAddress, JobKind, JobRun, json_object
 from server.metrics import Metrics
 from server.services import Core
 
@@ -183,10 +183,3 @@ class Work:
         usage = episode.usage
         self._metrics.tokens.labels(episode.model, "prompt").inc(usage.prompt_tokens)
         self._metrics.tokens.labels(episode.model, "completion").inc(usage.completion_tokens)
-
-
-def json_object(value: object) -> dict[str, Json]:
-    """A dataclass as the JSON object that is stored with a job."""
-    data = to_json(value)
-    assert isinstance(data, dict)
-    return data

@@ -9,9 +9,9 @@ from fastapi import APIRouter
 from memory.errors import Denied, NotFound
 from server.auth import Identity
 from server.deps import CoreDep, Operator, Reader
+from server.jobs import json_object
 from server.schemas.distill import AdapterList, AdapterOut
 from server.services import Core
-from server.work import json_object
 
 router = APIRouter(prefix="/v1/adapters", tags=["adapters"])
 

@@ -9,10 +9,9 @@ from fastapi import APIRouter
 from server.advising import ADVISE, AdviseOrder, calibration_set, report_of
 from server.auth import Identity
 from server.deps import After, CoreDep, Limit, Operator, Reader
-from server.jobs import Job, JobAddress
+from server.jobs import Job, JobAddress, json_object
 from server.schemas.builds import BuildList, BuildOut, BuildRequest
 from server.services import new_id
-from server.work import json_object
 
 router = APIRouter(prefix="/v1/constitution/builds", tags=["constitution"])
 

@@ -9,10 +9,9 @@ from memory.facade.tending import Consolidation
 from server.auth import Identity
 from server.consolidating import CONSOLIDATE, ConsolidateOrder
 from server.deps import After, CoreDep, Limit, Operator, Reader
-from server.jobs import Job, JobAddress
+from server.jobs import Job, JobAddress, json_object
 from server.schemas.revision import ConsolidationList, ConsolidationOut, ConsolidationRequest
 from server.services import new_id
-from server.work import json_object
 
 router = APIRouter(prefix="/v1/memory/consolidations", tags=["memory"])
 

@@ -14,10 +14,9 @@ from server.auth import Identity
 from server.deps import After, CoreDep, Limit, Operator, Reader
 from server.distilling import DISTILL, DistillOrder
 from server.errors import UnknownModel
-from server.jobs import Job, JobAddress
+from server.jobs import Job, JobAddress, json_object
 from server.schemas.distill import DistillationList, DistillationOut, DistillRequest, ProgressOut
 from server.services import Core, new_id
-from server.work import json_object
 
 router = APIRouter(prefix="/v1/distillations", tags=["distillations"])
 

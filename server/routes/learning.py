@@ -18,8 +18,9 @@ from memory.types import Json, Mode, ReadName
 from server.canary import CANARY, NAMESPACE, CanaryReport
 from server.deps import CoreDep, Operator, Reader, ServicesDep
 from server.jobs import JobAddress
-from server.learning import Learning, last_canary, learning_of, mode_for
+from server.learning import last_canary, learning_of, mode_for
 from server.services import Core, Services, new_id
+from server.standing import Learning
 
 router = APIRouter(prefix="/v1", tags=["learning"])
 

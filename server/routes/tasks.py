@@ -20,11 +20,11 @@ from server.auth import Identity
 from server.deps import After, CoreDep, Limit, Reader, ServicesDep, Worker, Writer
 from server.errors import Busy
 from server.feedback import give_feedback
-from server.jobs import Job, JobAddress
+from server.jobs import Job, JobAddress, json_object
 from server.learning import mode_for
 from server.schemas.tasks import FeedbackIn, TaskList, TaskOut, TaskRequest
 from server.services import Core, Services, new_id
-from server.work import LEARN, LEARNABLE, TASK, TaskOrder, TaskResult, episode_id, json_object
+from server.work import LEARN, LEARNABLE, TASK, TaskOrder, TaskResult, episode_id
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
 IdempotencyKey = Annotated[

@@ -1,0 +1,26 @@
+"""What stands beside the agents of a server, as its settings have it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.verification.verify import VerifySettings
+from memory.value.steps import GATE, StepSettings
+
+SYMBOLIC = "symbolic"
+"""The verifier that needs no model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What stands beside an agent at work; a namespace's dials go before `is_guarded` and `is_verified`."""
+
+    is_guarded: bool = False
+    advantage: StepSettings = GATE
+    is_verified: bool = False
+    verifier: str = SYMBOLIC
+    """Name of the model that looks at runs, or `symbolic`."""
+    verify: VerifySettings = field(default_factory=VerifySettings)
+    in_parts: bool = False
+    planner: str = "react"
+    """In which order runs are worked on, where a request names none."""
