@@ -8,9 +8,10 @@ from types import MappingProxyType
 from agent.desk import Planner
 from agent.planners.plan import Plan
 from agent.planners.react import React
+from agent.planners.tree import Tree
 from memory.errors import BadInput
 
-PLANNERS: Mapping[str, Callable[[], Planner]] = MappingProxyType({"react": React, "plan": Plan})
+PLANNERS: Mapping[str, Callable[[], Planner]] = MappingProxyType({"react": React, "plan": Plan, "tree": Tree})
 """Each as it is with its defaults."""
 
 

@@ -56,7 +56,7 @@ class TaskRequest(_Form):
     constitution: Annotated[str | None, Field(max_length=100)] = None
     """A frozen version, see `/v1/constitution/versions`, to be served in the place of what is in force."""
     planner: Annotated[str | None, Field(max_length=40)] = None
-    """In which order it is worked on, `react` or `plan`; the server's default when left out."""
+    """In which order it is worked on, see docs/operations.md; the server's default when left out."""
     wait: Wait = "accepted"
     """Answer at once, when the task has ended, or when the episode has also been learned from."""
     wait_s: Annotated[float, Field(gt=0)] = 300.0
