@@ -1,13 +1,15 @@
-"""Policies and quotas from JSON, or from YAML once parsed: the place where foreign data becomes guards."""
+"""Policies and quotas from JSON and YAML: the place where foreign data becomes guards."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Literal, TypeVar
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from agent.guards.privilege import Fallback, Policy, Rule
+from agent.guards.privilege import Fallback, Policy, Rule, Update
 from agent.guards.quota import SPAWN_TOOLS, Quota
 from agent.models.schema import check_schema
 from memory.errors import BadInput
@@ -18,20 +20,27 @@ class _Form(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+_When = dict[str, dict[str, JsonValue] | bool]
+_Trust = Annotated[int, Field(ge=0, le=4)]
+
+
 class _RuleForm(_Form):
     tool: str = Field(min_length=1)
     effect: Literal["allow", "forbid"]
-    when: dict[str, dict[str, JsonValue] | bool] = {}
+    when: _When = {}
     priority: int = 100
     missing: Literal["match", "mismatch"] | None = None
-    min_trust: int = Field(default=0, ge=0, le=4)
+    min_trust: _Trust = 0
+    floors: dict[str, _Trust] = {}
     fallback: Fallback | None = None
     reason: str = ""
 
     @model_validator(mode="after")
     def _fits_its_effect(self) -> _RuleForm:
-        if self.effect == "forbid" and self.min_trust:
-            raise ValueError("min_trust belongs to allow rules: a forbid would vanish when trust is low")
+        if self.effect == "forbid" and (self.min_trust or self.floors):
+            raise ValueError(
+                "min_trust and floors belong to allow rules: a forbid would vanish when trust is low"
+            )
         if self.effect == "allow" and self.fallback:
             raise ValueError("fallback belongs to forbid rules")
         return self
@@ -41,6 +50,14 @@ class _PolicyForm(_Form):
     rules: list[_RuleForm] = []
     default: Literal["allow", "forbid"] = "forbid"
     fallback: Fallback = "message"
+    stores: list[str] = []
+    updates: list[_UpdateForm] = []
+
+
+class _UpdateForm(_Form):
+    after: str = Field(min_length=1)
+    when: _When = {}
+    policy: _PolicyForm
 
 
 class _QuotaForm(_Form):
@@ -58,19 +75,46 @@ _FormT = TypeVar("_FormT", bound=_Form)
 
 def load_policy(data: Json) -> Policy:
     """A policy from JSON. Raises BadInput on unknown fields, contradictions and false JSON Schemas."""
-    form = _read(_PolicyForm, data, "policy")
-    for rule in form.rules:
-        for schema in rule.when.values():
-            if isinstance(schema, dict):
-                check_schema(schema)
-    rules = tuple(Rule(**rule.model_dump()) for rule in form.rules)
-    return Policy(rules, form.default, form.fallback)
+    return _policy(_read(_PolicyForm, data, "policy"))
+
+
+def read_policy(path: Path) -> Policy:
+    """A policy from a file of JSON or YAML. Raises BadInput when it cannot be read."""
+    try:
+        data: Json = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadInput(f"{str(path)!r} is no file of YAML or JSON: {error}") from error
+    return load_policy(data)
 
 
 def dump_policy(policy: Policy) -> Json:
-    """The JSON that `load_policy` reads back to an equal policy."""
-    rules: list[Json] = [asdict(rule) for rule in policy.rules]
-    return {"rules": rules, "default": policy.default, "fallback": policy.fallback}
+    """The JSON that `load_policy` reads back to an equal policy; what is as it is by default is left out."""
+    rules: list[Json] = []
+    for rule in policy.rules:
+        plain: dict[str, Json] = asdict(Rule(rule.tool, rule.effect))
+        said = {key: value for key, value in asdict(rule).items() if value != plain[key]}
+        rules.append({"tool": rule.tool, "effect": rule.effect, **said})
+    updates: list[Json] = [
+        {"after": one.after, "when": dict(one.when), "policy": dump_policy(one.policy)}
+        for one in policy.updates
+    ]
+    return {
+        "rules": rules,
+        "default": policy.default,
+        "fallback": policy.fallback,
+        "stores": [*sorted(policy.stores)],
+        "updates": updates,
+    }
+
+
+def _policy(form: _PolicyForm) -> Policy:
+    for when in (*(rule.when for rule in form.rules), *(update.when for update in form.updates)):
+        for schema in when.values():
+            if isinstance(schema, dict):
+                check_schema(schema)
+    rules = tuple(Rule(**rule.model_dump()) for rule in form.rules)
+    updates = tuple(Update(one.after, _policy(one.policy), one.when) for one in form.updates)
+    return Policy(rules, form.default, form.fallback, frozenset(form.stores), updates)
 
 
 def load_quota(data: Json) -> Quota:

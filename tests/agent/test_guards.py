@@ -1,11 +1,15 @@
 """What calls may do and how much: truth tables of privileges, laws of narrowing, quotas."""
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.guards.files import dump_policy, load_policy, load_quota
-from agent.guards.privilege import Policy, Privilege, Rule
+from agent.guards.files import dump_policy, load_policy, load_quota, read_policy
+from agent.guards.privilege import Policy, Privilege, Rule, Update
 from agent.guards.quota import Quota
 from agent.types import Action, GuardContext, Spent
 from memory.errors import BadInput
@@ -132,6 +136,7 @@ RULES = st.builds(
     missing=st.sampled_from([None, "match", "mismatch"]),
     min_trust=st.integers(0, 4),
     fallback=st.sampled_from([None, "message", "ask", "stop"]),
+    floors=st.dictionaries(st.sampled_from(["to", "size"]), st.integers(0, 4), max_size=1),
 )
 POLICIES = st.builds(
     Policy,
@@ -157,7 +162,7 @@ def test_narrowing_never_allows_more(
 def test_less_trust_never_allows_more(policy: Policy, made: ToolCall, one: int, other: int) -> None:
     """As long as floors stand on allow rules, tainted context can only lose privileges."""
     rules = tuple(
-        Rule(r.tool, r.effect, r.when, r.priority, r.missing, 0) if r.effect == "forbid" else r
+        Rule(r.tool, r.effect, r.when, r.priority, r.missing) if r.effect == "forbid" else r
         for r in policy.rules
     )
     floored = Policy(rules, "forbid", policy.fallback)
@@ -166,17 +171,93 @@ def test_less_trust_never_allows_more(policy: Policy, made: ToolCall, one: int, 
         assert action(floored, made, high) == "allow"
 
 
-@given(POLICIES)
-def test_policies_read_back_equal(policy: Policy) -> None:
-    """JSON is a faithful form of every valid policy."""
-    rules = tuple(
-        Rule(r.tool, r.effect, r.when, r.priority, r.missing, 0, r.fallback)
-        if r.effect == "forbid"
-        else Rule(r.tool, r.effect, r.when, r.priority, r.missing, r.min_trust)
-        for r in policy.rules
+UPDATES = st.builds(Update, NAMES | st.just("*"), POLICIES, st.just({}) | st.just(TO_ANN))
+PAST = st.lists(CALLS, max_size=3).map(
+    lambda calls: tuple(
+        message
+        for index, made in enumerate(calls)
+        for message in (
+            Message("assistant", tool_calls=(ToolCall(f"c{index}", made.name, made.arguments),)),
+            Message("tool", '{"to": "eve"}', tool_call_id=f"c{index}"),
+        )
     )
-    valid = Policy(rules, policy.default, policy.fallback)
+)
+
+
+@given(POLICIES, st.lists(UPDATES, max_size=3), CALLS, PAST, st.integers(0, 4))
+def test_updates_never_allow_more(
+    policy: Policy, updates: list[Update], made: ToolCall, past: tuple[Message, ...], trust: int
+) -> None:
+    """Whatever was called before, a policy with updates is never milder than without."""
+    first, then = (
+        Privilege((one,)).check(made, context(trust, past)).action
+        for one in (policy, replace(policy, updates=tuple(updates)))
+    )
+    assert STRICT[then] >= STRICT[first]
+
+
+def test_an_update_holds_from_its_call_on() -> None:
+    """Not before, not when the call was refused or had other arguments; and updates have updates."""
+    no_more = Update("send", Policy((Rule("send", "forbid"),), default="allow"), {"to": {"enum": ["ann"]}})
+    policy = Policy(
+        (Rule("send", "allow"),), updates=(Update("read", Policy(default="allow", updates=(no_more,))),)
+    )
+
+    def after(*calls: ToolCall, ok: bool | None = True) -> Action:
+        said = tuple(
+            message
+            for at, one in enumerate(calls)
+            for message in (
+                Message("assistant", tool_calls=(replace(one, id=f"c{at}"),)),
+                Message("tool", "x", tool_call_id=f"c{at}", ok=ok),
+            )
+        )
+        return Privilege((policy,)).check(call(), context(messages=said)).action
+
+    assert after() == after(call(to="ann")) == after(call("read"), call(to="bob")) == "allow"
+    assert after(call("read"), call(to="ann")) == "block"
+    assert after(call("read"), call(to="ann"), ok=False) == "allow"
+
+
+def test_calls_from_inside_set_updates_off_too() -> None:
+    """Their arguments are not known, so the narrower reading holds."""
+    policy = Policy((Rule("*", "allow"),), updates=(Update("read", Policy(), {"to": {"enum": ["ann"]}}),))
+    seen = replace(context(), nested=("read",))
+    assert Privilege((policy,)).check(call(), context()).action == "allow"
+    assert Privilege((policy,)).check(call(), seen).action == "block"
+
+
+@given(POLICIES, st.lists(UPDATES, max_size=2), st.frozensets(NAMES))
+def test_policies_read_back_equal(policy: Policy, updates: list[Update], stores: frozenset[str]) -> None:
+    """JSON is a faithful form of every valid policy."""
+    valid = replace(_valid(policy), stores=stores)
+    valid = replace(valid, updates=tuple(replace(one, policy=_valid(one.policy)) for one in updates))
     assert load_policy(dump_policy(valid)) == valid
+
+
+def _valid(policy: Policy) -> Policy:
+    rules = tuple(
+        replace(rule, min_trust=0, floors={}) if rule.effect == "forbid" else replace(rule, fallback=None)
+        for rule in policy.rules
+    )
+    return replace(policy, rules=rules)
+
+
+def test_a_policy_is_read_from_a_file(tmp_path: Path) -> None:
+    """Of YAML or JSON; what is neither is refused with its name."""
+    file = tmp_path / "policy.yaml"
+    file.write_text(
+        "rules:\n- {tool: send, effect: allow, floors: {to: 2}}\nstores: [list]\n", encoding="utf-8"
+    )
+    assert read_policy(file) == Policy((Rule("send", "allow", floors={"to": 2}),), stores=frozenset({"list"}))
+    file.write_text(json.dumps(dump_policy(Policy())), encoding="utf-8")
+    assert read_policy(file) == Policy()
+    for faulty in ("rules: [", "just words"):
+        file.write_text(faulty, encoding="utf-8")
+        with pytest.raises(BadInput, match="policy"):
+            read_policy(file)
+    with pytest.raises(BadInput, match="absent"):
+        read_policy(tmp_path / "absent.yaml")
 
 
 @pytest.mark.parametrize(
@@ -187,6 +268,9 @@ def test_policies_read_back_equal(policy: Policy) -> None:
         ({"rules": [{"tool": "a", "effect": "allow", "wehn": {}}]}, "wehn"),
         ({"rules": [{"tool": "a", "effect": "allow", "when": {"x": {"type": "mug"}}}]}, "JSON Schema"),
         ({"rules": [{"tool": "a", "effect": "forbid", "min_trust": 2}]}, "min_trust"),
+        ({"rules": [{"tool": "a", "effect": "forbid", "floors": {"x": 2}}]}, "floors"),
+        ({"rules": [{"tool": "a", "effect": "allow", "floors": {"x": 5}}]}, "floors.x"),
+        ({"updates": [{"after": "a"}]}, "updates.0.policy"),
         ({"rules": [{"tool": "a", "effect": "allow", "fallback": "stop"}]}, "fallback"),
         ({"default": "maybe"}, "default"),
         ([], "policy"),
