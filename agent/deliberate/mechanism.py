@@ -61,6 +61,11 @@ class Candidate:
         """Those it was made from, oldest first, and itself."""
         return (self,) if self.parent is None else (*self.parent.versions, self)
 
+    @property
+    def age(self) -> int:
+        """Repairs that led to it."""
+        return len(self.versions) - 1
+
 
 Round = tuple[Candidate, ...]
 Rounds = tuple[Round, ...]
@@ -187,7 +192,7 @@ async def kept(rounds: Rounds) -> Round:
 async def ranked(rounds: Rounds) -> Round:
     """All by their scores; what took fewer repairs goes before."""
     every = [one for candidates in rounds for one in candidates]
-    return tuple(sorted(every, key=lambda one: (-one.score, len(one.versions))))
+    return tuple(sorted(every, key=lambda one: (-one.score, one.age)))
 
 
 def voted(key: Key) -> Select:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from memory.errors import ModelError
 
 LONGEST_ERROR = 600
 """Characters of an error that are kept, its end."""
+_FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)```", re.DOTALL)
 _DRIVER = """
 import resource, sys
 memory, seconds, written, path = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
@@ -105,6 +107,12 @@ class Limited:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
+
+
+def code_of(text: str) -> str:
+    """The program in an answer: its first code block, or all of it."""
+    block = _FENCE.search(text)
+    return block[1] if block else text
 
 
 def _reason(status: int | None, seconds: float) -> str:

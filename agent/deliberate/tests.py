@@ -7,7 +7,6 @@ choice; it is over when a program passes all tests, as others could only be rank
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -30,11 +29,10 @@ from agent.deliberate.mechanism import (
     ranked,
 )
 from agent.deliberate.presets import is_open
-from agent.deliberate.running import Execute
+from agent.deliberate.running import Execute, code_of
 from agent.types import Ask, Judgement, Request
 from memory.types import Message
 
-_FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)```", re.DOTALL)
 _PLAN = "Do not write code yet. Think through this step by step: inputs, edge cases, the way to a solution."
 _TEST = """Write at most {n} tests for a program that does this: `assert` statements, each on one line, that
 follow from the task alone. Plans that were made:
@@ -168,12 +166,6 @@ class _Work:
         critics = (*critics, each("fits", fits)) if self._settings.prunes else critics
         found = await deliberate(generate, critics, nothing, kept, after(0))
         return tuple(one.text for one in found.chosen)
-
-
-def code_of(text: str) -> str:
-    """The program in an answer: its first code block, or all of it."""
-    block = _FENCE.search(text)
-    return block[1] if block else text
 
 
 async def _parses(candidate: Candidate) -> Judgement:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pytest
 
 from agent.deliberate.mechanism import Deliberation
-from agent.deliberate.running import Limited
-from agent.deliberate.tests import ByTests, code_of
+from agent.deliberate.running import Limited, code_of
+from agent.deliberate.tests import ByTests
 from agent.types import Request
 from tests.agent.asks import Asked, last, question
 from tests.agent.problems import PROBLEMS, Problem
