@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any, Protocol, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -32,6 +32,24 @@ FINISH = ToolSpec(
 )
 Checker = Callable[[Task, str], Judgement | Awaitable[Judgement]]
 """Judges a final answer."""
+
+
+class Tool(Protocol):
+    """What a world of tools is made of."""
+
+    @property
+    def spec(self) -> ToolSpec:
+        """As a model sees it."""
+        ...
+
+    @property
+    def channel(self) -> Channel:
+        """Where its answers come from: `tool` for our own, `external` for the web and strangers."""
+        ...
+
+    async def call(self, arguments: Mapping[str, Json]) -> Observation:
+        """Run it; failures of the tool itself are observations."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +97,7 @@ class FunctionTool:
         values = {name: getattr(checked, name) for name in type(checked).model_fields}
         try:
             result = await self._run(values)
-            return Observation(_shorten(_as_text(result)), ok=True)
+            return Observation(shortened(_as_text(result)), ok=True)
         except WorldError:
             raise
         except Exception as error:  # noqa: BLE001 - the tool is foreign code; its failure is the agent's to read
@@ -100,7 +118,7 @@ class ToolWorld:
     """
 
     def __init__(
-        self, tools: Sequence[FunctionTool] = (), *, check: Checker | None = None, opening: str = ""
+        self, tools: Sequence[Tool] = (), *, check: Checker | None = None, opening: str = ""
     ) -> None:
         """Raises BadInput when two tools share a name or one is called `finish`."""
         names = [ANSWER_TOOL, *(tool.spec.name for tool in tools)]
@@ -185,7 +203,8 @@ def _as_text(result: object) -> str:
         return str(result)
 
 
-def _shorten(text: str) -> str:
+def shortened(text: str) -> str:
+    """A text without its middle, where it is longer than `MAX_OUTPUT`."""
     if len(text) <= MAX_OUTPUT:
         return text
     half = MAX_OUTPUT // 2

@@ -111,11 +111,11 @@ class Trail:
         self._silent = 0
         self._trust = min(self._trust, done.trust)
         observation = done.observation
-        if observation.text:
+        if observation.text or observation.images:
             is_recalled = call.name == FETCH and done.ran and observation.ok is True
             answer = Message(
                 "tool",
-                observation.text,
+                observation.content,
                 kind="memory" if is_recalled else "observe",
                 tool_call_id=call.id,
                 agent=EXTERNAL if done.trust == TRUST["external"] else "world",

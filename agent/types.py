@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
-from memory.types import Channel, Evidence, Json, Message, Outcome, ToolCall, Usage
+from memory.types import Channel, Evidence, Image, Json, Message, Outcome, Text, ToolCall, Usage
 
 Finish = Literal["stop", "length", "tool_calls"]
 Style = Literal["plain", "full"]
@@ -119,6 +119,13 @@ class Observation:
     """The rule that the call broke, as a sentence; only worlds that know their rules say so."""
     channel: Channel | None = None
     """Where this answer came from, where that is not where answers of its tool come from."""
+    images: tuple[Image, ...] = ()
+    """Pictures beside the text."""
+
+    @property
+    def content(self) -> str | tuple[Text | Image, ...]:
+        """As a message holds it."""
+        return (Text(self.text), *self.images) if self.images else self.text
 
 
 class World(Protocol):

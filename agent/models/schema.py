@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from memory.errors import BadInput
 from memory.types import Json
@@ -51,7 +53,12 @@ def checked_json(text: str, schema: Mapping[str, Json]) -> Json:
 
 def first_violation(value: Json, schema: Mapping[str, Json]) -> str | None:
     """What is wrong with a value, in words, or None."""
-    errors = sorted(Draft202012Validator(schema).iter_errors(value), key=lambda e: list(map(str, e.path)))
+    # An empty registry: without one, a reference to the outside would be fetched.
+    validator = Draft202012Validator(schema, registry=Registry())
+    try:
+        errors = sorted(validator.iter_errors(value), key=lambda e: list(map(str, e.path)))
+    except Unresolvable as error:
+        return f"the schema refers to what is not there: {error}"
     if not errors:
         return None
     where = "".join(f"[{part!r}]" for part in errors[0].absolute_path) or "the value"

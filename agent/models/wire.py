@@ -18,14 +18,21 @@ def to_wire(messages: Sequence[Message], *, native_tools: bool) -> list[dict[str
     """
     known: set[str] = set()
     wire: list[dict[str, Json]] = []
+    seen: list[Json] = []
     for message in messages:
+        if seen and message.role != "tool":
+            wire.append({"role": "user", "content": seen})
+            seen = []
+        if message.role == "tool":
+            seen += _pictures(message)
         if native_tools:
             known.update(call.id for call in message.tool_calls)
         answers_call = message.role == "tool" and message.tool_call_id in known
         if message.role == "tool" and not answers_call:
             wire.append({"role": "user", "content": f"Observation: {message.text}"})
             continue
-        entry: dict[str, Json] = {"role": message.role, "content": _content(message)}
+        content: Json = message.text if answers_call else _content(message)
+        entry: dict[str, Json] = {"role": message.role, "content": content}
         if answers_call:
             entry["tool_call_id"] = message.tool_call_id
         if native_tools and message.tool_calls:
@@ -33,6 +40,8 @@ def to_wire(messages: Sequence[Message], *, native_tools: bool) -> list[dict[str
         elif message.tool_calls and not message.text:
             entry["content"] = "\n".join(_spoken(call) for call in message.tool_calls)
         wire.append(entry)
+    if seen:
+        wire.append({"role": "user", "content": seen})
     return wire
 
 
@@ -66,6 +75,13 @@ def _content(message: Message) -> Json:
     if isinstance(message.content, str):
         return message.content
     return [_part(part) for part in message.content]
+
+
+def _pictures(message: Message) -> list[Json]:
+    """Of an answer of a tool: the format has no place for them there, so they follow what is answered."""
+    parts = () if isinstance(message.content, str) else message.content
+    pictures: list[Json] = [_part(part) for part in parts if isinstance(part, Image)]
+    return [{"type": "text", "text": "What the tools above showed:"}, *pictures] if pictures else []
 
 
 def _part(part: Text | Image) -> Json:

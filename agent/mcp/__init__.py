@@ -1,0 +1,1 @@
+"""Tools of MCP servers: strangers' functions, behind the one dispatcher."""
