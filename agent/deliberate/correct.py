@@ -1,8 +1,9 @@
 """Self-correction: an answer rewritten in the open, or a choice made again with a reason for it.
 
-What is known of them (see `docs/systems.md`): rewriting gains in its first rounds and then drifts away from
+Source: Rahmani et al. 2025, arXiv 2511.09381: rewriting gains in its first rounds and then drifts away from
 right answers; choosing is stable and seldom changes its mind. So one explores by rewriting and decides by a
-forced choice among all versions seen, the first among them.
+forced choice among all versions seen, the first among them. Deviation: votes can be
+drawn, for models without likelihoods.
 """
 
 from __future__ import annotations
