@@ -53,6 +53,8 @@ class AgentSettings:
     """Recalled procedures whole, or by titles with a tool that gives the rest (`agent.shelf`), or none."""
     tool_notes: bool = True
     """Are notes on tools recalled?"""
+    safety: bool = False
+    """Are hazards that were met or foreseen recalled, with what to do instead? See `agent.generate.safe`."""
     mined_episodes: int = 50
     """Recent episodes of the same family that are mined for principles with the new one."""
     mining: MineSettings = field(default_factory=MineSettings)
@@ -62,7 +64,8 @@ class AgentSettings:
     def kinds(self) -> tuple[ItemKind, ...]:
         """What recall looks for."""
         procedures: tuple[ItemKind, ...] = () if self.procedures == "off" else ("procedure",)
-        return ("case", *procedures, *(("tool_note",) if self.tool_notes else ()))
+        notes: tuple[ItemKind, ...] = ("tool_note",) if self.tool_notes else ()
+        return ("case", *procedures, *notes, *(("safety",) if self.safety else ()))
 
     def is_indexed(self, model: Model) -> bool:
         """Is the model shown titles? Only one that calls tools by name can ask for the rest."""
