@@ -1,0 +1,1 @@
+"""The forge: Python that an agent writes, run apart, and kept as tools."""
