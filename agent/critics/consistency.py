@@ -1,8 +1,8 @@
 """Is a run to be trusted? Ask what its answer answers: who knew what they did does the same again.
 
 From the answer come questions, from each question a plan of calls. Where equal intent gives equal calls the
-run is believed; where they scatter it is not. No model judges. As long as nobody has said how runs went a rule
-decides, then a classifier that `python -m distill.consistency` fits to those of which somebody did.
+run is believed; where they scatter it is not. No model judges. As long as nobody has said how runs went a
+rule decides, then a classifier that `python -m distill.consistency` fits to those of which somebody did.
 
 Source: Sengupta et al. 2024 (MAG-V), arXiv 2412.04494, verification by distant supervision. Deviation:
 alternates are planned, not run, so they cost one call of a model each and change nothing.

@@ -17,6 +17,8 @@ FLOWS = (
     ("find_user", "get_user", "modify_address"),
 )
 """What is done for an intent, in the words of a shop's tools."""
+ODD = 0.05
+"""Share of runs that are right by luck, or wrong in the same way each time: nobody can tell those."""
 TOOLS = tuple(sorted({name for flow in FLOWS for name in flow}))
 
 
@@ -42,16 +44,31 @@ def judged_by_looks(run: Planted) -> float:
 
 def _right(chance: random.Random) -> Planted:
     flow, order = chance.choice(FLOWS), str(chance.randrange(1000))
-    own = _slightly_other(flow, chance, 0.15)
-    others = tuple(_calls(_slightly_other(flow, chance, 0.3), order) for _ in range(3))
-    return Planted(_calls(own, order), others, True)
+    own = _calls(_slightly_other(flow, chance, 0.15), order)
+    return Planted(
+        own, _guessed(order, chance) if chance.random() < ODD else _again(flow, order, chance), True
+    )
 
 
 def _wrong(chance: random.Random) -> Planted:
-    order = str(chance.randrange(1000))
-    own = _calls(_slightly_other(_mixed(chance), chance, 0.3), order)
-    others = tuple(_calls(_mixed(chance), str(chance.randrange(1000))) for _ in range(3))
-    return Planted(own, others, False)
+    flow, order = _mixed(chance), str(chance.randrange(1000))
+    own = _calls(_slightly_other(flow, chance, 0.3), order)
+    return Planted(
+        own, _again(flow, order, chance) if chance.random() < ODD else _guessed(order, chance), False
+    )
+
+
+def _again(flow: tuple[str, ...], order: str, chance: random.Random) -> tuple[tuple[ToolCall, ...], ...]:
+    """Nearly the same three times; an order's number is now and then written in another way."""
+    return tuple(
+        _calls(_slightly_other(flow, chance, 0.3), order if chance.random() < 0.6 else f"#{order}")
+        for _ in range(3)
+    )
+
+
+def _guessed(order: str, chance: random.Random) -> tuple[tuple[ToolCall, ...], ...]:
+    """Something else each time, for the order that the answer named."""
+    return tuple(_calls(_mixed(chance), order) for _ in range(3))
 
 
 def _mixed(chance: random.Random) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ def test_it_is_fitted_on_an_export_and_read_by_the_critic(
 ) -> None:
     """From episodes that were lived to a critic that decides by them."""
     with Memory.open(tmp_path / "m.db", encoder=ENCODER) as memory:
-        for one in episodes(45):
+        for one in episodes(20):
             memory.record(one, principal="p")
         memory.export("home", tmp_path / "bundle")
     code = _cli([str(tmp_path / "bundle"), "--out", str(tmp_path / "c"), "--encoder", "hash"])
