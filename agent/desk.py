@@ -79,6 +79,10 @@ class Desk:
         """Tell the model something."""
         self.trail.say(Message("user", text, kind=kind, agent=agent))
 
+    def note(self, name: str, value: Json) -> None:
+        """Keep a value with the episode, in its feedback; the model does not see it during the run."""
+        self.trail.notes[name] = value
+
     def nudge(self, remark: View) -> None:
         """From now on, tell the model after each turn what `remark` makes of the messages; pure."""
         self.nudges.append(remark)

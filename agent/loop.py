@@ -105,12 +105,13 @@ class Agent:
         try:
             ruling = await self._looked_at(desk, verifier).ruling(ending, desk.task)
         except ApprenticeError as error:
-            return replace(episode, feedback={"verification": f"{type(error).__name__}: {error}"}), ending
+            told = f"{type(error).__name__}: {error}"
+            return replace(episode, feedback={**episode.feedback, "verification": told}), ending
         ending = ruled(ending, ruling)
         said: Json = {"model": ruling.model, "findings": [one.reason for one in ruling.findings]}
-        return replace(
-            trail.episode(ending), learning=episode.learning + ruling.usage, feedback={"verification": said}
-        ), ending
+        ended = trail.episode(ending)
+        feedback = {**ended.feedback, "verification": said}
+        return replace(ended, learning=episode.learning + ruling.usage, feedback=feedback), ending
 
     async def learn(self, episode: Episode, journal: Journal | None = None) -> LearnReport:
         """Reflect on a finished episode and remember what it teaches. Nothing without a memory."""

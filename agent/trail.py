@@ -54,6 +54,8 @@ class Trail:
         self.told: list[str] = []
         """What the run has told itself."""
         self._nested: tuple[str, ...] = ()
+        self.notes: dict[str, Json] = {}
+        """What planners want kept with the episode, by name."""
         self.view: View | None = None
         """What of the messages the model is shown; None is all."""
         self._steps = self._n_calls = self._silent = self._tokens = 0
@@ -286,6 +288,7 @@ class Trail:
             mode=run.memory,
             outcome_by=ending.by,
             learning=self._learning,
+            feedback=dict(self.notes),
         )
 
     def _tokens_left(self) -> int | None:
