@@ -6,21 +6,27 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from agent.desk import Planner
+from agent.planners.goals import Goals
 from agent.planners.plan import Plan
 from agent.planners.react import React
 from agent.planners.tree import Tree
 from memory.errors import BadInput
 
-PLANNERS: Mapping[str, Callable[[], Planner]] = MappingProxyType({"react": React, "plan": Plan, "tree": Tree})
+PLANNERS: Mapping[str, Callable[[], Planner]] = MappingProxyType(
+    {"react": React, "plan": Plan, "tree": Tree, "goals": Goals}
+)
 """Each as it is with its defaults."""
 
 
 def planner_named(name: str) -> Planner:
-    """A planner with its defaults. Raises BadInput on an unknown name.
+    """A planner with its defaults; `goals:` may say where it searches. Raises BadInput on an unknown name.
 
-    >>> planner_named("plan").name
-    'plan'
+    >>> planner_named("plan").name, planner_named("goals:web").name
+    ('plan', 'goals')
     """
+    kind, _, about = name.partition(":")
+    if kind == "goals" and about:
+        return Goals.of(about)
     if name not in PLANNERS:
         raise BadInput(f"there is no planner {name!r}; there are: {', '.join(PLANNERS)}")
     return PLANNERS[name]()
