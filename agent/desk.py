@@ -21,7 +21,7 @@ from agent.reminding import remind
 from agent.shelf import Shelf
 from agent.toolbox import Do, Toolbox
 from agent.trail import Trail, View
-from agent.types import ANSWER_TOOL, Model, Observation, Reply, Request, Task, ToolSpec
+from agent.types import ANSWER_TOOL, Model, Observation, Reply, Request, Task, ToolSpec, Verdict
 from agent.window import Window, fitted, halved
 from memory.core import Memory
 from memory.errors import BudgetExceeded, TooLarge
@@ -192,7 +192,7 @@ class Desk:
         trail = self.trail
         if trail.answers_part(call):
             return Observation(""), Ending("unknown")
-        done: Dispatched = await self.effects.dispatch(call, trail.context(), limit_s=trail.seconds_left())
+        done = await self._dispatched(call)
         trail.acted(call, done)
         await self.effects.event("step", trail.latest(call, thought, done))
         seen = done.observation
@@ -202,6 +202,17 @@ class Desk:
         if ending is None and seen.ok is False:
             await self._ask_again(call, seen.text)
         return seen, ending
+
+    async def _dispatched(self, call: ToolCall) -> Dispatched:
+        """A call as guards have it, and where they ask a human, as that one does."""
+        effects, context, limit_s = self.effects, self.trail.context(), self.trail.seconds_left()
+        done = await effects.dispatch(call, context, limit_s=limit_s)
+        question = done.verdict
+        if question.action != "ask":
+            return done
+        if await effects.approved(call, question, wait_s=self.settings.approval_s):
+            return await effects.dispatch(call, context, limit_s=limit_s, is_approved=True)
+        return replace(done, verdict=Verdict("block", f"not approved: {question.reason}", question.guard))
 
     async def _ask_again(self, call: ToolCall, failure: str) -> None:
         """What memory says of the step that failed, if it is to be asked in the middle."""

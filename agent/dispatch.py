@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from agent.models.schema import first_violation
-from agent.types import ANSWER_TOOL, Action, Guard, GuardContext, Observation, Verdict, World
+from agent.types import ANSWER_TOOL, Guard, GuardContext, Observation, Verdict, World
 from memory.errors import WorldError
 from memory.types import TRUST, Channel, ToolCall
 
-Approve = Callable[[ToolCall, Verdict], Awaitable[bool]]
-"""Asks a human; True lets the call through."""
 MOST_INSIDE = 100
 """Calls from inside one call; code may loop."""
 
@@ -49,24 +47,25 @@ class Dispatcher:
         world: World,
         guards: Sequence[Guard] = (),
         *,
-        approve: Approve | None = None,
         timeout_s: float | None = 60.0,
     ) -> None:
-        """`timeout_s` bounds one call. Without `approve`, what a guard wants to ask about is refused."""
-        self._world, self._guards = world, tuple(guards)
-        self._approve, self._timeout_s = approve, timeout_s
+        """`timeout_s` bounds one call."""
+        self._world, self._guards, self._timeout_s = world, tuple(guards), timeout_s
         self._context: GuardContext | None = None
         """Of the call that is running."""
         self._inside: list[tuple[ToolCall, Dispatched]] = []
 
-    async def dispatch(self, call: ToolCall, context: GuardContext) -> Dispatched:
+    async def dispatch(
+        self, call: ToolCall, context: GuardContext, *, is_approved: bool = False
+    ) -> Dispatched:
         """Check, guard, run. A refusal is an observation with ok False.
 
-        Raises WorldError when the world broke.
+        What a guard wants to ask a human about is not run, its verdict `ask` goes back; once `is_approved`,
+        it is, if no other guard stands against it. Raises WorldError when the world broke.
         """
         self._context, self._inside = context, []
         try:
-            done = await self._checked(call, context)
+            done = await self._checked(call, context, is_approved=is_approved)
         finally:
             self._context = None
         return _whole(done, self._inside)
@@ -75,7 +74,8 @@ class Dispatcher:
         """A call from inside the tool that is running, under the same guards as any other.
 
         It belongs to the outer call: its trust lowers the outer one's, and what it ends ends the episode. An
-        answer can be given outside alone. Raises WorldError when no tool is running or the world broke.
+        answer can be given outside alone, and nobody is asked about a call from here. Raises WorldError when
+        no tool is running or the world broke.
         """
         if self._context is None:
             raise WorldError(f"{call.name!r} was called from inside, but no tool is running")
@@ -88,11 +88,13 @@ class Dispatcher:
         self._inside.append((call, done))
         return done
 
-    async def _checked(self, call: ToolCall, context: GuardContext) -> Dispatched:
+    async def _checked(
+        self, call: ToolCall, context: GuardContext, *, is_approved: bool = False
+    ) -> Dispatched:
         fault = self._fault(call)
         if fault:
             return _refused(Verdict("block", fault, "schema"))
-        verdict = await self._verdict(call, context)
+        verdict = self._verdict(call, context, is_approved=is_approved)
         if verdict.action != "allow":
             return _refused(verdict)
         observation = await self._run(call)
@@ -109,16 +111,16 @@ class Dispatcher:
         violation = first_violation(call.arguments, specs[call.name].parameters)
         return f"bad arguments for {call.name!r}: {violation}" if violation else None
 
-    async def _verdict(self, call: ToolCall, context: GuardContext) -> Verdict:
+    def _verdict(self, call: ToolCall, context: GuardContext, *, is_approved: bool) -> Verdict:
+        """The first word against the call; a question only where nothing else stands against it."""
+        question: Verdict | None = None
         for guard in self._guards:
             verdict = guard.check(call, context)
-            if verdict.action == "ask":
-                allowed = self._approve is not None and await self._approve(call, verdict)
-                action: Action = "allow" if allowed else "block"
-                verdict = Verdict(action, f"not approved: {verdict.reason}", verdict.guard)
-            if verdict.action != "allow":
+            if verdict.action in {"block", "stop"}:
                 return verdict
-        return Verdict("allow")
+            if verdict.action == "ask" and not is_approved:
+                question = question or verdict
+        return question or Verdict("allow")
 
     async def _run(self, call: ToolCall) -> Observation:
         limit = asyncio.timeout(self._timeout_s)
@@ -154,6 +156,6 @@ def _whole(done: Dispatched, inside: Sequence[tuple[ToolCall, Dispatched]]) -> D
 
 
 def _refused(verdict: Verdict) -> Dispatched:
-    words = {"stop": "stopped", "block": "refused"}
+    words = {"stop": "stopped", "block": "refused", "ask": "refused: not approved"}
     text = f"{words[verdict.action]}: {verdict.reason}"
     return Dispatched(Observation(text, ok=False), verdict, ran=False, trust=TRUST["operator"])

@@ -11,6 +11,7 @@ from agent.dispatch import Dispatched, Dispatcher
 from agent.opening import Opening
 from agent.reminding import Reminder
 from agent.types import (
+    Approve,
     GuardContext,
     Journal,
     Model,
@@ -19,6 +20,8 @@ from agent.types import (
     Request,
     Snapshots,
     Task,
+    Verdict,
+    Waits,
     World,
 )
 from agent.verification.outcomes import Ruling
@@ -62,6 +65,7 @@ class Sources:
     dispatcher: Dispatcher
     journal: Journal
     clock: Callable[[], float]
+    approve: Approve | None = None
 
 
 class Effects:
@@ -77,6 +81,7 @@ class Effects:
         self._behind = False
         self._snapshot: Json = None
         self._n_calls = self._n_steps = self._n_rulings = self._n_asks = self._n_restores = 0
+        self._n_questions = 0
         self.seconds = 0.0
         """Time spent in effects; time between a crash and the replay does not count."""
         self.started_at = self.ended_at = 0.0
@@ -167,18 +172,41 @@ class Effects:
 
         self._note(await self._once(f"restore {self._n_restores}", do, None))
 
-    async def dispatch(self, call: ToolCall, context: GuardContext, *, limit_s: float | None) -> Dispatched:
+    async def dispatch(
+        self, call: ToolCall, context: GuardContext, *, limit_s: float | None, is_approved: bool = False
+    ) -> Dispatched:
         """One call through the dispatcher. Raises WorldError, BudgetExceeded when `limit_s` is over."""
         self._n_steps += 1
 
         async def do() -> dict[str, Json]:
             await self._catch_up()
-            done = await self._on.dispatcher.dispatch(call, context)
+            done = await self._on.dispatcher.dispatch(call, context, is_approved=is_approved)
             return {"result": to_json(done), "snapshot": self._photograph()}
 
         value = await self._once(f"step {self._n_steps}", do, limit_s)
         self._note(value)
         return from_json(Dispatched, value["result"])
+
+    async def approved(self, call: ToolCall, verdict: Verdict, *, wait_s: float) -> bool:
+        """A human's word on a call; no where nobody can be asked or nobody answers in time.
+
+        The time is not the run's. Raises what the asking raises.
+        """
+        self._n_questions += 1
+        topic, approve, journal = f"approve {self._n_questions}", self._on.approve, self._on.journal
+        if approve is not None:
+
+            async def do() -> dict[str, Json]:
+                return {"result": await approve(call, verdict)}
+
+            return bool((await self._once(topic, do, None))["result"])
+        if wait_s <= 0 or not isinstance(journal, Waits):
+            return False
+        asked: dict[str, Json] = {"question": self._n_questions, "wait_s": wait_s}
+        await self.event("ask", {**asked, "call": to_json(call), "reason": verdict.reason})
+        answer = await journal.receive(topic, timeout_s=wait_s)
+        await self.event("answer", {"question": self._n_questions, "approved": answer})
+        return answer is True
 
     async def inside(self, call: ToolCall) -> Dispatched:
         """A call from inside the one that is running; the journal keeps the outer one."""

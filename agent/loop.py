@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from agent.desk import Desk, Kit, Planner
-from agent.dispatch import Approve, Dispatcher
+from agent.dispatch import Dispatcher
 from agent.effects import Effects, Sources
 from agent.ending import Ending, ruled
 from agent.guards.advantage import Advantage
@@ -22,7 +22,7 @@ from agent.planners.react import React
 from agent.shelf import Shelf
 from agent.toolbox import boxed
 from agent.trail import Trail
-from agent.types import Guard, Journal, Model, Task, World
+from agent.types import Approve, Guard, Journal, Model, Task, World
 from agent.verification.verify import Verifier
 from memory.core import Memory
 from memory.errors import ApprenticeError, BudgetExceeded
@@ -51,7 +51,8 @@ class Agent:
         planner: Planner | None = None,
         kits: Sequence[Kit] = (),
     ) -> None:
-        """`approve` is asked where a guard says `ask`; without it the answer is no.
+        """`approve` is asked where a guard says `ask`; without it whoever answers the run's journal, and
+        where nobody can, the answer is no.
 
         With `advantage`, actions that were credibly bad near the same state are refused once; None leaves
         that out. With `verifier`, runs whose world does not say how they went are looked at by it. `planner`
@@ -137,8 +138,8 @@ class Agent:
 
     def _desk(self, task: Task, world: World, run: Run, journal: Journal, guards: Sequence[Guard]) -> Desk:
         box, settings = boxed(world), self._settings
-        dispatcher = Dispatcher(box, guards, approve=self._approve, timeout_s=settings.tool_timeout_s)
-        effects = Effects(Sources(task, box, self._model, dispatcher, journal, self._clock))
+        dispatcher = Dispatcher(box, guards, timeout_s=settings.tool_timeout_s)
+        effects = Effects(Sources(task, box, self._model, dispatcher, journal, self._clock, self._approve))
         trail = Trail(task, run, self._model, effects)
         is_indexed = self._memory is not None and USES[run.memory].shows and settings.is_indexed(self._model)
         shelf = Shelf(self._memory, run) if is_indexed and self._memory is not None else None

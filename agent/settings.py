@@ -34,6 +34,8 @@ class AgentSettings:
     temperature: float = 0.0
     tool_timeout_s: float | None = 60.0
     """For one call of a tool."""
+    approval_s: float = 0.0
+    """Seconds that a run waits for a human where a guard asks for one; 0 takes no for an answer at once."""
     reflection_tokens: int = 512
     """Longest reflection."""
     reflection_calls: int = 1

@@ -198,6 +198,8 @@ class Judgement:
 
 
 Action = Literal["allow", "block", "ask", "stop"]
+Approve = Callable[[ToolCall, "Verdict"], Awaitable[bool]]
+"""Asks a human about a call; True lets it through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,4 +272,16 @@ class Journal(Protocol):
 
     async def event(self, name: str, data: Json) -> None:
         """Publish progress (for live streams); replays may repeat it."""
+        ...
+
+
+@runtime_checkable
+class Waits(Protocol):
+    """A journal through which somebody outside can answer a run."""
+
+    async def receive(self, topic: str, *, timeout_s: float) -> Json:
+        """Wait for what is sent to the run under a topic; None when the time is over.
+
+        Durable: after a crash the wait goes on for what is left of its time.
+        """
         ...

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
+from agent.guards.privilege import Policy, Privilege
+from agent.guards.quota import Quota
 from agent.loop import Agent
 from agent.opening import AgentSettings
 from agent.planners.named import planner_named
@@ -45,10 +47,13 @@ def tokens_day(core: Core, dials: Dials) -> int | None:
 
 
 @asynccontextmanager
-async def at_work(core: Core, namespace: str, model: str, planner: str | None = None) -> AsyncIterator[Agent]:
+async def at_work(
+    core: Core, namespace: str, model: str, planner: str | None = None, policy: Policy | None = None
+) -> AsyncIterator[Agent]:
     """An agent with its model, guards and verifier, loaded inside the block.
 
-    Raises what models raise, and BadInput on a planner that is not there.
+    `policy` narrows the server's: both must allow. Raises what models raise, and BadInput on a planner that
+    is not there.
     """
     dials, checks = await asyncio.to_thread(core.memory.dials, namespace), core.checks
     is_guarded = checks.is_guarded if dials.advantage_guard is None else dials.advantage_guard
@@ -61,6 +66,7 @@ async def at_work(core: Core, namespace: str, model: str, planner: str | None = 
             await held.enter_async_context(core.models.use(model)),
             core.memory,
             settings=settings,
+            guards=(Privilege(tuple(filter(None, (checks.policy, policy)))), Quota()),
             advantage=checks.advantage if is_guarded else None,
             verifier=await _verifier(core, held) if is_verified else None,
             planner=planner_named(planner or checks.planner),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from agent.guards.privilege import Policy
 from agent.verification.verify import VerifySettings
 from memory.value.steps import GATE, StepSettings
 
@@ -22,5 +23,7 @@ class Checks:
     """Name of the model that looks at runs, or `symbolic`."""
     verify: VerifySettings = field(default_factory=VerifySettings)
     in_parts: bool = False
+    policy: Policy | None = None
+    """What every call of a tool must keep."""
     planner: str = "react"
     """In which order runs are worked on, where a request names none."""

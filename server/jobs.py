@@ -71,6 +71,13 @@ class JobRun(Protocol):
         """Publish progress, durably and once."""
         ...
 
+    async def receive(self, topic: str, *, timeout_s: float) -> Json:
+        """Wait for what is sent to the job under a topic; None when the time is over.
+
+        The wait goes on after a crash, for what is left of it; meanwhile other jobs take the job's turn.
+        """
+        ...
+
     async def enqueue(self, address: JobAddress, arguments: Mapping[str, Json]) -> None:
         """Queue another job; once, also when this one is replayed."""
         ...
@@ -121,6 +128,10 @@ class Jobs(Protocol):
 
     async def wait(self, address: JobAddress, *, timeout_s: float) -> Job:
         """Until it ends or the time is up, whichever is first."""
+        ...
+
+    async def send(self, address: JobAddress, topic: str, value: Json) -> None:
+        """Answer a job that waits under a topic, or will; once. Raises NotFound."""
         ...
 
     async def cancel(self, address: JobAddress) -> Job:

@@ -39,7 +39,7 @@ from server.jobs_calls import (
     waiting,
 )
 from server.jobs_mend import Mender
-from server.jobs_run import DbosRun
+from server.jobs_run import DbosRun, Turn
 from server.jobs_signals import Signals
 
 APPLICATION_VERSION = "1"
@@ -149,6 +149,12 @@ class DbosJobs:
                     break
                 await signal.wait(left)
         return job
+
+    async def send(self, address: JobAddress, topic: str, value: Json) -> None:
+        """Answer a job under a topic; a second answer is not heard. Raises NotFound."""
+        await self.get(address)
+        key = key_of(address)
+        await plain(lambda: DBOS.send(key, value, topic, idempotency_key=f"{key}/{topic}"))
 
     async def cancel(self, address: JobAddress) -> Job:
         """Stop it at once, wherever it is; a job that has ended is left as it is."""
@@ -274,8 +280,8 @@ class DbosJobs:
 
     async def _run(self, address: JobAddress, arguments: Mapping[str, Json]) -> dict[str, Json]:
         key = key_of(address)
-        async with self._slots[address.kind]:
-            run = DbosRun(address, self._enqueue, lambda: self._signals.notify(key))
+        async with Turn(self._slots[address.kind]) as turn:
+            run = DbosRun(address, self._enqueue, lambda: self._signals.notify(key), turn)
             task = asyncio.ensure_future(self._kinds[address.kind].handler(run, arguments))
             self._running[key] = task
             try:

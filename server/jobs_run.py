@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from dbos import DBOS, PortableWorkflowError
 from dbos._error import DBOSWorkflowCancelledError  # not exported by name
@@ -16,6 +17,34 @@ from server.jobs_calls import EVENTS
 Enqueue = Callable[[JobAddress, Mapping[str, Json]], Awaitable[None]]
 
 
+class Turn:
+    """A job's place among those of its kind that run at the same time."""
+
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        self._places = places
+        self._is_held = False
+
+    async def __aenter__(self) -> Turn:
+        await self._places.acquire()
+        self._is_held = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._give_up()
+
+    @contextlib.asynccontextmanager
+    async def lent(self) -> AsyncIterator[None]:
+        """Others take it meanwhile; a job that goes on waits for its turn again."""
+        self._give_up()
+        yield
+        await self.__aenter__()
+
+    def _give_up(self) -> None:
+        if self._is_held:
+            self._is_held = False
+            self._places.release()
+
+
 class DbosRun:
     """One run of one job; implements `server.jobs.JobRun`."""
 
@@ -24,10 +53,12 @@ class DbosRun:
         address: JobAddress,
         enqueue: Enqueue,
         notify: Callable[[], None],
+        turn: Turn,
     ) -> None:
         self._address = address
         self._enqueue = enqueue
         self._notify = notify
+        self._turn = turn
 
     @property
     def address(self) -> JobAddress:
@@ -55,6 +86,15 @@ class DbosRun:
         except DBOSWorkflowCancelledError as cancelled:
             raise asyncio.CancelledError from cancelled
         self._notify()
+
+    async def receive(self, topic: str, *, timeout_s: float) -> Json:
+        """Wait for an answer without holding up other jobs."""
+        try:
+            async with self._turn.lent():
+                answer: Json = await DBOS.recv_async(topic, timeout_seconds=timeout_s)
+                return answer
+        except DBOSWorkflowCancelledError as cancelled:
+            raise asyncio.CancelledError from cancelled
 
     async def enqueue(self, address: JobAddress, arguments: Mapping[str, Json]) -> None:
         """Queue another job as a recorded step."""

@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     """Base URL of self-hosted models by name, as JSON, e.g. `{"hosted_vllm/qwen": "http://127.0.0.1:8001/v1"}`."""
     tools: Annotated[tuple[str, ...], NoDecode] = ()
     """Python functions, `module:function`, that tasks of the world `tools` may call. Comma-separated."""
+    mcp_servers: Path | None = None
+    """JSON file of MCP servers whose tools tasks of the world `tools` may call, see docs/operations.md."""
     encoder: str = "minilm"
     """Text encoder of memory: `minilm`, `hash`, or a sentence-transformers model."""
     previous_encoder: str = ""
@@ -112,6 +114,10 @@ class Settings(BaseSettings):
     """By how much less often it must have ended well."""
     advantage_least: Annotated[float, Field(gt=0.0)] = 1.5
     """How often it must have been seen there, nearness weighed, before that is believed."""
+    policy: Path | None = None
+    """A file of rules that every call of a tool must keep, see `docs/operations.md`; none allows all."""
+    approval_s: Annotated[float, Field(ge=0.0)] = 3600.0
+    """Seconds that a task waits for a human where its policy says `ask`; then it is a no."""
     planner: str = "react"
     """In which order tasks are worked on, where a request names no other: `react` goes turn by turn, `plan`
     writes a plan first and revises it."""
@@ -189,6 +195,11 @@ class Settings(BaseSettings):
     def keys_path(self) -> Path:
         """Hashed API keys."""
         return self.data_dir / "keys.json"
+
+    @property
+    def mcp_known_path(self) -> Path:
+        """What MCP servers said of their tools when these were first seen, or accepted."""
+        return self.data_dir / "mcp_known.json"
 
     @property
     def operator_key_path(self) -> Path:

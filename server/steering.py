@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 from agent.builders.settings import MineSettings
+from agent.guards.files import read_policy
 from agent.opening import AgentSettings
 from agent.planners.named import planner_named
 from agent.verification.verify import VerifySettings
@@ -71,11 +72,14 @@ def agent_settings(settings: Settings) -> AgentSettings:
         reflect_every=settings.reflect_every,
         mining=MineSettings(settings.mined_patterns),
         mixture=tuple(settings.recall_policies.items()),
+        approval_s=settings.approval_s,
     )
 
 
 def checks_of(settings: Settings, models: Models) -> Checks:
-    """What stands beside agents. Raises BadInput on a verifier that is no model of all namespaces."""
+    """What stands beside agents. Raises BadInput on a verifier that is no model of all namespaces, and
+    on a file that holds no policy.
+    """
     if settings.verifier != SYMBOLIC:
         try:
             models.resolve(settings.verifier, _ALL)
@@ -90,5 +94,6 @@ def checks_of(settings: Settings, models: Models) -> Checks:
         settings.verifier,
         VerifySettings(actions=settings.verify_actions),
         settings.verify_in_parts,
+        read_policy(settings.policy) if settings.policy else None,
         settings.planner,
     )

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from agent.guards.files import load_policy
 from agent.learning.verdicts import judged
 from agent.loop import Agent
 from agent.opening import Run
@@ -47,6 +48,8 @@ class TaskOrder:
     """A frozen version to be served."""
     planner: str | None = None
     """What the request itself said."""
+    policy: dict[str, Json] | None = None
+    """Rules of the request, beside the server's."""
 
     @property
     def mode(self) -> Mode:
@@ -106,7 +109,13 @@ class Work:
             channel=order.channel,
             constitution=order.constitution,
         )
-        async with at_work(self._core, namespace, order.model, order.planner) as agent:
+        async with at_work(
+            self._core,
+            namespace,
+            order.model,
+            order.planner,
+            None if order.policy is None else load_policy(order.policy),
+        ) as agent:
             episode = await agent.run(
                 task,
                 self._core.worlds.make(task),

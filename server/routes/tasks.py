@@ -11,18 +11,19 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from agent.guards.files import load_policy
 from agent.planners.named import planner_named
 from memory.codec import from_json
 from memory.errors import Conflict, NotFound
 from memory.modes import USES, mode_of
-from memory.types import Episode, Json
+from memory.types import Episode, Json, ToolCall
 from server.auth import Identity
 from server.deps import After, CoreDep, Limit, Reader, ServicesDep, Worker, Writer
 from server.errors import Busy
 from server.feedback import give_feedback
 from server.jobs import Job, JobAddress, json_object
 from server.learning import mode_for
-from server.schemas.tasks import FeedbackIn, TaskList, TaskOut, TaskRequest
+from server.schemas.tasks import ApprovalIn, FeedbackIn, QuestionOut, TaskList, TaskOut, TaskRequest
 from server.services import Core, Services, new_id
 from server.work import LEARN, LEARNABLE, TASK, TaskOrder, TaskResult, episode_id
 
@@ -85,7 +86,24 @@ async def list_tasks(core: CoreDep, caller: Reader, limit: Limit = 50, after: Af
 @router.get("/{task_id}", summary="One task")
 async def get_task(task_id: str, core: CoreDep, caller: Reader) -> TaskOut:
     """The task as it stands."""
-    return await _view(core, await core.jobs.get(_address(caller, task_id)))
+    address = _address(caller, task_id)
+    job = await core.jobs.get(address)
+    task = await _view(core, job)
+    return task if job.is_ended else task.model_copy(update={"asks": await _asked(core, address)})
+
+
+@router.post("/{task_id}/approvals/{question}", summary="Allow or refuse a call that a task asks about")
+async def approve(
+    task_id: str, question: int, body: ApprovalIn, core: CoreDep, caller: Writer
+) -> QuestionOut:
+    """The first answer counts. Raises Conflict when the task does not ask this, or not any more."""
+    address = _address(caller, task_id)
+    job, asked = await core.jobs.get(address), await _asked(core, address)
+    if job.is_ended or asked is None or asked.question != question:
+        now = f"it asks question {asked.question}" if asked and not job.is_ended else "it asks nothing"
+        raise Conflict(f"task {task_id!r} does not ask question {question}: {now}")
+    await core.jobs.send(address, f"approve {question}", body.approve)
+    return asked
 
 
 @router.get("/{task_id}/events", summary="Follow a task's steps", response_class=EventSourceResponse)
@@ -95,7 +113,7 @@ async def events(
     last_event_id: Annotated[int | None, Header(ge=0, description="Go on behind this event.")] = None,
     start: Annotated[int, Query(ge=0, description="Number of the first event wanted.")] = 0,
 ) -> AsyncIterable[ServerSentEvent]:
-    """Events `start`, `step`, `end`, then `done`; ids count up without gaps, also across restarts."""
+    """Events `start`, `step`, `ask`, `answer`, `end`, then `done`; ids count up without gaps."""
     start = start if last_event_id is None else last_event_id + 1
     async for event in core.jobs.events(address, start=start):
         yield ServerSentEvent(id=str(event.seq), event=event.name, data=event.data)
@@ -126,6 +144,17 @@ async def feedback(task_id: str, body: FeedbackIn, core: CoreDep, caller: Writer
     return await give_feedback(core, caller, episode_id(task_id), body, model=order.model)
 
 
+async def _asked(core: Core, address: JobAddress) -> QuestionOut | None:
+    """What the task waits for: nothing else happens in it meanwhile, so that is its newest event."""
+    event = await core.jobs.latest_event(address)
+    if event is None or event.name != "ask" or not isinstance(event.data, dict):
+        return None
+    call = from_json(ToolCall, event.data["call"])
+    return QuestionOut.model_validate(
+        {**event.data, "tool": call.name, "arguments": dict(call.arguments)}, extra="ignore"
+    )
+
+
 async def _order(body: TaskRequest, core: Core, services: Services, caller: Identity) -> TaskOrder:
     if body.site is not None:
         drawn = await asyncio.to_thread(
@@ -134,6 +163,8 @@ async def _order(body: TaskRequest, core: Core, services: Services, caller: Iden
         config: dict[str, Json] = dict(drawn[0].config)
     elif body.text is not None:
         config = {"text": body.text, "family": body.family}
+        if body.mcp is not None:
+            config["mcp"] = [*body.mcp]
     else:
         config = body.config or {}
     task = core.worlds.task(body.world, config)  # refuses what is no task before anything is stored
@@ -142,6 +173,9 @@ async def _order(body: TaskRequest, core: Core, services: Services, caller: Iden
         await asyncio.to_thread(core.memory.frozen, *named, token_budget=0, count_tokens=len)
     if body.planner is not None:
         planner_named(body.planner)
+    core.worlds.check(task, caller.namespace)
+    if body.policy is not None:
+        load_policy(body.policy)
     return TaskOrder(
         world=task.world,
         family=task.family,
@@ -156,6 +190,7 @@ async def _order(body: TaskRequest, core: Core, services: Services, caller: Iden
         asked_memory=body.memory,
         constitution=body.constitution,
         planner=body.planner,
+        policy=body.policy,
     )
 
 

@@ -45,6 +45,8 @@ class TaskRequest(_Form):
     """The task in words, for the world `tools`."""
     family: Annotated[str | None, Field(max_length=200)] = None
     """What experience is shared within, for the world `tools`."""
+    mcp: Annotated[list[str] | None, Field(max_length=50)] = None
+    """MCP servers whose tools it may call, for the world `tools`; left out, all of its namespace."""
     model: str | None = None
     """A name from `GET /v1/models`; the server's default when left out."""
     memory: ModeName | None = None
@@ -57,6 +59,8 @@ class TaskRequest(_Form):
     """A frozen version, see `/v1/constitution/versions`, to be served in the place of what is in force."""
     planner: Annotated[str | None, Field(max_length=40)] = None
     """In which order it is worked on, see docs/operations.md; the server's default when left out."""
+    policy: dict[str, JsonValue] | None = None
+    """Rules that its calls must keep beside the server's: it can only narrow them."""
     wait: Wait = "accepted"
     """Answer at once, when the task has ended, or when the episode has also been learned from."""
     wait_s: Annotated[float, Field(gt=0)] = 300.0
@@ -68,6 +72,27 @@ class TaskRequest(_Form):
         if len(given) != 1:
             raise ValueError("give exactly one of config, site and text")
         return self
+
+
+class QuestionOut(BaseModel):
+    """A call that a task may make only if somebody says so."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    question: int
+    """Counts from 1 within the task."""
+    tool: str
+    arguments: dict[str, JsonValue]
+    reason: str
+    """What the guard says."""
+    wait_s: float
+    """How long an answer is waited for; then it is a no."""
+
+
+class ApprovalIn(_Form):
+    """A human's word on a call."""
+
+    approve: bool
 
 
 class TaskOut(BaseModel):
@@ -98,6 +123,8 @@ class TaskOut(BaseModel):
     learned: bool | None = None
     """Whether the episode has been learned from; null when nothing is to be learned from it."""
     learning_error: str | None = None
+    asks: QuestionOut | None = None
+    """What it waits for somebody to allow; shown where one task is asked for."""
 
 
 class TaskList(BaseModel):

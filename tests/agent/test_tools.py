@@ -186,9 +186,9 @@ async def world_of(*tools: FunctionTool) -> ToolWorld:
     return world
 
 
-async def dispatched(call: ToolCall, *guards: Guard, **options: object) -> Dispatched:
+async def dispatched(call: ToolCall, *guards: Guard, is_approved: bool = False) -> Dispatched:
     world = await world_of(FunctionTool.of(add), FunctionTool.of(greet, channel="external"))
-    return await Dispatcher(world, guards, **options).dispatch(call, CONTEXT)  # type: ignore[arg-type]
+    return await Dispatcher(world, guards).dispatch(call, CONTEXT, is_approved=is_approved)
 
 
 async def test_dispatched_call_reaches_the_world_with_its_channel() -> None:
@@ -224,21 +224,15 @@ async def test_first_guard_that_objects_decides() -> None:
     assert (stopped.verdict.action, stopped.ran) == ("stop", False)
 
 
-@pytest.mark.parametrize(("answer", "ran"), [(True, True), (False, False), (None, False)])
-async def test_asking_a_human(answer: bool | None, ran: bool) -> None:
-    """Only a yes lets the call through; nobody to ask means no."""
-    asked: list[Verdict] = []
-
-    async def approve(call: ToolCall, verdict: Verdict) -> bool:
-        asked.append(verdict)
-        return bool(answer)
-
+async def test_a_question_is_asked_where_nothing_else_stands_against_the_call() -> None:
+    """A yes answers every question, and no other guard."""
+    call = ToolCall("c", "add", {"a": 1})
     careful = Privilege((Policy((Rule("add", "forbid", fallback="ask"),)),))
-    done = await dispatched(
-        ToolCall("c", "add", {"a": 1}), careful, approve=None if answer is None else approve
-    )
-    assert done.ran is ran
-    assert len(asked) == (answer is not None)
+    asked, refused = await dispatched(call, careful), await dispatched(call, careful, Privilege((Policy(),)))
+    assert [(one.verdict.action, one.ran) for one in (asked, refused)] == [("ask", False), ("block", False)]
+    assert asked.observation.text.startswith("refused: not approved: ")
+    assert (await dispatched(call, careful, careful, is_approved=True)).ran
+    assert not (await dispatched(call, careful, Privilege((Policy(),)), is_approved=True)).ran
 
 
 async def test_slow_tool_is_answered_for() -> None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -108,6 +109,26 @@ def test_a_task_killed_in_its_middle_goes_on_where_it_was(victim: Victim, client
     assert [n for n, count in calls.items() if count > 1] in ([], recorded[-1:])
     episode = client.get(f"/v1/episodes/{task['episode']}").json()
     assert sum(m["kind"] == "act" for m in episode["messages"]) == 14
+
+
+def test_a_question_outlives_a_crash(victim: Victim, client: httpx.Client) -> None:
+    """A task that was killed while it waited for a human still waits, and hears the answer."""
+    policy = {"rules": [{"tool": "act", "effect": "forbid", "fallback": "ask"}], "default": "allow"}
+    body = {"world": "household", "site": "maple 27", "policy": policy, "budget": {"max_steps": 1}}
+    path = f"/v1/tasks/{client.post('/v1/tasks', json=body).json()['id']}"
+    while not client.get(path).json()["asks"]:
+        time.sleep(0.02)
+    victim.kill()
+    victim.start()
+    asked = client.get(path).json()["asks"]
+    assert (asked["question"], asked["tool"]) == (1, "act")
+    assert client.post(f"{path}/approvals/1", json={"approve": True}).status_code == 200
+    with client.stream("GET", f"{path}/events") as response:
+        lines = list(response.iter_lines())
+    names = [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
+    assert names == ["start", "ask", "answer", "step", "end", "done"]
+    step = json.loads(lines[lines.index("event: step") + 1].removeprefix("data: "))
+    assert step["verdict"] == "allow"
 
 
 def test_learning_that_was_cut_off_is_not_lost(victim: Victim, client: httpx.Client) -> None:

@@ -137,6 +137,9 @@ class _Run:
     async def event(self, name: str, data: Json) -> None:
         raise NotImplementedError
 
+    async def receive(self, topic: str, *, timeout_s: float) -> Json:
+        raise NotImplementedError
+
     async def enqueue(self, address: JobAddress, arguments: Mapping[str, Json]) -> None:
         self.queued.append(address)
 
