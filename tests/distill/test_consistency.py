@@ -24,10 +24,17 @@ def rows(n: int, seed: int) -> Rows:
 
 
 def test_a_regression_on_45_labels_ranks_what_it_has_not_seen() -> None:
-    """Leave one out over 45 rows as in the paper: .9 and more, for every classifier."""
-    found = compared(rows(45, 3))
-    assert found[KEPT] > 0.9
-    assert min(found.values()) > 0.8
+    """Leave one out over 45 rows, as many as the paper has."""
+    assert left_out(rows(45, 3), classifiers()[KEPT]) > 0.9
+
+
+@pytest.mark.slow
+def test_what_is_kept_is_not_behind_the_other_classifiers() -> None:
+    """Over three draws of 45 labels, the mean of each."""
+    draws = [compared(rows(45, seed)) for seed in (3, 4, 5)]
+    means = {name: np.mean([one[name] for one in draws]) for name in draws[0]}
+    assert min(means.values()) > 0.8
+    assert means[KEPT] > max(means.values()) - 0.05
 
 
 def test_labels_that_are_noise_teach_nothing() -> None:
@@ -89,7 +96,7 @@ def test_it_is_fitted_on_an_export_and_read_by_the_critic(
 ) -> None:
     """From episodes that were lived to a critic that decides by them."""
     with Memory.open(tmp_path / "m.db", encoder=ENCODER) as memory:
-        for one in episodes(20):
+        for one in episodes(12):
             memory.record(one, principal="p")
         memory.export("home", tmp_path / "bundle")
     code = _cli([str(tmp_path / "bundle"), "--out", str(tmp_path / "c"), "--encoder", "hash"])
