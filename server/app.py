@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.routing import Route
 
 from server import errors
 from server.errors import ErrorBody
+from server.mcp import McpEndpoint
 from server.middleware import BodyLimit, Observe
 from server.routes import (
     adapters,
@@ -37,6 +39,7 @@ becomes an episode. **Task** the agent through `/v1/tasks`: it acts in a world, 
 finished episode is reflected on and becomes memory. **Look** at what it learned in `/v1/memory`,
 `/v1/constitution` and `/v1/episodes`. **Distil** it into weights through `/v1/distillations`; a gate decides
 whether they are better. **Move** it through `/v1/bundle`, and in what others recorded through `/v1/imports`.
+**Other agents** find all this at `/mcp` as an MCP server: `recall`, `remember`, `constitution`, `task`.
 
 Every request but health needs `Authorization: Bearer <key>`. The key decides the namespace: nothing of
 another namespace can be seen, its ids are answered with 404. Errors have OpenAI's shape everywhere.
@@ -45,11 +48,13 @@ another namespace can be seen, its ids are answered with 404. Errors have OpenAI
 
 def create_app(services: Services) -> FastAPI:
     """The application over services; they are opened and closed with it."""
+    mcp = McpEndpoint(services)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         services.start()
-        yield
+        async with mcp.running():
+            yield
         await services.close()
 
     app = FastAPI(
@@ -68,4 +73,5 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(module.router)
     for module in (builds, constitution, distillations, adapters, learning, system):
         app.include_router(module.router)
+    app.router.routes.append(Route("/mcp", mcp))
     return app

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from server.commands import constitution, distil, forgetting, keys, knowledge, moving, serve, steering, work
+from server.commands import (
+    constitution,
+    distil,
+    forgetting,
+    keys,
+    knowledge,
+    mcp,
+    moving,
+    serve,
+    steering,
+    work,
+)
 from server.demo.command import demo
 
 app = typer.Typer(
@@ -36,5 +47,6 @@ app.command()(steering.learning)
 app.command()(distil.distill)
 app.add_typer(distil.adapters_app, name="adapters")
 app.add_typer(keys.app, name="keys")
+app.add_typer(mcp.mcp_app, name="mcp")
 app.command()(serve.settings)
 app.command()(serve.doctor)

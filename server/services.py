@@ -94,6 +94,7 @@ class Services:
             return
         core = self._opening.result()
         await core.jobs.close()
+        await core.worlds.close()
         core.models.close()
         await asyncio.to_thread(core.memory.close)
 

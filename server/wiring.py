@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from server.steering import agent_settings, check, checks_of, recall_settings
 from server.work import TEND, Work
 
 if TYPE_CHECKING:  # torch takes seconds to import
+    from agent.mcp.tools import McpServers
     from distill.registry import Registry
 
 BEFORE_DAWN, DAILY = "0 3 * * *", "0 4 * * *"
@@ -105,7 +107,7 @@ class _Opener:
             limit=settings.max_models,
             ready=self._parts.models,
         )
-        worlds = Worlds(load_tools(settings.tools))
+        worlds = Worlds(load_tools(settings.tools), mcp_servers(settings))
         where, index = _memory_at(settings)
         encoder = open_encoder(settings.encoder)
         checks = checks_of(settings, models)
@@ -147,6 +149,16 @@ class _Opener:
         canary = Canary(core.memory, core.agent, is_wanted=bool(settings.canary_cron))
         own = {**kinds, **consolidating.kinds(), **canary.kinds(), **Advising(core).kinds()}
         return {**own, DISTILL: JobKind(distilling.run, limit=1)}
+
+
+def mcp_servers(settings: Settings) -> McpServers:
+    """The MCP servers of the operator's file; nothing is connected yet. Raises BadInput."""
+    from agent.mcp.known import Known
+    from agent.mcp.servers import read_servers
+    from agent.mcp.tools import McpServers  # imports the protocol's packages
+
+    found = () if settings.mcp_servers is None else read_servers(settings.mcp_servers, os.environ)
+    return McpServers(found, Known(settings.mcp_known_path))
 
 
 def _memory_at(settings: Settings) -> tuple[Path | str, Path | Literal["pgvector"] | None]:

@@ -118,7 +118,7 @@ class Work:
         ) as agent:
             episode = await agent.run(
                 task,
-                self._core.worlds.make(task),
+                await self._core.worlds.open(task, namespace),
                 attempt,
                 run,
                 save=lambda cut: self._save_cut(run.address, cut),

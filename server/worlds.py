@@ -6,12 +6,16 @@ import hashlib
 import importlib
 import json
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from agent.tools import FunctionTool, ToolWorld
 from agent.types import Catalogue, Task, World
 from agent.worlds.catalogue import catalogue
 from memory.errors import BadInput, NotFound
 from memory.types import Json
+
+if TYPE_CHECKING:  # imports the protocol's packages
+    from agent.mcp.tools import McpServers
 
 BUNDLED = ("household", "workshop")
 TOOLS = "tools"
@@ -20,8 +24,10 @@ TOOLS = "tools"
 class Worlds:
     """The worlds of one server."""
 
-    def __init__(self, tools: Sequence[FunctionTool] = ()) -> None:
+    def __init__(self, tools: Sequence[FunctionTool] = (), servers: McpServers | None = None) -> None:
+        """`servers` are strangers' tools, for the world `tools`."""
         self._tools = tuple(tools)
+        self._servers = servers
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -40,7 +46,10 @@ class Worlds:
         return catalogue(name)
 
     def task(self, world: str, config: Mapping[str, Json]) -> Task:
-        """The task of a configuration; for `tools` that is `text` and maybe `family`. Raises BadInput."""
+        """The task of a configuration; for `tools` that is `text` and maybe `family` and `mcp`.
+
+        Raises BadInput.
+        """
         if world != TOOLS:
             return self.catalogue(world).task(config)
         text = config.get("text")
@@ -48,11 +57,46 @@ class Worlds:
             raise BadInput("a task in the world 'tools' needs a text")
         family = str(config.get("family") or TOOLS)
         digest = hashlib.sha256(json.dumps([TOOLS, family, text]).encode()).hexdigest()[:16]
-        return Task(f"{TOOLS}-{digest}", text, TOOLS, family, {"text": text, "family": family})
+        named: dict[str, Json] = {} if config.get("mcp") is None else {"mcp": config["mcp"]}
+        return Task(f"{TOOLS}-{digest}", text, TOOLS, family, {"text": text, "family": family, **named})
+
+    async def open(self, task: Task, namespace: str) -> World:
+        """A fresh world for a task of a namespace, with the MCP servers that it names, else all it may use.
+
+        Raises BadInput on a name that is not there, WorldError when a named server cannot be reached.
+        """
+        if task.world != TOOLS:
+            return self.make(task)
+        if self._servers is None:
+            return self.make(task)
+        found = await self._servers.tools(namespace, _named(task.config))
+        return ToolWorld((*self._tools, *found))
+
+    def check(self, task: Task, namespace: str) -> None:
+        """Raises BadInput when a task names an MCP server that its namespace has not."""
+        named = _named(task.config)
+        if named and self._servers is None:
+            raise BadInput(f"there are no MCP servers here, not {named[0]!r}: the operator sets mcp_servers")
+        if named and self._servers is not None:
+            self._servers.check(named, namespace)
+
+    async def close(self) -> None:
+        """Let go of the MCP servers."""
+        if self._servers is not None:
+            await self._servers.close()
 
     def make(self, task: Task) -> World:
-        """A fresh world for a task."""
+        """A fresh world for a task, with our own tools alone."""
         return ToolWorld(self._tools) if task.world == TOOLS else self.catalogue(task.world).make()
+
+
+def _named(config: Mapping[str, Json]) -> tuple[str, ...] | None:
+    named = config.get("mcp")
+    if named is None:
+        return None
+    if not isinstance(named, list):
+        raise BadInput(f"mcp is {named!r}: give a list of names of MCP servers")
+    return tuple(map(str, named))
 
 
 def load_tools(names: Sequence[str]) -> tuple[FunctionTool, ...]:

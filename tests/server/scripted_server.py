@@ -24,7 +24,7 @@ pondered = threading.Event()
 
 
 def models(trace: Path | None = None) -> Mapping[str, Model]:
-    """`looker`, `slow` and `ponderer` act in worlds and never get anywhere; `talker` chats."""
+    """`looker`, `slow` and `ponderer` act and never get anywhere; `talker` chats, `caller` greets."""
 
     def looker(pause_s: float, name: str) -> FunctionModel:
         async def look(messages: tuple[Message, ...]) -> str:
@@ -48,6 +48,7 @@ def models(trace: Path | None = None) -> Mapping[str, Model]:
         "looker": looker(0.0, "looker"),
         "slow": looker(0.15, "slow"),
         "talker": FunctionModel(_talk, name="talker", style="full"),
+        "caller": FunctionModel(_greet, name="caller", style="full"),
     }
 
 
@@ -67,6 +68,13 @@ def _talk(messages: tuple[Message, ...]) -> str | Message:
         return "one two three"
     told = [m.text for m in messages if m.kind == "memory"]
     return f"I remember: {told[0]}" if told else f"you said: {last.text}"
+
+
+def _greet(messages: tuple[Message, ...]) -> str | Message:
+    last = messages[-1]
+    if last.role == "tool":
+        return f"it said: {last.text}"
+    return Message("assistant", "", tool_calls=(ToolCall("x", "hall__greet", {"who": "Ann"}),))
 
 
 def make(settings: Settings, ready: Mapping[str, Model]) -> Services:
