@@ -97,6 +97,20 @@ def cancel_task(task_id: str, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA)
         console.print(client.post(f"/v1/tasks/{task_id}/cancel")["state"])
 
 
+@task_app.command("approve")
+def approve_call(
+    task_id: str,
+    question: Annotated[int, typer.Argument(help="Its number, as `task show` tells it.")],
+    no: Annotated[bool, typer.Option("--no", help="Refuse the call.")] = False,
+    url: Url = DEFAULT_URL,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Allow a call that a task asks about."""
+    with connect(url, data) as client:
+        asked = client.post(f"/v1/tasks/{task_id}/approvals/{question}", {"approve": not no})
+    console.print(f"{'refused' if no else 'allowed'}: {asked['tool']} {asked['arguments']}", highlight=False)
+
+
 @task_app.command("feedback")
 def give_feedback(
     task_id: str,
@@ -160,3 +174,7 @@ def _show_event(name: str, data: Any) -> None:
         console.print(f"[bold]{data['task']}[/bold] [dim]{len(data['recalled'])} memories recalled[/dim]")
     elif name == "step":
         console.print(f"  [cyan]{data.get('call', '')}[/cyan] {data.get('observation', '')}", highlight=False)
+    elif name == "ask":
+        call = f"{data['call']['name']} {data['call']['arguments']}"
+        asked = f"question {data['question']}: may it call {call}?"
+        console.print(f"  [yellow]{asked}[/yellow] {data['reason']}", highlight=False)

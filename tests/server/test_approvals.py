@@ -9,10 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from agent.models.scripted import FunctionModel
 from agent.types import Model
 from memory.types import Message, ToolCall
+from server.cli import app
 from server.settings import Settings
 from server.wiring import Parts, build
 from tests.server.served import serve
@@ -86,6 +88,22 @@ def test_a_task_does_what_a_human_says(tmp_path: Path, word: bool, answer: str) 
         client.post(f"{path}/1", json={"approve": not word})
         assert answer in ended(client, task)
         assert client.post(f"{path}/1", json={"approve": True}).status_code == 409
+
+
+def test_the_command_line_shows_what_is_asked_and_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer by its number, then the task to its end."""
+    with serve(build(settings(tmp_path), Parts(models=MODELS)), MODELS) as served, served.client() as client:
+        monkeypatch.setenv("APPRENTICE_API_KEY", served.key())
+        monkeypatch.setenv("APPRENTICE_URL", served.url)
+        monkeypatch.setenv("COLUMNS", "200")
+        task = ask(client)
+        waiting(client, task)
+        said = CliRunner().invoke(app, ["task", "approve", task["id"], "1", "--no"])
+        assert (said.exit_code, "refused: press {'button': 'red'}" in said.output) == (0, True)
+        shown = CliRunner().invoke(app, ["task", "show", task["id"]]).output
+        assert "question 1: may it call press {'button': 'red'}?" in shown
 
 
 def test_silence_is_a_no(tmp_path: Path) -> None:
