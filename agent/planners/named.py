@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from agent.desk import Planner
+from agent.planners.belief import Belief
 from agent.planners.goals import Goals
 from agent.planners.plan import Plan
 from agent.planners.react import React
@@ -13,7 +14,7 @@ from agent.planners.tree import Tree
 from memory.errors import BadInput
 
 PLANNERS: Mapping[str, Callable[[], Planner]] = MappingProxyType(
-    {"react": React, "plan": Plan, "tree": Tree, "goals": Goals}
+    {"react": React, "plan": Plan, "tree": Tree, "goals": Goals, "belief": Belief}
 )
 """Each as it is with its defaults."""
 

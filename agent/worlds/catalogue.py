@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 from agent.types import Catalogue, Observation, Task, ToolSpec
+from agent.worlds.city import CityCatalogue
 from agent.worlds.domain import WORLDS
 from agent.worlds.sim import Simulation, State
 from agent.worlds.site import (
@@ -49,8 +50,11 @@ ACT = ToolSpec(
 
 def catalogue(name: str) -> Catalogue:
     """The bundled world of that name. Raises BadInput naming those there are."""
+    if name == CityCatalogue.name:
+        return CityCatalogue()
     if name not in WORLDS:
-        raise BadInput(f"no world is called {name!r}; there are {', '.join(sorted(WORLDS))}")
+        there = ", ".join(sorted([*WORLDS, CityCatalogue.name]))
+        raise BadInput(f"no world is called {name!r}; there are {there}")
     return SiteCatalogue(name)
 
 
