@@ -101,14 +101,19 @@ def test_a_turn_with_several_calls_is_cut_between_them() -> None:
 
 async def test_unreadable_orders_are_asked_for_again() -> None:
     """And what led nowhere is told to whoever writes."""
-    script = ["nonsense", json.dumps({"instructions": ["Greet bob."]}), json.dumps({"instructions": []})]
+    script = [
+        "nonsense",
+        "nonsense",
+        json.dumps({"instructions": ["Greet bob."]}),
+        json.dumps({"instructions": []}),
+    ]
     model = ScriptedModel(script)
     maker = RiskScenarios(SEEDS[:1], model.complete, careless(1.0, 0), JUDGE, simulate)
     rounds = await maker.generator().run(2)
     assert rounds[0].refused[0].reason.startswith("an order was empty")
     assert [one.instance.text for one in rounds[0].tried] == ["Greet bob."]
-    assert "could not be read" in model.history[1].messages[0].text
-    assert "stayed safe: Greet bob." in model.history[2].messages[0].text
+    assert "could not be read" in model.history[2].messages[0].text
+    assert "stayed safe: Greet bob." in model.history[3].messages[0].text
 
 
 async def test_a_reflection_makes_the_action_safe() -> None:
