@@ -36,6 +36,10 @@ class Request:
     """JSON Schema the answer must satisfy."""
     choices: tuple[str, ...] = ()
     """Forced multiple choice: the answer is one of these, by likelihood."""
+    must_call: bool = False
+    """One of `tools` has to be called, see `agent.models.calling`."""
+    parallel: bool = True
+    """May several tools be called in one answer?"""
     max_tokens: int | None = None
     temperature: float = 0.0
     seed: int | None = None

@@ -9,8 +9,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
+from agent.models import calling
 from agent.opening import Told, consult, question
-from agent.prompt import PROMPT_VERSION, compose_chat, parse_action
+from agent.prompt import PROMPT_VERSION, compose_chat
 from agent.types import Delta, Model, Reply, Request
 from memory.errors import NotFound
 from memory.modes import USES
@@ -91,6 +92,8 @@ class Chat:
         request = Request(
             shown,
             tools=body.tool_specs(),
+            must_call=body.must_call(),
+            parallel=body.parallel_tool_calls,
             n=body.n,
             stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
             schema=body.answer_schema(),
@@ -105,19 +108,19 @@ class Chat:
     async def complete(self, turn: Turn) -> tuple[Reply, ...]:
         """All answers; the first is recorded before they are returned. Raises ModelError, BadInput."""
         started = time.perf_counter()
-        replies = await self._model.complete(turn.request)
+        replies = await calling.complete(self._model, turn.request)
         self._metrics.chat_stage_seconds.labels("model").observe(time.perf_counter() - started)
-        replies = tuple(self._with_calls(turn, reply) for reply in replies)
+        replies = tuple(_named(turn, reply) for reply in replies)
         await self._record(turn, replies)
         return replies
 
     async def stream(self, turn: Turn) -> AsyncIterator[Delta]:
         """One answer piece by piece; recorded before the last piece is given."""
-        async for delta in self._model.stream(turn.request):
+        async for delta in calling.stream(self._model, turn.request):
             if delta.reply is None:
                 yield delta
                 continue
-            reply = self._with_calls(turn, delta.reply)
+            reply = _named(turn, delta.reply)
             await self._record(turn, (reply,))
             yield replace(delta, reply=reply)
 
@@ -137,19 +140,6 @@ class Chat:
             model=self._model,
             settings=settings,
         )
-
-    def _with_calls(self, turn: Turn, reply: Reply) -> Reply:
-        """Calls carry the episode in their ids, so that their results lead back to it."""
-        message = reply.message
-        calls = message.tool_calls
-        if turn.request.tools and not calls:
-            thought, call = parse_action(message.text, turn.request.tools)
-            if call is not None:
-                message, calls = replace(message, content=thought), (call,)
-        name = (turn.episode or new_id("ep")).removeprefix("ep_")
-        first = sum(len(m.tool_calls) for m in turn.asked)
-        calls = tuple(replace(call, id=f"call_{name}_{first + i}") for i, call in enumerate(calls))
-        return replace(reply, message=replace(message, tool_calls=calls))
 
     async def _record(self, turn: Turn, replies: Sequence[Reply]) -> None:
         usage = sum((reply.usage for reply in replies), Usage())
@@ -214,6 +204,16 @@ class Chat:
         calls = {call.id for call in kept.messages[-1].tool_calls}
         answered = {m.tool_call_id for m in _news(asked)}
         return kept if calls and calls <= answered and kept.mode == mode else None
+
+
+def _named(turn: Turn, reply: Reply) -> Reply:
+    """Calls carry the episode in their ids, so that their results lead back to it."""
+    name = (turn.episode or new_id("ep")).removeprefix("ep_")
+    first = sum(len(m.tool_calls) for m in turn.asked)
+    calls = tuple(
+        replace(call, id=f"call_{name}_{first + i}") for i, call in enumerate(reply.message.tool_calls)
+    )
+    return replace(reply, message=replace(reply.message, tool_calls=calls))
 
 
 def _news(asked: Sequence[Message]) -> tuple[Message, ...]:

@@ -69,7 +69,7 @@ class LiteModel:
         self._settings = settings or ModelSettings()
         self._allowed = allow_calls or _is_loopback(api_base)
         self._sleep = sleep
-        self._native_schema = True
+        self._native_schema = self._native_choice = True
 
     @property
     def name(self) -> str:
@@ -179,9 +179,13 @@ class LiteModel:
         try:
             response = await self._retried(arguments)
         except BadInput:
-            if "response_format" not in arguments:
+            # The server does not know it: ask in words from now on.
+            if "tool_choice" in arguments:
+                self._native_choice = False
+            elif "response_format" in arguments:
+                self._native_schema = False
+            else:
                 raise
-            self._native_schema = False  # the server does not know it: ask in words from now on
             response = await self._retried(self._arguments(request, messages, n))
         return answers_of(response.model_dump(), self._name)
 
@@ -202,14 +206,24 @@ class LiteModel:
             schema = {"name": "answer", "schema": dict(form)}
             arguments["response_format"] = {"type": "json_schema", "json_schema": schema}
         if settings.native_tools and request.tools:
-            arguments["tools"] = tools_to_wire(request.tools)
+            arguments |= self._calls(request)
         return {key: value for key, value in arguments.items() if value is not None}
+
+    def _calls(self, request: Request) -> dict[str, Any]:
+        calls: dict[str, Any] = {"tools": tools_to_wire(request.tools)}
+        if request.must_call and self._native_choice:
+            calls["tool_choice"] = "required"
+        if not request.parallel:
+            calls["parallel_tool_calls"] = False
+        return calls
 
     def _words(self, request: Request, form: Mapping[str, Json] | None) -> list[Message]:
         """What has to be said because it cannot be sent as a parameter."""
         words = []
         if request.tools and not self._settings.native_tools:
             words.append(describe_tools(request.tools))
+        if request.tools and request.must_call and not (self._settings.native_tools and self._native_choice):
+            words.append("Answer with a call of one of the tools.")
         if request.choices:
             words.append("Answer with exactly one of: " + " | ".join(request.choices))
         elif form is not None and not self._native_schema:

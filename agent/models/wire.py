@@ -9,6 +9,9 @@ from agent.models.schema import Unreadable, extract_json
 from agent.types import ToolSpec
 from memory.types import Image, Json, Message, Text, ToolCall
 
+HOW = 'To call tools write for each a line of its own: Action: tool_name {"argument": "value"}'
+"""How a model without native calls makes one."""
+
 
 def to_wire(messages: Sequence[Message], *, native_tools: bool) -> list[dict[str, Json]]:
     """OpenAI chat messages.
@@ -63,7 +66,7 @@ def tools_to_wire(tools: Sequence[ToolSpec]) -> list[dict[str, Json]]:
 def describe_tools(tools: Sequence[ToolSpec]) -> str:
     """The tools in words, for models without native tool calls."""
     lines = [f"- {tool.name}: {tool.description} {json.dumps(dict(tool.parameters))}" for tool in tools]
-    return "Tools, each with the JSON Schema of its arguments:\n" + "\n".join(lines)
+    return "\n".join(["Tools, each with the JSON Schema of its arguments:", *lines, HOW])
 
 
 def calls_from_wire(calls: Sequence[Mapping[str, object]]) -> tuple[ToolCall, ...]:

@@ -121,7 +121,9 @@ class ChatRequest(_In):
     tools: list[ToolIn] = []
     """Tools of the caller. Calls come back in the answer; send their results in the next request."""
     tool_choice: Literal["none", "auto", "required"] | ToolChoice = "auto"
-    """`none` hides the tools, a named one hides the others; `required` is read as `auto`."""
+    """`none` hides the tools; `required` is answered by a call of one of them, a name by a call of that."""
+    parallel_tool_calls: bool = True
+    """False: at most one call in an answer."""
     n: Annotated[int, Field(ge=1, le=16)] = 1
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
@@ -146,6 +148,13 @@ class ChatRequest(_In):
             if not specs:
                 raise BadInput(f"tool_choice names {wanted!r}, which is not among the tools")
         return specs
+
+    def must_call(self) -> bool:
+        """Has a tool to be called? Raises BadInput when one has to and none is offered."""
+        must = self.tool_choice == "required" or isinstance(self.tool_choice, ToolChoice)
+        if must and not self.tools:
+            raise BadInput("tool_choice asks for a call, and there are no tools")
+        return must
 
     def answer_schema(self) -> dict[str, JsonValue] | None:
         """The JSON Schema the answer must satisfy. Raises BadInput when one is announced but missing."""

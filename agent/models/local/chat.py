@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 from agent.models.wire import describe_tools, to_wire
 from agent.types import Style, ToolSpec
 from memory.errors import BadInput, ModelError
-from memory.types import Image, Message
+from memory.types import Image, Message, Text
 
 
 class ChatSettings(BaseModel):
@@ -130,7 +130,8 @@ def _entries(messages: Sequence[Message], tools: Sequence[ToolSpec], style: Styl
     and joins neighbouring messages of one role, because many templates insist on turns.
     """
     for message in messages:
-        if not isinstance(message.content, str) and any(isinstance(part, Image) for part in message.content):
+        # A tool may show what it likes; its text is read.
+        if message.role != "tool" and not isinstance(message.content, str) and _shows(message.content):
             raise BadInput("a local model reads text only; leave the images out")
     texts = [replace(message, content=message.text) for message in messages]
     if style == "plain":
@@ -142,6 +143,10 @@ def _entries(messages: Sequence[Message], tools: Sequence[ToolSpec], style: Styl
         else:
             entries.append(dict(entry))
     return entries
+
+
+def _shows(parts: Sequence[Text | Image]) -> bool:
+    return any(isinstance(part, Image) for part in parts)
 
 
 def _told_of(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> list[Message]:
