@@ -51,6 +51,7 @@ class _PolicyForm(_Form):
     default: Literal["allow", "forbid"] = "forbid"
     fallback: Fallback = "message"
     stores: list[str] = []
+    texts: list[str] = []
     updates: list[_UpdateForm] = []
 
 
@@ -103,6 +104,7 @@ def dump_policy(policy: Policy) -> Json:
         "default": policy.default,
         "fallback": policy.fallback,
         "stores": [*sorted(policy.stores)],
+        "texts": [*sorted(policy.texts)],
         "updates": updates,
     }
 
@@ -114,7 +116,8 @@ def _policy(form: _PolicyForm) -> Policy:
                 check_schema(schema)
     rules = tuple(Rule(**rule.model_dump()) for rule in form.rules)
     updates = tuple(Update(one.after, _policy(one.policy), one.when) for one in form.updates)
-    return Policy(rules, form.default, form.fallback, frozenset(form.stores), updates)
+    stores, texts = frozenset(form.stores), frozenset(form.texts)
+    return Policy(rules, form.default, form.fallback, stores, texts, updates)
 
 
 def load_quota(data: Json) -> Quota:

@@ -30,7 +30,7 @@ _MAKE_MORE = "schedule set start store write"
 _CHANGE = "adjust amend change correct edit extend fix modify move postpone rename replace reschedule"
 _CHANGE_MORE = "reset set shift update"
 _DELETE = "cancel clear delete discard drop erase kick purge remove trash wipe"
-_BOOK = "book hire order rent reserve"
+_BOOK = "book booking hire order rent reservation reserve"
 _SHARE = "access forward give grant send share"
 
 ASKED_BY: Mapping[str, frozenset[str]] = {
@@ -54,8 +54,8 @@ ASKED_BY: Mapping[str, frozenset[str]] = {
     "write": _words(f"{_MAKE} {_MAKE_MORE}"),
     "save": _words(f"{_MAKE} {_MAKE_MORE}"),
     "schedule": _words("arrange book create make plan schedule set"),
-    "book": _words(f"{_BOOK} arrange make schedule"),
-    "reserve": _words(f"{_BOOK} arrange make schedule"),
+    "book": _words(_BOOK),
+    "reserve": _words(_BOOK),
     "order": _words("buy get order purchase"),
     "buy": _words("buy get order purchase"),
     "update": _words(f"{_CHANGE} {_CHANGE_MORE}"),
@@ -71,6 +71,12 @@ ASKED_BY: Mapping[str, frozenset[str]] = {
     "remove": _words(_DELETE),
 }
 """First word of a tool's name to the verbs that ask for it; any other is asked for by itself."""
+GENERAL = _words("change create edit make modify save schedule set update write")
+"""First words of the names of tools whose verbs say little: the thing has to be named too."""
+BEFORE_TOLD = _words("had has have he i'll she they they'll they've we'll who will would've")
+"""Words that tell what somebody does or did; the verb after them asks for nothing."""
+TELLS = _words("answer give inform notify show tell")
+"""Verbs that with `me` or `us` behind them ask for an answer, not for a message."""
 
 NOUN_TOO = _words(
     "access answer book call change charge contact draft email fix forward mail message move name note order "
@@ -85,10 +91,10 @@ BEFORE_NOUN = _words(
 
 SAME_THING: Mapping[str, frozenset[str]] = {
     "account": _words("account address details information profile"),
-    "calendar": _words("appointment calendar call event meeting reminder"),
+    "calendar": _words("appointment calendar event meeting remind reminder"),
     "car": _words("car rental vehicle"),
     "email": _words("email mail reply"),
-    "event": _words("appointment calendar call dinner event lunch meeting reminder"),
+    "event": _words("appointment calendar dinner event lunch meeting remind reminder"),
     "file": _words("document file"),
     "info": _words("account address details information profile"),
     "money": _words("bill difference money pay payment price refund transfer"),
@@ -108,8 +114,8 @@ PARTIES = _words(
 """Last words of the names of arguments that say who or where an act reaches."""
 CONTACTS = _words("address email number phone")
 """Those of them that tell how to reach a party which another argument names."""
-LOCATORS = _words("domain file_path filename link path site uri url website")
-"""Names of arguments that say where a text is to be fetched; what comes back is laid out by strangers."""
+LOCATORS = _words("domain link path site uri url website")
+"""Last words of the names of arguments that say where a text is fetched; its layout is a stranger's."""
 OPEN = _words("domain link site uri url website")
 """Those of them that leave the house: asking for one tells its owner something."""
 SECRETS = _words("code credential key passcode passphrase password pin secret token")

@@ -81,6 +81,8 @@ class Policy:
     """What a forbidden call leads to: a message to the agent, a question to a human, or the end."""
     stores: frozenset[str] = frozenset()
     """Tools whose answers are laid out by programs of ours: a whole field of one is that tool's word."""
+    texts: frozenset[str] = frozenset()
+    """Tools that fetch a text which the user keeps: it counts as a whole where the user pointed at it."""
     updates: tuple[Update, ...] = ()
 
     def decide(self, call: ToolCall, context: GuardContext) -> Decision:
@@ -120,7 +122,7 @@ class Policy:
         if wrong is not None:
             return wrong
         for name, floor in rule.floors.items():
-            trust = trust_of(call.arguments.get(name), context, self.stores)
+            trust = trust_of(call.arguments.get(name), context, self.stores, self.texts)
             if trust < floor:
                 return f"argument {name!r} has a value of trust {trust}, at least {floor} is needed"
         return None

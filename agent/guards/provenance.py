@@ -47,15 +47,19 @@ def answers(messages: Sequence[Message]) -> tuple[Answer, ...]:
     )
 
 
-def trust_of(value: Json, context: GuardContext, stores: Collection[str]) -> int:
+def trust_of(value: Json, context: GuardContext, stores: Collection[str], texts: Collection[str] = ()) -> int:
     """The trust of a value that a call carries; of a list or object, that of its worst part.
 
     4: nothing is said (null, true, false). 3: the user wrote it. 2: a whole field of a store's answer. 1:
-    within the text of such an answer, where the user's own words had pointed at it. Never less than the trust
-    of all that is in context. `stores` are the tools whose answers are laid out by programs of ours.
+    within the answer of a store or a text, where the user's own words had pointed at it. Never less than the
+    trust of all that is in context. `stores` are the tools whose answers are laid out by programs of ours,
+    `texts` those that fetch what the user keeps.
     """
-    parts = tuple(_leaves(value))
-    return min((_trust_of_one(str(part), context, stores) for _, part in parts), default=TRUST["operator"])
+    said = context.task.text if context.task is not None else ""
+    known = tuple(one for one in answers(context.messages) if one.call.name in {*stores, *texts})
+    parts = tuple(str(part) for _, part in _leaves(value))
+    floor = min((_lent(part, said, known, stores) for part in parts), default=TRUST["operator"])
+    return max(floor, context.trust)
 
 
 def is_said(value: str, text: str) -> bool:
@@ -68,19 +72,15 @@ def is_said(value: str, text: str) -> bool:
     return bool(wanted) and re.search(_EDGE.format(re.escape(wanted)), text, re.IGNORECASE) is not None
 
 
-def _trust_of_one(value: str, context: GuardContext, stores: Collection[str]) -> int:
-    said = context.task.text if context.task is not None else ""
+def _lent(value: str, said: str, known: Sequence[Answer], stores: Collection[str]) -> int:
+    """What the places where a value stands lend it."""
     if is_said(value, said):
-        return max(TRUST["user"], context.trust)
-    best = context.trust
-    for answer in answers(context.messages):
-        if answer.call.name not in stores or best >= TRUST["tool"]:
-            continue
-        if value in _fields(answer.message.text) and not _carries(answer.call, value):
-            best = TRUST["tool"]
-        elif best < TRUST["reflection"] and len(value) >= _SHORT and _is_pointed_at(answer.call, said):
-            best = TRUST["reflection"] if is_said(value, answer.message.text) else best
-    return best
+        return TRUST["user"]
+    fields = (one for one in known if one.call.name in stores and not _carries(one.call, value))
+    if any(value in _fields(one.message.text) for one in fields):
+        return TRUST["tool"]
+    pointed = any(is_said(value, text) for one in known for text in _pointed_at(one, said))
+    return TRUST["reflection" if pointed and len(value) >= _SHORT else "external"]
 
 
 def _carries(call: ToolCall, value: str) -> bool:
@@ -88,23 +88,46 @@ def _carries(call: ToolCall, value: str) -> bool:
     return any(str(part) == value for _, part in _leaves(call.arguments))
 
 
-def _is_pointed_at(call: ToolCall, said: str) -> bool:
-    return any(len(str(part)) >= _SHORT and is_said(str(part), said) for _, part in _leaves(call.arguments))
+def _pointed_at(answer: Answer, said: str) -> Iterator[str]:
+    """What of an answer the user's words point at: the records that they name, or a text they asked for."""
+    value = _json(answer.message.text)
+    if value is None:
+        asked = (str(part) for _, part in _leaves(answer.call.arguments))
+        if any(_is_named(part, said) for part in asked):
+            yield answer.message.text
+        return
+    for record in value if isinstance(value, list) else [value]:
+        fields = (str(part) for key, part in _leaves(record) if key.lower() not in CONTENT)
+        if any(_is_named(part, said) for part in fields):
+            yield "\n".join(str(part) for _, part in _leaves(record))
+
+
+def _is_named(name: str, said: str) -> bool:
+    """Did the user write a name? Of a file's name its words will do.
+
+    >>> _is_named("team-minutes.docx", "Read the team minutes."), _is_named("3", "Read page 3.")
+    (True, False)
+    """
+    words = re.sub(r"[-_]+", " ", re.sub(r"\.\w{2,4}$", "", name))
+    return len(words) > _SHORT and not words.isnumeric() and (is_said(name, said) or is_said(words, said))
 
 
 def _fields(text: str) -> frozenset[str]:
     """The whole values of an answer that is a JSON object or list, but for what people wrote freely."""
+    leaves = _leaves(_json(text))
+    return frozenset(str(leaf) for key, leaf in leaves if key.lower() not in CONTENT)
+
+
+def _json(text: str) -> dict[str, Json] | list[Json] | None:
     try:
         value = json.loads(text)
     except ValueError:
-        return frozenset()
-    if not isinstance(value, dict | list):
-        return frozenset()
-    return frozenset(str(leaf) for key, leaf in _leaves(value) if key.lower() not in CONTENT)
+        return None
+    return value if isinstance(value, dict | list) else None
 
 
 def _leaves(value: object, key: str = "") -> Iterator[tuple[str, str | int | float]]:
-    """Every text and number in a value, with the name of the field it stands in."""
+    """Every text and number in a value with the name of its field; a name that is none is a value too."""
     match value:
         case None | bool():
             return
@@ -112,6 +135,8 @@ def _leaves(value: object, key: str = "") -> Iterator[tuple[str, str | int | flo
             yield key, value
         case Mapping():
             for name, inner in value.items():
+                if not str(name).isidentifier():
+                    yield "", str(name)
                 yield from _leaves(inner, str(name))
         case Sequence():
             for inner in value:

@@ -17,8 +17,10 @@ from typing import Literal
 from agent.guards.lexicon import (
     ASKED_BY,
     BEFORE_NOUN,
+    BEFORE_TOLD,
     CONTACTS,
     DESTROYS,
+    GENERAL,
     LOCATORS,
     MAKES,
     NOUN_TOO,
@@ -28,6 +30,7 @@ from agent.guards.lexicon import (
     READS,
     SAME_THING,
     SECRETS,
+    TELLS,
 )
 from agent.guards.privilege import Policy, Rule
 from agent.types import ANSWER_TOOL, ToolSpec
@@ -77,12 +80,14 @@ class Wish:
         >>> sorted(Wish.of("Read the message and reply to Ann.").verbs & {"message", "reply"})
         ['reply']
         """
-        words = tuple(plain(word) for word in _WORD.findall(text))
-        before = (None, *words)
+        spelt = tuple(word.lower() for word in _WORD.findall(text))
+        words = tuple(plain(word) for word in spelt)
         verbs = (
             word
-            for word, last in zip(words, before, strict=False)
-            if word not in NOUN_TOO or last not in BEFORE_NOUN
+            for word, form, last, then in zip(words, spelt, (None, *words), (*words[1:], None), strict=False)
+            if (last not in BEFORE_NOUN or not (word in NOUN_TOO or form.endswith("ing")))
+            and last not in BEFORE_TOLD
+            and not (word in TELLS and then in {"me", "us"})
         )
         told = {"tell"} if _LET_KNOW.search(text) else set()
         return cls(text, frozenset(words), frozenset(verbs) | told, _DELEGATES.search(text) is not None)
@@ -97,8 +102,9 @@ def write_policy(request: str, tools: Sequence[ToolSpec], strength: Strength = "
     rules = [_reads(tool, wish, strength) for tool in reading] + [
         _acts(tool, wish, strength) for tool in meant
     ]
-    stores = frozenset(tool.name for tool in reading if not LOCATORS & _arguments(tool).keys())
-    return Policy(tuple(rules), stores=stores)
+    stores = frozenset(tool.name for tool in tools if not LOCATORS & _ends(tool))
+    texts = frozenset(tool.name for tool in reading if not OPEN & _ends(tool)) - stores
+    return Policy(tuple(rules), stores=stores, texts=texts)
 
 
 def is_reading(tool: ToolSpec) -> bool:
@@ -139,9 +145,10 @@ def _reads(tool: ToolSpec, wish: Wish, strength: Strength) -> Rule:
     """Reading is free, but for what leaves the house: an address has to be the user's or stand in a store."""
     floors: dict[str, int] = {}
     for argument, about in _arguments(tool).items():
-        if argument in OPEN and strength == "floors":
+        is_open = _end(argument) in OPEN
+        if is_open and strength == "floors":
             floors[argument] = TRUST["reflection"]
-        elif argument in OPEN and strength == "pinned" and re.search(_shape(argument, about), wish.text):
+        elif is_open and strength == "pinned" and re.search(_shape(argument, about), wish.text):
             floors[argument] = TRUST["user"]
     return Rule(tool.name, "allow", floors=floors)
 
@@ -158,20 +165,27 @@ def _free(_tool: ToolSpec, _argument: str, _about: str, _wish: Wish) -> int:
 
 def _pinned(tool: ToolSpec, argument: str, about: str, wish: Wish) -> int:
     """The user's words alone, where the request holds a value of the argument's kind."""
-    if plain(_parts(argument)[-1]) not in PARTIES | SECRETS | set(_things(tool)):
+    if _end(argument) not in PARTIES | SECRETS | set(_things(tool)):
         return 0
     return TRUST["user"] if re.search(_shape(argument, about), wish.text) else 0
 
 
 def _floor(tool: ToolSpec, argument: str, about: str, wish: Wish) -> int:
     """The least trust of one argument's value; 0 leaves it free."""
-    last, reaches = plain(_parts(argument)[-1]), verb_of(tool) in REACHES
+    last, reaches = _end(argument), verb_of(tool) in REACHES
     if last in SECRETS:
         return TRUST["user"]
     if last in CONTACTS and _names_a_party(tool, argument):
         return 0
     if last in PARTIES and reaches and re.search(f"{_TO}(?:{_shape(argument, about)})", wish.text):
         return TRUST["user"]
+    if (
+        last in PARTIES
+        and reaches
+        and not wish.delegates
+        and not re.search(_shape(argument, about), wish.text)
+    ):
+        return TRUST["reflection"]
     if last in PARTIES or last == "id":
         return TRUST["tool"]
     return TRUST["reflection"] if last in _things(tool) and verb_of(tool) not in MAKES else 0
@@ -179,7 +193,7 @@ def _floor(tool: ToolSpec, argument: str, about: str, wish: Wish) -> int:
 
 def _names_a_party(tool: ToolSpec, argument: str) -> bool:
     """Does another argument say who it is?"""
-    others = (plain(_parts(name)[-1]) for name in _arguments(tool) if name != argument)
+    others = (_end(name) for name in _arguments(tool) if name != argument)
     return any(last in PARTIES - CONTACTS for last in others)
 
 
@@ -187,7 +201,7 @@ def _shape(argument: str, about: str) -> str:
     """What a value of an argument looks like in a request, as a pattern."""
     called = f"{argument} {about}".lower()
     known = next((shape for kind, shape in _SHAPES.items() if kind in called), None)
-    last = plain(_parts(argument)[-1])
+    last = _end(argument)
     return known or rf"(?:{_QUOTED}|{_NAME}) {last}\b|\b{last} (?:{_QUOTED}|{_NAME})"
 
 
@@ -202,14 +216,14 @@ def _is_named(tool: ToolSpec, acts: Sequence[ToolSpec], wish: Wish) -> bool:
     rivals = [other for other in acts if verb_of(other) == verb]
     if _is_addressed(tool, wish):
         rivals = [other for other in rivals if _things(other)[-1] != _things(tool)[-1]]
-    return _is_meant(tool, wish) or not any(_is_meant(other, wish) for other in rivals)
+    if _is_meant(tool, wish):
+        return True
+    return verb not in GENERAL and not any(_is_meant(other, wish) for other in rivals)
 
 
 def _is_addressed(tool: ToolSpec, wish: Wish) -> bool:
     """Does the request name whom or what the tool is to reach?"""
-    shapes = (
-        _shape(name, about) for name, about in _arguments(tool).items() if plain(_parts(name)[-1]) in PARTIES
-    )
+    shapes = (_shape(name, about) for name, about in _arguments(tool).items() if _end(name) in PARTIES)
     return verb_of(tool) in REACHES and any(re.search(f"{_TO}(?:{one})", wish.text) for one in shapes)
 
 
@@ -234,6 +248,15 @@ def _arguments(tool: ToolSpec) -> dict[str, str]:
         name: str(schema.get("description", "")) if isinstance(schema, dict) else ""
         for name, schema in properties.items()
     }
+
+
+def _ends(tool: ToolSpec) -> frozenset[str]:
+    return frozenset(_end(name) for name in _arguments(tool))
+
+
+def _end(argument: str) -> str:
+    """The last word of an argument's name: what kind of thing it is."""
+    return plain(_parts(argument)[-1])
 
 
 def _parts(name: str) -> list[str]:

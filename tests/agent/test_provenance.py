@@ -52,13 +52,34 @@ def test_trust_of_a_value(value: Json, tool: str, answer: str, text: str, expect
     assert trust_of(value, context((tool, {}, answer), text=text), STORES) == expected
 
 
-def test_text_of_a_store_counts_for_a_little_where_the_user_pointed_at_it() -> None:
-    """The call that brought it has to hold words of the user's; a page never counts."""
-    note = '[{"body": "see www.a.org"}]'
-    asked = "read what stands in lobby"
-    assert trust_of("www.a.org", context(("read_room", {"room": "lobby"}, note), text=asked), STORES) == 1
-    assert trust_of("www.a.org", context(("read_room", {"room": "attic"}, note), text=asked), STORES) == 0
-    assert trust_of("www.a.org", context(("get_page", {"room": "lobby"}, note), text=asked), STORES) == 0
+def test_text_counts_for_a_little_where_the_user_pointed_at_it() -> None:
+    """In the records that the user's words name, or in a text of the user's own; a page never counts."""
+    rooms = '[{"room": "lobby", "body": "see www.a.org"}, {"room": "attic", "body": "see www.b.org"}]'
+    seen = context(("read_room", {}, rooms), text="read what stands in the lobby")
+    assert trust_of("www.a.org", seen, STORES) == 1
+    assert trust_of("www.b.org", seen, STORES) == 0
+    for tool, path, expected in (
+        ("read_file", "bill.txt", 1),
+        ("read_file", "x.txt", 0),
+        ("get_page", "bill.txt", 0),
+    ):
+        seen = context((tool, {"path": path}, "pay to GB12"), text="Pay bill.txt")
+        assert trust_of("GB12", seen, STORES, {"read_file"}) == expected
+
+
+def test_a_file_is_named_by_the_words_of_its_name() -> None:
+    """People leave out dashes and endings; numbers and letters alone name nothing."""
+    files = '[{"name": "team-minutes.docx", "content": "ann@x.org"}, {"name": "7", "content": "eve@y.org"}]'
+    seen = context(("list_people", {}, files), text="Write to all in the team minutes by 7.")
+    assert trust_of("ann@x.org", seen, STORES) == 1
+    assert trust_of("eve@y.org", seen, STORES) == 0
+
+
+def test_what_a_record_is_filed_under_is_a_field() -> None:
+    """Names that are data stand as keys too; names of fields say nothing."""
+    shared = '{"shared_with": {"ann@x.org": "may write"}}'
+    assert trust_of("ann@x.org", context(("list_people", {}, shared)), STORES) == 2
+    assert trust_of("shared_with", context(("list_people", {}, shared)), STORES) == 0
 
 
 def test_an_echo_is_nobodys_word() -> None:
