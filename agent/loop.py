@@ -24,6 +24,7 @@ from agent.toolbox import boxed
 from agent.trail import Trail
 from agent.types import Approve, Guard, Journal, Model, Task, World
 from agent.verification.verify import Verifier
+from memory.codec import to_json
 from memory.core import Memory
 from memory.errors import ApprenticeError, BudgetExceeded
 from memory.modes import USES
@@ -109,7 +110,9 @@ class Agent:
             told = f"{type(error).__name__}: {error}"
             return replace(episode, feedback={**episode.feedback, "verification": told}), ending
         ending = ruled(ending, ruling)
-        said: Json = {"model": ruling.model, "findings": [one.reason for one in ruling.findings]}
+        said: dict[str, Json] = {"model": ruling.model, "findings": [one.reason for one in ruling.findings]}
+        if ruling.features is not None:
+            said["features"] = to_json(ruling.features)
         ended = trail.episode(ending)
         feedback = {**ended.feedback, "verification": said}
         return replace(ended, learning=episode.learning + ruling.usage, feedback=feedback), ending

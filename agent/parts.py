@@ -60,6 +60,7 @@ class Verified:
                 model=verifier.model,
                 settings=verifier.settings,
                 guards=self.guards,
+                consistency=verifier.consistency,
             )
         )
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Literal
 
 from agent.deliberate.asking import Counted
 from agent.deliberate.presets import Preset
 from agent.types import ANSWER_TOOL, Delta, Finish, Model, Reply, Request, Style
 from memory.types import Message
 
+Scope = Literal["answers", "turns", "all"]
+"""What is deliberated: the answers of runs; their every turn; questions beside or without them, too."""
+
 
 class Deliberating:
-    """A model whose answers are deliberated; its name stays, what it spends is on its replies.
+    """A model whose replies are deliberated; its name stays, what that costs is on its replies.
 
     What it passes through: questions that the preset does not take, several answers at once, everything of a
-    `plain` model, whose acts are words, and, unless `every_turn`, turns that call tools: a debate before each
-    step of a run costs much, and its answer is where a mistake stays.
+    `plain` model, whose acts are words, and what `scope` leaves out: by default all but answers, for a debate
+    before each step costs much, and the answer is where a mistake stays. Forced choices are always in.
     """
 
-    def __init__(self, model: Model, preset: Preset, *, every_turn: bool = False) -> None:
-        self._model, self._preset, self._every_turn = model, preset, every_turn
+    def __init__(self, model: Model, preset: Preset, *, scope: Scope = "answers") -> None:
+        self._model, self._preset, self._scope = model, preset, scope
 
     @property
     def name(self) -> str:
@@ -34,13 +38,13 @@ class Deliberating:
 
     async def complete(self, request: Request) -> tuple[Reply, ...]:
         """The model's first answer, deliberated. Raises what the model raises."""
-        if self.style == "plain" or request.n > 1 or not self._preset.takes(request):
+        if not self._takes(request):
             return await self._model.complete(request)
         counted = Counted(self._model.complete)
         given: tuple[Message, ...] = ()
         if not request.choices:
             (first,) = await counted(request)
-            if _acts(first) and not self._every_turn:
+            if _acts(first) and self._scope == "answers":
                 return (first,)
             given = (first.message,)
         found = await self._preset.on(request, counted, given)
@@ -58,6 +62,14 @@ class Deliberating:
     def count_tokens(self, text: str) -> int:
         """The model's own."""
         return self._model.count_tokens(text)
+
+    def _takes(self, request: Request) -> bool:
+        if self.style == "plain" or request.n > 1 or not self._preset.takes(request):
+            return False
+        if request.choices or self._scope == "all":
+            return True
+        # Words end a run only where the tool that answers is offered.
+        return any(self._scope == "turns" or tool.name == ANSWER_TOOL for tool in request.tools)
 
 
 def _acts(reply: Reply) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from agent.deliberate.mechanism import Deliberation
 from agent.types import Ask, Request
 from memory.types import Message
+
+PresetName = Literal["off", "rewrite", "choose", "gvr", "debate", "tests"]
+"""As settings name them."""
 
 
 def is_open(request: Request) -> bool:

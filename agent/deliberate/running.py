@@ -109,6 +109,11 @@ class Limited:
             await process.wait()
 
 
+def is_program(text: str) -> bool:
+    """Does an answer hold a code block?"""
+    return _FENCE.search(text) is not None
+
+
 def code_of(text: str) -> str:
     """The program in an answer: its first code block, or all of it."""
     block = _FENCE.search(text)

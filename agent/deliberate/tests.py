@@ -29,7 +29,7 @@ from agent.deliberate.mechanism import (
     ranked,
 )
 from agent.deliberate.presets import is_open
-from agent.deliberate.running import Execute, code_of
+from agent.deliberate.running import Execute, code_of, is_program
 from agent.types import Ask, Judgement, Request
 from memory.types import Message
 
@@ -70,7 +70,10 @@ class ByTests:
         return is_open(request)
 
     async def on(self, request: Request, ask: Ask, given: tuple[Message, ...] = ()) -> Deliberation:
-        """Programs, best first. Raises what running them raises."""
+        """Programs, best first; a given answer that is none is left as it is. Raises what running raises."""
+        if given and not is_program(given[0].text):
+            answers = tuple(map(Candidate, given))
+            return Deliberation((answers,), answers, "no program")
         work = _Work(self, request, ask)
         plans = await work.plans()
         tests = await work.tests(plans)

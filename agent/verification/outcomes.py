@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from agent.critics.trajectories import Features
 from memory.types import Outcome, Source, Usage
 
 Dimension = Literal["authenticity", "process", "deliverable", "integrity"]
@@ -28,3 +29,5 @@ class Ruling:
     model: str = ""
     """Who checked, where a model did."""
     usage: Usage = field(default_factory=Usage)
+    features: Features | None = None
+    """What the critic `consistency` measured, kept so that a classifier can be fitted to it."""

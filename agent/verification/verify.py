@@ -1,7 +1,8 @@
 """An independent look at a finished episode: symbolic checks first, then a model with read-only tools.
 
 Source: MUSE (arXiv 2510.08002), its reflect agent: 2, 4 or 6 checks by difficulty, 8 actions a check.
-Deviation: the model cannot change anything, and cannot overrule a symbolic finding.
+Deviation: the model cannot change anything, and cannot overrule a symbolic finding. In the place of checks
+the critic `consistency` may look (`agent.critics.consistency`).
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from agent.critics.consistency import Consistency, planned
+from agent.deliberate.asking import Counted
 from agent.dispatch import Dispatcher
 from agent.models.schema import Unreadable, checked_json
-from agent.types import Guard, GuardContext, Model, Request, Spent, Task, World
-from agent.verification.checks import evidence_of, findings
+from agent.types import Guard, GuardContext, Model, Request, Spent, Task, ToolSpec, World
+from agent.verification.checks import Evidence, evidence_of, findings
 from agent.verification.outcomes import Finding, Ruling
 from agent.verification.readonly import ReadOnly
 from memory.types import TRUST, Episode, Json, Message, Outcome, Usage
@@ -59,6 +62,8 @@ class Verifier:
     most_parts: int = 12
     explore_temperature: float = 1.0
     """Of a part's second try, without what was recalled. The paper's 1.5 is more than some hosts take."""
+    consistency: Consistency | None = None
+    """Ask the model what the answer answers, in the place of checks; best the model that made the run."""
 
 
 def checks_for(episode: Episode, settings: VerifySettings) -> int:
@@ -76,18 +81,35 @@ async def verify(
     model: Model | None = None,
     settings: VerifySettings | None = None,
     guards: Sequence[Guard] = (),
+    consistency: Consistency | None = None,
 ) -> Ruling:
     """A verifier's ruling: `failure` where a check fails, `success` where a model found that all hold.
 
     Without a model nothing proves success: `unknown`. Raises ModelError and WorldError.
     """
     settings = settings or VerifySettings()
-    found = findings(evidence_of(episode, task, world.tools()))
+    evidence = evidence_of(episode, task, world.tools())
+    found = findings(evidence)
     if found:
         return Ruling("failure", "verifier", found)
     if model is None:
         return Ruling("unknown", "verifier")
+    if consistency is not None:
+        return await _consistent(consistency, evidence, world.tools(), model)
     return await _Inspection(episode, task, world, model, settings, guards).ruling()
+
+
+async def _consistent(
+    consistency: Consistency, evidence: Evidence, tools: Sequence[ToolSpec], model: Model
+) -> Ruling:
+    """A judge's `success` where the run is trusted; scattered plans prove no failure: `unknown`."""
+    if evidence.answer is None:
+        return Ruling("unknown", "judge", model=model.name)
+    ask = Counted(model.complete)
+    base = [act.call for act in evidence.acts if act.ok is not False]
+    verdict = await consistency.judge(evidence.answer, base, ask, planned(ask, tools))
+    outcome: Outcome = "success" if verdict.judgement.ok else "unknown"
+    return Ruling(outcome, "judge", (), model.name, ask.usage, verdict.features)
 
 
 class _Inspection:

@@ -8,7 +8,10 @@ import pytest
 from agent.deliberate.mechanism import Deliberation
 from agent.deliberate.running import Limited, code_of
 from agent.deliberate.tests import ByTests
+from agent.forge.confine import lacking
+from agent.forge.sandbox import Sandbox
 from agent.types import Request
+from memory.types import Message
 from tests.agent.asks import Asked, last, question
 from tests.agent.problems import PROBLEMS, Problem
 
@@ -191,3 +194,15 @@ async def test_more_small_problems_are_solved_than_by_a_single_shot() -> None:
         by_tests += passes(code_of(found.chosen[0].text), task)
     assert by_tests >= 9
     assert single <= 5
+
+
+async def test_programs_run_in_the_sandbox_too_and_other_answers_are_left_as_they_are() -> None:
+    """The sandbox is put in the place of limits; an answer without a program costs nothing more."""
+    if lacking():
+        pytest.skip("no sandbox on this machine")
+    ask = Asked(Script([BROKEN, OFF], [GOOD, GOOD]))
+    found = await ByTests(Sandbox(), plans=1, programs=2).on(question("write double(n)"), ask)
+    assert code_of(found.chosen[0].text).strip() == GOOD
+    words = (Message("assistant", "It is in the drawer."),)
+    left = await ByTests(Sandbox()).on(question("where is it?"), ask, words)
+    assert (left.stopped, left.chosen[0].message) == ("no program", words[0])

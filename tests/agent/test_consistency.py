@@ -20,10 +20,14 @@ from agent.critics.trajectories import (
     graph_distance,
     graph_likeness,
 )
-from agent.types import Request, ToolSpec
+from agent.loop import Agent
+from agent.models.scripted import FunctionModel
+from agent.opening import Run
+from agent.types import Observation, Request, Task, ToolSpec
+from agent.verification.verify import Verifier
 from distill.critic import auc
 from memory.errors import BadInput
-from memory.types import ToolCall
+from memory.types import Json, Message, ToolCall
 from tests.agent.asks import Asked, last
 from tests.agent.planted import ENCODER, TOOLS, judged_by_looks, runs
 
@@ -188,6 +192,57 @@ def test_a_fitted_classifier_decides_in_the_place_of_the_rule(tmp_path: Path) ->
         load(tmp_path / "c", "another")
     with pytest.raises(BadInput, match=r"distill\.consistency"):
         load(tmp_path / "nothing", ENCODER.generation)
+
+
+# In a run whose world does not say how it went.
+
+
+class Shop:
+    """Takes every call, and does not tell how it went."""
+
+    def tools(self) -> tuple[ToolSpec, ...]:
+        return tuple(ToolSpec(name, "", {"type": "object"}) for name in ("get_order", "refund", "finish"))
+
+    async def reset(self, task: Task) -> Observation:
+        return Observation("a shop")
+
+    async def step(self, call: ToolCall) -> Observation:
+        return Observation("fine", ok=True, done=call.name == "finish")
+
+
+def clerk(sure: bool) -> FunctionModel:
+    """Looks at the order and refunds it; asked again it does the same, or something else each time."""
+    script = iter(["get_order", "refund", "finish"])
+    plans = iter([["get_order", "refund"]] * 3 if sure else [["refund"], ["get_order"], []])
+
+    def says(messages: tuple[Message, ...]) -> Message:
+        told = messages[-1].text
+        if "different questions" in told:
+            return Message("assistant", json.dumps({"questions": ["refund 7?", "7, money back", "return 7"]}))
+        if "Which of these tools" in told:
+            calls = [{"tool": name, "arguments": {"id": "7"}} for name in next(plans)]
+            return Message("assistant", json.dumps({"calls": calls}))
+        name = next(script)
+        arguments: dict[str, Json] = {"answer": "Order 7 is refunded."} if name == "finish" else {"id": "7"}
+        return Message("assistant", "", tool_calls=(ToolCall("c", name, arguments),))
+
+    return FunctionModel(says)
+
+
+@pytest.mark.parametrize(("sure", "outcome", "by"), [(True, "success", "judge"), (False, "unknown", None)])
+async def test_a_run_that_nobody_judged_is_a_success_only_if_it_is_consistent(
+    sure: bool, outcome: str, by: str | None
+) -> None:
+    """What scatters is no failure either; the features stay with the episode, the cost with its learning."""
+    model = clerk(sure)
+    agent = Agent(model, None, verifier=Verifier(model, consistency=CRITIC))
+    episode = await agent.run(Task("t", "refund order 7", "shop", "shop"), Shop(), Run("n", "p", "e"))
+    assert (episode.outcome, episode.outcome_by) == (outcome, by)
+    said = episode.feedback["verification"]
+    assert isinstance(said, dict)
+    assert isinstance(said["features"], dict)
+    assert (said["features"]["edit"] == 1.0) is sure
+    assert (episode.usage.calls, episode.learning.calls) == (3, 4)
 
 
 # Planted wrong runs: right ones change little from question to question, wrong ones much.

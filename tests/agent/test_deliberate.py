@@ -345,8 +345,17 @@ async def test_a_run_mends_its_answer_by_a_model_that_deliberates_and_pays_for_i
 async def test_every_turn_is_deliberated_where_that_is_wanted() -> None:
     """Then a step of the run has a second look too."""
     model = FunctionModel(worker())
-    wrapped = Deliberating(model, Rewrite(rounds=1, decides=False), every_turn=True)
+    wrapped = Deliberating(model, Rewrite(rounds=1, decides=False), scope="turns")
     assert (await run_with(wrapped))[1:] == (1, 2)
+
+
+async def test_questions_beside_a_run_are_deliberated_only_where_that_is_wanted() -> None:
+    """A planner's own questions offer no tools."""
+    model = ScriptedModel(["4", "4", "5", "B"])
+    await Deliberating(model, Rewrite(rounds=1)).complete(question("2 + 2?"))
+    assert model.left == 3
+    (reply,) = await Deliberating(model, Rewrite(rounds=1), scope="all").complete(question("2 + 2?"))
+    assert (reply.message.text, model.left) == ("5", 0)
 
 
 @pytest.mark.parametrize(
@@ -360,14 +369,14 @@ async def test_every_turn_is_deliberated_where_that_is_wanted() -> None:
 async def test_what_a_preset_does_not_take_is_passed_through(request_: Request) -> None:
     """Side questions of other rooms are theirs."""
     model = FunctionModel(lambda messages: "x")
-    await Deliberating(model, Rewrite()).complete(request_)
+    await Deliberating(model, Rewrite(), scope="all").complete(request_)
     assert model.history == [request_]
 
 
 async def test_a_plain_model_is_passed_through_and_choices_are_deliberated_by_choose() -> None:
     """A plain model acts by words; who chooses again says which choice it was."""
     plain = FunctionModel(lambda messages: "Action: look", style="plain")
-    await Deliberating(plain, Rewrite()).complete(question("q"))
+    await Deliberating(plain, Rewrite(), scope="all").complete(question("q"))
     assert len(plain.history) == 1
     model = ScriptedModel(["x", "for it: nothing", "y", "for it: all", "y"])
     wrapped = Deliberating(model, Choose(rounds=4))
@@ -380,6 +389,8 @@ async def test_a_plain_model_is_passed_through_and_choices_are_deliberated_by_ch
 async def test_a_deliberated_answer_is_streamed_whole() -> None:
     """Nobody sees the versions that were not chosen."""
     model = ScriptedModel(["first\n8", "second\n7", "B"])
-    pieces = [piece async for piece in Deliberating(model, Rewrite(rounds=1)).stream(question("q"))]
+    pieces = [
+        piece async for piece in Deliberating(model, Rewrite(rounds=1), scope="all").stream(question("q"))
+    ]
     assert pieces[0].text == "second\n7"
     assert pieces[-1].reply is not None
