@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
+from agent.deliberate.named import deliberating
 from agent.guards.privilege import Policy, Privilege
 from agent.guards.quota import Quota
 from agent.loop import Agent
@@ -63,7 +64,7 @@ async def at_work(
         settings = await learner_settings(core, namespace)
     async with AsyncExitStack() as held:
         yield Agent(
-            await held.enter_async_context(core.models.use(model)),
+            deliberating(await held.enter_async_context(core.models.use(model)), checks.deliberate),
             core.memory,
             settings=settings,
             guards=(Privilege(tuple(filter(None, (checks.policy, policy)))), Quota()),
@@ -78,4 +79,4 @@ async def _verifier(core: Core, held: AsyncExitStack) -> Verifier:
     model = None
     if checks.verifier != SYMBOLIC:
         model = await held.enter_async_context(core.models.use(checks.verifier))
-    return Verifier(model, checks.verify, checks.in_parts)
+    return Verifier(model, checks.verify, checks.in_parts, consistency=checks.consistency)

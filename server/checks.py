@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from agent.critics.consistency import Consistency
+from agent.deliberate.presets import PresetName
 from agent.guards.privilege import Policy
 from agent.verification.verify import VerifySettings
 from memory.value.steps import GATE, StepSettings
@@ -27,3 +29,7 @@ class Checks:
     """What every call of a tool must keep."""
     planner: str = "react"
     """In which order runs are worked on, where a request names none."""
+    deliberate: PresetName = "off"
+    """How answers are thought about twice."""
+    consistency: Consistency | None = None
+    """What looks at runs in the place of checks."""

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from agent.builders.settings import PatternName
+from agent.deliberate.presets import PresetName
 from memory.types import Mode, ReadName
 
 BUNDLED_MODELS = Path(__file__).resolve().parent.parent / "agent" / "models"
@@ -121,11 +122,20 @@ class Settings(BaseSettings):
     planner: str = "react"
     """In which order tasks are worked on, where a request names no other: `react` goes turn by turn, `plan`
     writes a plan first and revises it."""
+    deliberate: PresetName = "off"
+    """Think twice about what tasks answer: `rewrite` it and choose, `gvr` (generate, verify, refine),
+    `debate` it, run `tests` on programs (in the sandbox); `choose` makes forced choices again. For models
+    with native tool calls."""
     verify: bool = False
     """Look at tasks whose world does not say how they went; what the verifier finds is learned from."""
     verifier: str = "symbolic"
     """Who looks: `symbolic` needs no model and only ever finds failures; else a model by its name, which gets
     read-only tools. A model other than the tasks' judges better."""
+    verify_by: Literal["checks", "consistency"] = "checks"
+    """How a verifier that is a model looks: by checks with tools, or by asking what the answer answers, and
+    whether that leads to the same calls; then best the tasks' own model."""
+    consistency: Path | None = None
+    """Folder of the classifier that `python -m distill.consistency` fitted for that; none: a rule decides."""
     verify_actions: Annotated[int, Field(ge=0)] = 8
     """Most calls of tools for one check of a verifier that is a model."""
     verify_in_parts: bool = False

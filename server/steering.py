@@ -6,10 +6,14 @@ import math
 from dataclasses import replace
 
 from agent.builders.settings import MineSettings
+from agent.critics.consistency import Consistency
+from agent.critics.consistency import load as load_classifier
+from agent.forge.sandbox import refuse_unless_isolated
 from agent.guards.files import read_policy
 from agent.opening import AgentSettings
 from agent.planners.named import planner_named
 from agent.verification.verify import VerifySettings
+from memory.encoder import Encoder
 from memory.errors import BadInput
 from memory.recall.choosing import RecallSettings
 from memory.value.neural import load
@@ -38,6 +42,10 @@ def check(settings: Settings) -> None:
         raise BadInput(f"recall_policies is {mixture}: give each policy a chance above 0, 1 in all")
     if settings.verify_in_parts and not settings.verify:
         raise BadInput("verify_in_parts is true and verify is false: set verify too")
+    if settings.verify_by == "consistency" and settings.verifier == SYMBOLIC:
+        raise BadInput("verify_by is 'consistency', which asks a model: name one as verifier")
+    if settings.deliberate == "tests":
+        refuse_unless_isolated()
 
 
 def recall_settings(settings: Settings, encoder: str) -> RecallSettings:
@@ -76,9 +84,9 @@ def agent_settings(settings: Settings) -> AgentSettings:
     )
 
 
-def checks_of(settings: Settings, models: Models) -> Checks:
+def checks_of(settings: Settings, models: Models, encoder: Encoder) -> Checks:
     """What stands beside agents. Raises BadInput on a verifier that is no model of all namespaces, and
-    on a file that holds no policy.
+    on a file that holds no policy, or no classifier of this encoder.
     """
     if settings.verifier != SYMBOLIC:
         try:
@@ -96,4 +104,11 @@ def checks_of(settings: Settings, models: Models) -> Checks:
         settings.verify_in_parts,
         read_policy(settings.policy) if settings.policy else None,
         settings.planner,
+        settings.deliberate,
+        _consistency(settings, encoder) if settings.verify_by == "consistency" else None,
     )
+
+
+def _consistency(settings: Settings, encoder: Encoder) -> Consistency:
+    folder = settings.consistency
+    return Consistency(encoder, None if folder is None else load_classifier(folder, encoder.generation))

@@ -110,7 +110,7 @@ class _Opener:
         worlds = Worlds(load_tools(settings.tools), mcp_servers(settings))
         where, index = _memory_at(settings)
         encoder = open_encoder(settings.encoder)
-        checks = checks_of(settings, models)
+        checks = checks_of(settings, models, encoder)
         memory = Memory.open(
             where,
             encoder=encoder,
