@@ -8,13 +8,14 @@ from uuid import uuid4
 
 from memory.author import check_scope
 from memory.codec import from_json
-from memory.errors import NotFound
+from memory.errors import BadInput, NotFound
 from memory.facade.operating import Operating
 from memory.types import Body, Channel, Draft, Item, Lineage, Status
 from memory.writing import changes, restoring
 from memory.writing.admission import as_draft, check_draft
 from memory.writing.changes import ITEM_OPS, Change, Merger
 from memory.writing.restoring import FieldChange, Restored
+from memory.writing.spreading import is_held_back
 
 
 class Revision(Operating):
@@ -47,6 +48,8 @@ class Revision(Operating):
             item = self.get(namespace, item_id)
             draft = as_draft(replace(item, text=text or item.text, body=body or item.body))
             check_draft(replace(draft, valid_from=item.valid_from, valid_to=valid_to))
+            if is_held_back(draft, channel):
+                raise BadInput(f"{draft.text!r} would spread itself or start tasks: a person has to say it")
         vector = self._encoder.items([text])[0] if text is not None else None
         return self._write(
             namespace,

@@ -19,6 +19,7 @@ from memory.writing.admission import TWIN_COSINE, merged, trust_of
 from memory.writing.changes import put, sources_of
 from memory.writing.gate import GATED, check_origin
 from memory.writing.merging import item_of_draft
+from memory.writing.spreading import is_held_back
 
 N_TWINS = 256
 """Most items of one twin key that a draft is compared with: the newest."""
@@ -101,6 +102,8 @@ class Arrivals:
 
 
 def _candidate(draft: Draft, body: str, vector: Vector, item_id: str, author: Author) -> Candidate:
+    if is_held_back(draft, author.channel):
+        draft = replace(draft, status="quarantined")
     item = item_of_draft(draft, author, item_id, trust_of(author.channel, ()))
     return Candidate(draft, vector, Newcomer(item, said_of(draft, body), vector))
 
