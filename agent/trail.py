@@ -83,6 +83,10 @@ class Trail:
         if reminder.message is not None:
             self.say(reminder.message)
 
+    def showed(self, trust: int) -> None:
+        """Something is in view that is no more trusted than this."""
+        self._trust = min(self._trust, trust)
+
     def looked_back(self, at: int, told: Sequence[str], said: Message | None) -> None:
         """The run looked back at its first `at` calls, and had something new to say or not."""
         self.looked = at

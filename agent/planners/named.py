@@ -10,17 +10,20 @@ from agent.planners.belief import Belief
 from agent.planners.goals import Goals
 from agent.planners.plan import Plan
 from agent.planners.react import React
+from agent.planners.team import Team
 from agent.planners.tree import Tree
 from memory.errors import BadInput
 
 PLANNERS: Mapping[str, Callable[[], Planner]] = MappingProxyType(
-    {"react": React, "plan": Plan, "tree": Tree, "goals": Goals, "belief": Belief}
+    {"react": React, "plan": Plan, "tree": Tree, "goals": Goals, "belief": Belief, "team": Team}
 )
 """Each as it is with its defaults."""
 
 
 def planner_named(name: str) -> Planner:
-    """A planner with its defaults; `goals:` may say where it searches. Raises BadInput on an unknown name.
+    """A planner with its defaults; `goals:` may say where it searches, `team:` who is in it.
+
+    Raises BadInput on an unknown name.
 
     >>> planner_named("plan").name, planner_named("goals:web").name
     ('plan', 'goals')
@@ -28,6 +31,8 @@ def planner_named(name: str) -> Planner:
     kind, _, about = name.partition(":")
     if kind == "goals" and about:
         return Goals.of(about)
+    if kind == "team" and about:
+        return Team.of(about)
     if name not in PLANNERS:
         raise BadInput(f"there is no planner {name!r}; there are: {', '.join(PLANNERS)}")
     return PLANNERS[name]()

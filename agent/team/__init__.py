@@ -1,0 +1,1 @@
+"""What several agents share: a list of rules, and what steps cost."""
