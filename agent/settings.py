@@ -55,6 +55,8 @@ class AgentSettings:
     """Recalled procedures whole, or by titles with a tool that gives the rest (`agent.shelf`), or none."""
     tool_notes: bool = True
     """Are notes on tools recalled?"""
+    tools: bool = False
+    """Are tools recalled that agents wrote? Only who can run them has a use for them, see `agent.forge`."""
     safety: bool = False
     """Are hazards that were met or foreseen recalled, with what to do instead? See `agent.generate.safe`."""
     mined_episodes: int = 50
@@ -67,7 +69,8 @@ class AgentSettings:
         """What recall looks for."""
         procedures: tuple[ItemKind, ...] = () if self.procedures == "off" else ("procedure",)
         notes: tuple[ItemKind, ...] = ("tool_note",) if self.tool_notes else ()
-        return ("case", *procedures, *notes, *(("safety",) if self.safety else ()))
+        hazards: tuple[ItemKind, ...] = ("safety",) if self.safety else ()
+        return ("case", *procedures, *notes, *hazards, *(("tool",) if self.tools else ()))
 
     def is_indexed(self, model: Model) -> bool:
         """Is the model shown titles? Only one that calls tools by name can ask for the rest."""

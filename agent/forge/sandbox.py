@@ -79,7 +79,6 @@ class Told:
 
 
 Answer = Callable[[str, Mapping[str, Json]], Awaitable[Told]]
-"""Runs a tool for the code, by name and arguments."""
 
 
 async def nobody(name: str, arguments: Mapping[str, Json]) -> Told:  # noqa: ARG001 - an Answer
@@ -106,7 +105,7 @@ class Sandbox:
     )
 
     async def __call__(self, program: str) -> Ran:
-        """A program that calls nothing."""
+        """Run a program that calls nothing."""
         return await self.run(program)
 
     async def run(self, code: str, tools: Sequence[Piece] = (), answer: Answer = nobody) -> Ran:
@@ -176,14 +175,12 @@ class _Watch:
     writer: asyncio.StreamWriter
     out: bytearray = field(default_factory=bytearray)
     over: str | None = None
-    """Which limit it broke."""
     said: dict[str, Json] = field(default_factory=dict)
     """Its last word."""
     broke: ApprenticeError | None = None
     """What a call of its broke with."""
     waited_s: float = 0.0
     asked_at: float | None = None
-    """Since when it waits for a tool."""
 
     async def until_over(self, job: bytes) -> Ran:
         """What came of it."""

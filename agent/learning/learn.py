@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from agent.builders.symbolic import news
+from agent.forge.keeping import drafts_of
 from agent.learning.keeping import Kept, is_forgotten, keep
 from agent.learning.reflect import Reflection, reflect
 from agent.learning.verdicts import judged
@@ -87,9 +88,10 @@ async def _reflected(episode: Episode, model: Model, memory: Memory, settings: A
         principles=shown,
     )
     patterns = await asyncio.to_thread(_patterns, episode, memory, settings)
+    tools = await asyncio.to_thread(drafts_of, episode, memory)
     judge = partial(memory.judge, principal=episode.principal, verdicts=reflection.verdicts)
     await asyncio.to_thread(judge, episode.namespace, episode.id, spent=reflection.usage)
-    return replace(reflection, drafts=_merged(reflection.drafts, patterns))
+    return replace(reflection, drafts=_merged(reflection.drafts, (*patterns, *tools)))
 
 
 _KNOWN = 1000

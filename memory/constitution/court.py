@@ -4,7 +4,8 @@ A principle on trial becomes active when enough independent principals saw what 
 tossed, its lift is credibly above none. One whose lift is credibly below is quarantined, on trial or active:
 what says the same then finds it there and does not come back on trial by itself; an operator may release it.
 One that stays undecided for long is put back to draft. An operator promotes by an edit, without this court;
-what an operator made active, the court leaves alone, and likewise what is pinned.
+what an operator made active, the court leaves alone, and likewise what is pinned. Tools that agents wrote are
+judged alike; where no coin was tossed, by the episodes in which they did their work and that went well.
 """
 
 from __future__ import annotations
@@ -105,21 +106,23 @@ def _ruled(item: Item, bench: Bench, judge: Judge, settings: CourtSettings) -> t
 
 def _without_coins(item: Item, bench: Bench, settings: CourtSettings) -> tuple[Status, str] | None:
     """Shown for certain: nothing tells its effect, so what was seen decides."""
-    body = item.body
-    assert isinstance(body, PrincipleBody), f"{item.kind} {item.id} among the principles"
-    if item.status != "trial" or item.utility.n == 0:
+    if item.status != "trial":
         return None
-    seen = body.support + body.violations
-    share = body.confidence if body.confidence is not None else body.support / max(1, seen)
-    if share < settings.min_confidence:
-        return None
+    seen = "where it did its work"
+    if isinstance(item.body, PrincipleBody):
+        share = _share(item.body)
+        if item.utility.n == 0 or share < settings.min_confidence:
+            return None
+        seen = f"in {share:.0%} of its occasions"
     n_episodes = bench.backing(item).episodes
     if n_episodes < settings.min_support or not _is_vouched_for(item, bench, settings):
         return None
-    return (
-        "active",
-        f"borne out by {n_episodes} episodes in {share:.0%} of its occasions; no coins were tossed",
-    )
+    return "active", f"borne out by {n_episodes} episodes {seen}; no coins were tossed"
+
+
+def _share(body: PrincipleBody) -> float:
+    seen = body.support + body.violations
+    return body.confidence if body.confidence is not None else body.support / max(1, seen)
 
 
 def _is_vouched_for(item: Item, bench: Bench, settings: CourtSettings) -> bool:

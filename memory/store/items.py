@@ -75,7 +75,14 @@ class Items(Session):
 
     def principles(self, namespace: str) -> tuple[Item, ...]:
         """All principles on trial or in force."""
+        return self._living(namespace, "principle")
+
+    def tools(self, namespace: str) -> tuple[Item, ...]:
+        """All tools on trial or active."""
+        return self._living(namespace, "tool")
+
+    def _living(self, namespace: str, kind: ItemKind) -> tuple[Item, ...]:
         query = select(*FIELDS).where(
-            ITEM.c.namespace == namespace, ITEM.c.kind == "principle", ITEM.c.status.in_(RECALLABLE)
+            ITEM.c.namespace == namespace, ITEM.c.kind == kind, ITEM.c.status.in_(RECALLABLE)
         )
         return tuple(item_of(row) for row in self._connection.execute(query))

@@ -16,8 +16,9 @@ class Principles(Session):
     """What the court and the versions of a constitution are made from."""
 
     def arrivals(self, namespace: str) -> dict[str, int]:
-        """Every principle there is, whatever became of it, with its number in order of arrival, from 1."""
-        query = select(ITEM.c.id).where(ITEM.c.namespace == namespace, ITEM.c.kind == "principle")
+        """Every principle and tool there is, whatever became of it, with its number of arrival, from 1."""
+        judged = ITEM.c.kind.in_(("principle", "tool"))
+        query = select(ITEM.c.id).where(ITEM.c.namespace == namespace, judged)
         ids = self.connection.execute(query.order_by(ITEM.c.key)).scalars()
         return {id_: number for number, id_ in enumerate(ids, 1)}
 

@@ -38,7 +38,7 @@ class Budget:
 
 def decisions(reader: Reader, namespace: str, judge: Judge, settings: CourtSettings) -> tuple[Decision, ...]:
     """What the court would change now."""
-    principles = reader.principles(namespace)
+    judged = (*reader.principles(namespace), *reader.tools(namespace))
     asked = Principles(reader.connection)
 
     def backing(item: Item) -> Backing:
@@ -46,17 +46,17 @@ def decisions(reader: Reader, namespace: str, judge: Judge, settings: CourtSetti
         lived = asked.lived(namespace, names)
         return Backing(len(lived), len(set(lived)))
 
-    is_tested = any(item.utility.lift is not None for item in principles)
+    is_tested = any(item.utility.lift is not None for item in judged)
     bench = Bench(
         asked.arrivals(namespace) if is_tested else {},
         backing,
         known=lambda: asked.principals(namespace, settings.principals),
     )
-    return decide(principles, bench, judge, settings)
+    return decide(judged, bench, judge, settings)
 
 
 def review(writer: Writer, author: Author, judge: Judge, settings: CourtSettings) -> tuple[Decision, ...]:
-    """Decide and carry it out; each decision is a new version of its principle, and can be undone."""
+    """Decide and carry it out; each decision is a new version of its item, and can be undone."""
     found = decisions(writer, author.namespace, judge, settings)
     for one in found:
         item = writer.item(author.namespace, one.item)
