@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from memory.errors import ModelError
+from memory.errors import WorldError
 
 LONGEST_ERROR = 600
 """Characters of an error that are kept, its end."""
@@ -61,7 +61,7 @@ class Limited:
     """Can it import what is installed here?"""
 
     async def __call__(self, program: str) -> Ran:
-        """Raises ModelError when no process can be started."""
+        """Raises WorldError when no process can be started."""
         with tempfile.TemporaryDirectory(prefix="program-") as folder:
             return await self._run(program, Path(folder))
 
@@ -88,7 +88,7 @@ class Limited:
                     start_new_session=True,
                 )
             except OSError as error:
-                raise ModelError(f"no process can be started for a program: {error}") from error
+                raise WorldError(f"no process can be started for a program: {error}") from error
             status = await self._ended(process)
         printed = out.read_text(encoding="utf-8", errors="replace")
         if status == 0:
