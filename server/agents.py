@@ -9,14 +9,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from agent.deliberate.named import deliberating
+from agent.desk import Planner
 from agent.guards.privilege import Policy, Privilege
 from agent.guards.quota import Quota
 from agent.loop import Agent
 from agent.opening import AgentSettings
+from agent.planners.admitted import Admitted
 from agent.planners.named import planner_named
+from agent.types import Guard
 from agent.verification.verify import Verifier
 from memory.dials import Dials
-from server.checks import SYMBOLIC
+from server.checks import SYMBOLIC, Checks
 from server.services import Core
 
 DAY_S = 86_400.0
@@ -67,11 +70,22 @@ async def at_work(
             deliberating(await held.enter_async_context(core.models.use(model)), checks.deliberate),
             core.memory,
             settings=settings,
-            guards=(Privilege(tuple(filter(None, (checks.policy, policy)))), Quota()),
+            guards=_guards(checks, policy),
             advantage=checks.advantage if is_guarded else None,
             verifier=await _verifier(core, held) if is_verified else None,
-            planner=planner_named(planner or checks.planner),
+            planner=_planner(checks, planner),
         )
+
+
+def _guards(checks: Checks, policy: Policy | None) -> tuple[Guard, ...]:
+    privilege = Privilege(tuple(filter(None, (checks.policy, policy))))
+    own = (privilege, Quota(spawns=checks.max_spawns))
+    return own if checks.safety is None else (*own, checks.safety)
+
+
+def _planner(checks: Checks, name: str | None) -> Planner:
+    planner = planner_named(name or checks.planner)
+    return planner if checks.admission is None else Admitted(planner, checks.admission)
 
 
 async def _verifier(core: Core, held: AsyncExitStack) -> Verifier:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from agent.critics.consistency import Consistency
 from agent.deliberate.presets import PresetName
+from agent.guards.feasible import FeasibleSettings
 from agent.guards.privilege import Policy
+from agent.guards.safety import Safety
 from agent.verification.verify import VerifySettings
 from memory.value.steps import GATE, StepSettings
 
@@ -31,5 +33,11 @@ class Checks:
     """In which order runs are worked on, where a request names none."""
     deliberate: PresetName = "off"
     """How answers are thought about twice."""
+    safety: Safety | None = None
+    """What refuses calls by their outcome."""
+    max_spawns: int = 0
+    """Agents or tasks that a task may start."""
+    admission: FeasibleSettings | None = None
+    """How tasks are weighed before they are begun; None begins all."""
     consistency: Consistency | None = None
     """What looks at runs in the place of checks."""

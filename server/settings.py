@@ -119,6 +119,16 @@ class Settings(BaseSettings):
     """A file of rules that every call of a tool must keep, see `docs/operations.md`; none allows all."""
     approval_s: Annotated[float, Field(ge=0.0)] = 3600.0
     """Seconds that a task waits for a human where its policy says `ask`; then it is a no."""
+    safety_guard: bool = False
+    """Refuse calls of tools that would do what cannot be undone, by a table of ten outcomes."""
+    safety_notes: bool = False
+    """Recall hazards that were met or foreseen, with what to do instead."""
+    max_spawns: Annotated[int, Field(ge=0)] = 0
+    """Agents or tasks that one task may start by its tools. Those may start as many again: give such a tool a
+    bound of its own."""
+    admission: bool = False
+    """Weigh each task before it is begun, by the model's own word and by how tasks like it went; what is
+    hopeless is declined, in between a human is asked."""
     planner: str = "react"
     """In which order tasks are worked on, where a request names no other: `react` goes turn by turn, `plan`
     writes a plan first and revises it."""

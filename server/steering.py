@@ -9,7 +9,9 @@ from agent.builders.settings import MineSettings
 from agent.critics.consistency import Consistency
 from agent.critics.consistency import load as load_classifier
 from agent.forge.sandbox import refuse_unless_isolated
+from agent.guards.feasible import FeasibleSettings
 from agent.guards.files import read_policy
+from agent.guards.safety import Safety
 from agent.opening import AgentSettings
 from agent.planners.named import planner_named
 from agent.verification.verify import VerifySettings
@@ -75,6 +77,7 @@ def agent_settings(settings: Settings) -> AgentSettings:
         recall_on_failure=settings.recall_on_failure,
         procedures=settings.procedures,
         tool_notes=settings.tool_notes,
+        safety=settings.safety_notes,
         reflection_calls=settings.reflection_calls,
         reflection_tokens=settings.reflection_tokens,
         reflect_every=settings.reflect_every,
@@ -105,6 +108,9 @@ def checks_of(settings: Settings, models: Models, encoder: Encoder) -> Checks:
         read_policy(settings.policy) if settings.policy else None,
         settings.planner,
         settings.deliberate,
+        Safety() if settings.safety_guard else None,
+        settings.max_spawns,
+        FeasibleSettings() if settings.admission else None,
         _consistency(settings, encoder) if settings.verify_by == "consistency" else None,
     )
 
