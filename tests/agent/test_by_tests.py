@@ -15,7 +15,7 @@ from memory.types import Message
 from tests.agent.asks import Asked, last, question
 from tests.agent.problems import PROBLEMS, Problem
 
-RUN = Limited(seconds=5.0)
+RUN = Limited(seconds=120.0)
 GOOD = "def double(n):\n    return 2 * n"
 OFF = "def double(n):\n    return 2 * n + (n > 2)"
 WORSE = "def double(n):\n    return n"
@@ -103,7 +103,7 @@ async def test_a_program_that_fails_as_before_is_given_up() -> None:
 async def test_one_test_that_hangs_does_not_fail_the_others() -> None:
     """Where they do not come to their end together, they are run one by one."""
     endless = "def double(n):\n    while n == 5:\n        pass\n    return 2 * n"
-    found = await ByTests(Limited(seconds=0.5), plans=1, programs=1, rounds=0).on(
+    found = await ByTests(Limited(seconds=120.0, cpu_s=1), plans=1, programs=1, rounds=0).on(
         question("write double(n)"), Asked(Script([endless], []))
     )
     assert found.rounds[0][0].faults[0].judgement.feedback == TESTS[2]

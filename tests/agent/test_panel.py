@@ -294,6 +294,6 @@ async def test_a_figure_that_is_closed_and_a_plan_that_names_no_column_are_told(
 async def test_a_figure_is_drawn_and_read_in_a_process_of_its_own() -> None:
     """The reader's text runs behind the program, where nothing of ours can be imported."""
     assert "import agent" not in inspect.getsource(reader)
-    execute = Limited(seconds=60.0, memory_bytes=4 << 30, packages=True)
+    execute = Limited(seconds=240.0, cpu_s=120, memory_bytes=4 << 30, packages=True)
     found = await Panel(execute, TABLE).on(question("Draw"), Asked(Coder([RIGHT])))
     assert found.chosen[0].ok, found.chosen[0].faults
