@@ -12,6 +12,7 @@ from server.commands import (
     knowledge,
     mcp,
     moving,
+    policy,
     serve,
     steering,
     work,
@@ -47,6 +48,7 @@ app.command()(steering.learning)
 app.command()(distil.distill)
 app.add_typer(distil.adapters_app, name="adapters")
 app.add_typer(keys.app, name="keys")
+app.add_typer(policy.policy_app, name="policy")
 app.add_typer(mcp.mcp_app, name="mcp")
 app.command()(serve.settings)
 app.command()(serve.doctor)
