@@ -66,14 +66,17 @@ async def at_work(
     if settings.reflect_every:
         settings = await learner_settings(core, namespace)
     async with AsyncExitStack() as held:
+        worker = deliberating(await held.enter_async_context(core.models.use(model)), checks.deliberate)
+        kits = (checks.forge,) if checks.forge is not None and worker.style == "full" else ()
         yield Agent(
-            deliberating(await held.enter_async_context(core.models.use(model)), checks.deliberate),
+            worker,
             core.memory,
-            settings=settings,
+            settings=replace(settings, tools=True) if kits else settings,
             guards=_guards(checks, policy),
             advantage=checks.advantage if is_guarded else None,
             verifier=await _verifier(core, held) if is_verified else None,
             planner=_planner(checks, planner),
+            kits=kits,
         )
 
 

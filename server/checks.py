@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from agent.critics.consistency import Consistency
 from agent.deliberate.presets import PresetName
+from agent.forge.kit import Forge
 from agent.guards.feasible import FeasibleSettings
 from agent.guards.privilege import Policy
 from agent.guards.safety import Safety
@@ -39,5 +40,7 @@ class Checks:
     """Agents or tasks that a task may start."""
     admission: FeasibleSettings | None = None
     """How tasks are weighed before they are begun; None begins all."""
+    forge: Forge | None = None
+    """Where tools are written; None is nowhere."""
     consistency: Consistency | None = None
     """What looks at runs in the place of checks."""

@@ -129,6 +129,11 @@ class Settings(BaseSettings):
     admission: bool = False
     """Weigh each task before it is begun, by the model's own word and by how tasks like it went; what is
     hopeless is declined, in between a human is asked."""
+    forge: Literal["off", "on", "at_once"] = "off"
+    """Models with native tool calls may write Python, which runs apart: `on` keeps its functions as tools if
+    the task went well, `at_once` if their script did."""
+    forge_nudge: bool = False
+    """Ask the model after every observation whether a tool of its own would help."""
     planner: str = "react"
     """In which order tasks are worked on, where a request names no other: `react` goes turn by turn, `plan`
     writes a plan first and revises it."""

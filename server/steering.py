@@ -8,6 +8,7 @@ from dataclasses import replace
 from agent.builders.settings import MineSettings
 from agent.critics.consistency import Consistency
 from agent.critics.consistency import load as load_classifier
+from agent.forge.kit import Forge, ForgeSettings
 from agent.forge.sandbox import refuse_unless_isolated
 from agent.guards.feasible import FeasibleSettings
 from agent.guards.files import read_policy
@@ -30,7 +31,7 @@ _ALL = "*"
 
 
 def check(settings: Settings) -> None:
-    """What can be told before anything is opened. Raises BadInput."""
+    """What can be told before anything is opened. Raises BadInput, Denied where code cannot be isolated."""
     planner_named(settings.planner)
     mixture = settings.recall_policies
     if "neural" in {settings.recall_policy, *mixture} and settings.critic is None:
@@ -46,7 +47,9 @@ def check(settings: Settings) -> None:
         raise BadInput("verify_in_parts is true and verify is false: set verify too")
     if settings.verify_by == "consistency" and settings.verifier == SYMBOLIC:
         raise BadInput("verify_by is 'consistency', which asks a model: name one as verifier")
-    if settings.deliberate == "tests":
+    if settings.forge_nudge and settings.forge == "off":
+        raise BadInput("forge_nudge is true and forge is 'off': set forge too")
+    if settings.deliberate == "tests" or settings.forge != "off":
         refuse_unless_isolated()
 
 
@@ -111,8 +114,13 @@ def checks_of(settings: Settings, models: Models, encoder: Encoder) -> Checks:
         Safety() if settings.safety_guard else None,
         settings.max_spawns,
         FeasibleSettings() if settings.admission else None,
+        _forge(settings) if settings.forge != "off" else None,
         _consistency(settings, encoder) if settings.verify_by == "consistency" else None,
     )
+
+
+def _forge(settings: Settings) -> Forge:
+    return Forge(ForgeSettings(at_once=settings.forge == "at_once", nudges=settings.forge_nudge))
 
 
 def _consistency(settings: Settings, encoder: Encoder) -> Consistency:
