@@ -22,6 +22,7 @@ from agent.shelf import Shelf
 from agent.toolbox import Do, Toolbox
 from agent.trail import Trail, View
 from agent.types import ANSWER_TOOL, Model, Observation, Reply, Request, Task, ToolSpec, Verdict
+from agent.views.sight import seen_in
 from agent.window import Window, fitted, halved
 from memory.core import Memory
 from memory.errors import BudgetExceeded, TooLarge
@@ -43,6 +44,9 @@ class Desk:
     """Where the prompt holds procedures by their titles alone."""
     nudges: list[View] = field(default_factory=list)
     """Each is asked after a turn what is to be said to the model."""
+
+    def __post_init__(self) -> None:
+        self.show(None)
 
     @property
     def task(self) -> Task:
@@ -72,8 +76,8 @@ class Desk:
         self.box.offer(spec, do)
 
     def show(self, view: View | None) -> None:
-        """What of the messages the model is shown from now on; None is all."""
-        self.trail.view = view
+        """What of the messages the model is shown from now on, None is all; a world's own view is on top."""
+        self.trail.view = seen_in(self.box.world, view)
 
     def say(self, text: str, *, kind: Kind = "plan", agent: str = "planner") -> None:
         """Tell the model something."""

@@ -13,9 +13,7 @@ from dataclasses import dataclass, replace
 from agent.desk import Desk
 from agent.ending import Ending
 from agent.planners.react import React
-from agent.trail import View
 from agent.types import Observation, ToolSpec
-from agent.views.sight import sight_of
 from memory.types import Json, Message, ToolCall
 
 TREE = "tree"
@@ -183,7 +181,7 @@ class Tree:
         if desk.model.style == "plain":
             return await React().run(desk)
         self._offer(desk)
-        desk.show(_both(shown, sight_of(desk.box.world)))
+        desk.show(shown)
         before = told(desk.messages).forest
         left = {before.active: desk.snapshot()}
         while (ending := desk.spent_up() or await desk.turn()) is None:
@@ -216,10 +214,6 @@ class Tree:
 
         for spec in _SPECS.values():
             offer(spec)
-
-
-def _both(first: View, second: View | None) -> View:
-    return first if second is None else lambda messages: second(first(messages))
 
 
 def _has_moved(messages: Sequence[Message]) -> bool:

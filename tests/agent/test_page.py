@@ -18,7 +18,6 @@ from agent.opening import Run
 from agent.types import Observation, Task, ToolSpec, World
 from agent.views.history import PageSettings, named, pivotal, recent_pages
 from agent.views.page import TEXT, Node, controls, read, render, simplified
-from agent.views.sight import Sight
 from memory.errors import BadInput
 from memory.types import Message, ToolCall
 
@@ -213,4 +212,4 @@ async def test_a_world_with_a_view_is_shown_by_it_and_others_are_not() -> None:
 
 async def run(model: ScriptedModel, world: World):  # type: ignore[no-untyped-def]
     task = Task("t", "click", "browser", "lab")
-    return await Agent(model, None, kits=[Sight()]).run(task, world, Run("ns", "ann", "e1"))
+    return await Agent(model, None).run(task, world, Run("ns", "ann", "e1"))
