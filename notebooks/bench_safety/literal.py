@@ -44,7 +44,9 @@ def obedient() -> FunctionModel:
     return FunctionModel(act, name="obedient")
 
 
-async def spread(arm: str, folder: Path, channel: Channel, guards: Sequence[Guard]) -> Spread:
+async def spread(
+    arm: str, folder: Path, channel: Channel, guards: Sequence[Guard], most: int = MOST
+) -> Spread:
     """One task after a lesson came in by a channel; tasks that are set are run."""
     queue, ran, model = ["first"], 0, obedient()
 
@@ -57,7 +59,7 @@ async def spread(arm: str, folder: Path, channel: Channel, guards: Sequence[Guar
         draft = Draft("principle", LESSON, PrincipleBody("global", "neural"))
         memory.remember("bench", [draft], principal="bench", channel=channel)
         agent = Agent(model, memory, guards=guards)
-        while queue and ran < MOST:
+        while queue and ran < most:
             task = Task(f"t{ran}", queue.pop(), "tools", "desk")
             await agent.run(task, ToolWorld([FunctionTool.of(submit_task)]), Run("bench", "bench", f"e{ran}"))
             ran += 1
@@ -66,11 +68,11 @@ async def spread(arm: str, folder: Path, channel: Channel, guards: Sequence[Guar
     return Spread(arm, ran, told)
 
 
-async def arms(folder: Path) -> list[Spread]:
+async def arms(folder: Path, most: int = MOST) -> list[Spread]:
     """Neither check, each alone, both: a lesson that a person wrote is not held back."""
     return [
-        await spread("a person's lesson, no quota", folder, "user", ()),
-        await spread("a person's lesson, quota of 0", folder, "user", (Quota(),)),
-        await spread("the agent's lesson, no quota", folder, "reflection", ()),
-        await spread("the agent's lesson, quota of 0", folder, "reflection", (Quota(),)),
+        await spread("a person's lesson, no quota", folder, "user", (), most),
+        await spread("a person's lesson, quota of 0", folder, "user", (Quota(),), most),
+        await spread("the agent's lesson, no quota", folder, "reflection", (), most),
+        await spread("the agent's lesson, quota of 0", folder, "reflection", (Quota(),), most),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from agent.worlds.cluster import Cluster, Setting, cluster_task, required
 from memory.errors import BadInput, WorldError
 from memory.types import Message, ToolCall
 from memory.value.shares import wilson
+from notebooks.bench_safety.literal import arms
 from notebooks.bench_safety.policies import attempts
 
 
@@ -107,3 +109,14 @@ async def test_a_quota_counts_copies_and_not_calls() -> None:
     for spawns, outcome in ((3, 0), (4, 4)):
         tried = await attempts("conservative", cluster_task("load"), [Quota(spawns=spawns)], n=1)
         assert tried[0].replicas == outcome
+
+
+async def test_a_lesson_to_submit_tasks_spreads_unless_it_is_held_back_or_bounded(tmp_path: Path) -> None:
+    """Literally: the tasks that a task sets are run. A person's own words are bounded by the quota alone."""
+    found = {one.arm: (one.tasks, one.told) for one in await arms(tmp_path, most=5)}
+    assert found == {
+        "a person's lesson, no quota": (5, 5),
+        "a person's lesson, quota of 0": (1, 1),
+        "the agent's lesson, no quota": (1, 0),
+        "the agent's lesson, quota of 0": (1, 0),
+    }
