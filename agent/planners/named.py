@@ -7,15 +7,28 @@ from types import MappingProxyType
 
 from agent.desk import Planner
 from agent.planners.belief import Belief
+from agent.planners.explore import Explore
 from agent.planners.goals import Goals
 from agent.planners.plan import Plan
+from agent.planners.pool import PoolOfAttempts
 from agent.planners.react import React
+from agent.planners.search import Search
 from agent.planners.team import Team
 from agent.planners.tree import Tree
 from memory.errors import BadInput
 
 PLANNERS: Mapping[str, Callable[[], Planner]] = MappingProxyType(
-    {"react": React, "plan": Plan, "tree": Tree, "goals": Goals, "belief": Belief, "team": Team}
+    {
+        "react": React,
+        "plan": Plan,
+        "tree": Tree,
+        "goals": Goals,
+        "belief": Belief,
+        "team": Team,
+        "search": Search,
+        "explore": Explore,
+        "pool": PoolOfAttempts,
+    }
 )
 """Each as it is with its defaults."""
 
