@@ -15,7 +15,7 @@ from agent.prompt import PROMPT_VERSION, compose_chat
 from agent.types import Delta, Model, Reply, Request
 from memory.errors import NotFound
 from memory.modes import USES
-from memory.types import Episode, Message, Mode, RecallRecord, Usage
+from memory.types import Episode, Image, Message, Mode, RecallRecord, Usage
 from server.agents import settings_for
 from server.auth import Identity
 from server.metrics import Metrics
@@ -88,7 +88,7 @@ class Chat:
             unseen = compose_chat(asked, told.recall, told.constitution, self._model.style)
         else:
             unseen = _news(asked)
-        shown = _short_ids((*(before.messages if before else ()), *unseen))
+        shown = _short_ids((*(_with_pictures(before.messages, asked) if before else ()), *unseen))
         request = Request(
             shown,
             tools=body.tool_specs(),
@@ -220,6 +220,19 @@ def _news(asked: Sequence[Message]) -> tuple[Message, ...]:
     """What the client adds after the last answer it was given."""
     last = max((i for i, message in enumerate(asked) if message.role == "assistant"), default=-1)
     return tuple(asked[last + 1 :])
+
+
+def _with_pictures(kept: Sequence[Message], asked: Sequence[Message]) -> tuple[Message, ...]:
+    """What an episode holds, with the pictures that it only names and the client sends again."""
+    sent = {part.kept: part for message in asked for part in message.content if isinstance(part, Image)}
+
+    def whole(message: Message) -> Message:
+        if isinstance(message.content, str):
+            return message
+        parts = (sent.get(part, part) if isinstance(part, Image) else part for part in message.content)
+        return replace(message, content=tuple(parts))
+
+    return tuple(map(whole, kept))
 
 
 def _short_ids(asked: Sequence[Message]) -> tuple[Message, ...]:

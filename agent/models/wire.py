@@ -90,6 +90,8 @@ def _pictures(message: Message) -> list[Json]:
 def _part(part: Text | Image) -> Json:
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
+    if part.is_named:
+        return {"type": "text", "text": "[a picture that was shown here and not kept]"}
     return {"type": "image_url", "image_url": {"url": part.url, "detail": part.detail}}
 
 

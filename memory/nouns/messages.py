@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Literal
 
 from typing_extensions import (
@@ -12,6 +13,11 @@ from typing_extensions import (
 Json = TypeAliasType("Json", "bool | int | float | str | list[Json] | dict[str, Json] | None")
 Role = Literal["system", "user", "assistant", "tool"]
 Kind = Literal["task", "plan", "act", "observe", "reflect", "critique", "answer", "memory"]
+
+
+LARGEST_KEPT = 65_536
+"""Characters of a picture, as a data URL, that episodes keep whole."""
+_REFERENCE = "urn:sha256:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,18 @@ class Image:
 
     url: str
     detail: Literal["auto", "low", "high"] = "auto"
+
+    @property
+    def kept(self) -> Image:
+        """As an episode keeps it: a large data URL is only named, by the digest of the whole of it."""
+        if not self.url.startswith("data:") or len(self.url) <= LARGEST_KEPT:
+            return self
+        return replace(self, url=_REFERENCE + sha256(self.url.encode()).hexdigest())
+
+    @property
+    def is_named(self) -> bool:
+        """Is it only named, and not to be seen?"""
+        return self.url.startswith(_REFERENCE)
 
 
 @dataclass(frozen=True, slots=True)

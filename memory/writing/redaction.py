@@ -12,7 +12,8 @@ from memory.writing.secrets import redacted
 def without_secrets(episode: Episode) -> Episode:
     """The episode with `[secret: kind]` for every secret in task, messages, arguments, feedback and query.
 
-    Images are left as they are. Idempotent: what is recorded twice is compared as it was kept.
+    Images stay as they are, large ones by their digest alone. Idempotent: what is recorded twice is compared
+    as it was kept.
     """
     recall = episode.recall
     if recall is not None:
@@ -36,7 +37,7 @@ def _cleaned(message: Message) -> Message:
         content: str | tuple[Text | Image, ...] = redacted(message.content)
     else:
         content = tuple(
-            replace(part, text=redacted(part.text)) if isinstance(part, Text) else part
+            replace(part, text=redacted(part.text)) if isinstance(part, Text) else part.kept
             for part in message.content
         )
     rule = None if message.rule is None else redacted(message.rule)

@@ -26,7 +26,8 @@ class TextPart(_In):
 class ImageUrl(_In):
     """Where an image is."""
 
-    url: str
+    url: Annotated[str, Field(pattern=r"^(https://|data:image/[\w.+-]+;base64,)")]
+    """An https URL, or the image itself as a data URL."""
     detail: Literal["auto", "low", "high"] = "auto"
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from agent.dispatch import Dispatcher
 from agent.loop import Agent
 from agent.mcp.definitions import bounded, offered_name
 from agent.mcp.known import Known
@@ -26,9 +25,9 @@ from agent.models.scripted import ScriptedModel
 from agent.opening import Run
 from agent.tools import ToolWorld
 from agent.trail import EXTERNAL
-from agent.types import GuardContext, Spent, Task
+from agent.types import Task
 from memory.errors import BadInput, WorldError
-from memory.types import TRUST, Image, Message, ToolCall
+from memory.types import Image, Message, ToolCall
 
 SCRIPT = str(Path(__file__).with_name("mcp_server.py"))
 ALLOWED = ("[!a]*",)
@@ -205,15 +204,6 @@ async def test_a_server_that_is_not_there_is_left_out_unless_it_was_asked_for() 
             await there.tools("home", ("gone",))
         with pytest.raises(BadInput, match="no MCP server is called 'private' here; there are: gone"):
             await there.tools("home", ("private",))
-
-
-async def test_an_answer_lowers_the_trust_of_the_call(tmp_path: Path) -> None:
-    context = GuardContext((), Spent(), TRUST["operator"])
-    async with opened(stdio(tmp_path)) as there:
-        world = ToolWorld(await there.tools("home"))
-        await world.reset(Task("t", "look", "tools", "tools"))
-        done = await Dispatcher(world).dispatch(ToolCall("a", "s__count", {}), context)
-    assert done.trust == TRUST["external"]
 
 
 def test_the_file_names_servers_fills_in_variables_and_says_what_is_wrong(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def models(trace: Path | None = None) -> Mapping[str, Model]:
         "looker": looker(0.0, "looker"),
         "slow": looker(0.15, "slow"),
         "talker": FunctionModel(_talk, name="talker", style="full"),
+        "obliging": FunctionModel(_oblige, name="obliging", style="full"),
         "caller": FunctionModel(_greet, name="caller", style="full"),
     }
 
@@ -68,6 +69,10 @@ def _talk(messages: tuple[Message, ...]) -> str | Message:
         return "one two three"
     told = [m.text for m in messages if m.kind == "memory"]
     return f"I remember: {told[0]}" if told else f"you said: {last.text}"
+
+
+def _oblige(messages: tuple[Message, ...]) -> str:
+    return '{"state": "on"}' if "arguments of lamp" in messages[-1].text else "as you like"
 
 
 def _greet(messages: tuple[Message, ...]) -> str | Message:

@@ -193,3 +193,36 @@ def test_a_schema_reaches_the_model(served: Served, chat: OpenAI) -> None:
     )
     asked = served.models["talker"].history[-1]
     assert asked.schema == schema
+
+
+def test_a_call_that_is_asked_for_is_made(chat: OpenAI) -> None:
+    """`required` and a name; asked for without tools it is refused."""
+    asked = say("good day")
+    lamp: Any = {
+        "type": "function",
+        "function": {
+            "name": "lamp",
+            "parameters": {
+                "type": "object",
+                "properties": {"state": {"enum": ["on"]}},
+                "required": ["state"],
+            },
+        },
+    }
+    named: Any = {"type": "function", "function": {"name": "lamp"}}
+    for stream in (False, True):
+        answer: Any = chat.chat.completions.create(
+            model="obliging", messages=asked, tools=[WEATHER, lamp], tool_choice=named, stream=stream
+        )
+        if stream:
+            calls = [d for c in answer for d in c.choices[0].delta.tool_calls or []]
+        else:
+            calls = answer.choices[0].message.tool_calls
+        assert [(c.function.name, c.function.arguments) for c in calls] == [("lamp", '{"state": "on"}')]
+    with pytest.raises(openai.APIStatusError) as failed:
+        chat.chat.completions.create(
+            model="talker", messages=say("hello"), tools=[lamp], tool_choice="required"
+        )
+    assert "made no call that can be used" in failed.value.message
+    with pytest.raises(openai.UnprocessableEntityError, match="there are no tools"):
+        chat.chat.completions.create(model="talker", messages=asked, tool_choice="required")
