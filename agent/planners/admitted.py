@@ -42,6 +42,8 @@ class Admitted:
 
     async def run(self, desk: Desk) -> Ending:
         """A declined run ends `unknown`: nothing was tried, nothing is learned of it."""
+        if NAME in desk.trail.notes:  # a part of a run that was weighed
+            return await self.inner.run(desk)
         votes = await self._votes(desk)
         near = await self._near(desk)
         found = feasible(votes, near, self.settings)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
 import pytest
 
+from agent.desk import Desk, Planner
+from agent.ending import Ending
 from agent.evals.calibration import balanced_accuracy, brier
 from agent.guards.feasible import FeasibleSettings, Near, agreement, feasible
 from agent.journal import MemoryJournal
@@ -138,6 +140,28 @@ async def test_a_human_may_let_it_begin(tmp_path: Path) -> None:
             episode = await agent.run(TASK, ToolWorld(), Run("ns", "ann", f"e{n}"))
             ends.append((episode.error is None, episode.feedback[NAME]["action"]))  # type: ignore[call-overload,index]
         assert ends == [(False, "ask"), (True, "ask")]
+
+
+@dataclass(frozen=True)
+class InParts:
+    """Has the same planner work twice."""
+
+    inner: Planner
+    name: str = "parts"
+
+    async def run(self, desk: Desk) -> Ending:
+        await self.inner.run(desk)
+        return await self.inner.run(desk)
+
+
+async def test_a_run_in_parts_is_weighed_once() -> None:
+    """Its parts are not."""
+    done = Message("assistant", "", tool_calls=(ToolCall("", "finish", {"answer": "7"}),))
+    model = ScriptedModel([*["yes"] * 4, done, done])
+    agent = Agent(model, None, planner=InParts(Admitted(React())))
+    episode = await agent.run(TASK, ToolWorld(), Run("ns", "ann", "e1"))
+    assert (episode.error, model.left) == (None, 0)
+    assert len(model.history) == 3
 
 
 def test_only_what_ended_well_or_badly_is_near() -> None:
