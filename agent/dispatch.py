@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from agent.models.schema import first_violation
 from agent.types import ANSWER_TOOL, Guard, GuardContext, Observation, Verdict, World
 from memory.errors import WorldError
-from memory.types import TRUST, Channel, ToolCall
+from memory.types import TRUST, Channel, Json, ToolCall
 
 MOST_INSIDE = 100
 """Calls from inside one call; code may loop."""
@@ -37,6 +37,19 @@ class Dispatched:
     """Trust of the observation, and of all that was called from inside."""
     nested: tuple[str, ...] = ()
     """Tools that were called from inside."""
+    done: tuple[str, ...] = ()
+    """What was carried out and did not fail: itself, then what was called from inside."""
+
+    def told(self, call: ToolCall) -> dict[str, Json]:
+        """The call and what became of it, for those who follow."""
+        seen = self.observation
+        return {
+            "call": {"id": call.id, "name": call.name, "arguments": call.arguments},
+            "observation": seen.text,
+            "ok": seen.ok,
+            "done": seen.done,
+            "verdict": self.verdict.action,
+        }
 
 
 class Dispatcher:
@@ -63,7 +76,7 @@ class Dispatcher:
         What a guard wants to ask a human about is not run, its verdict `ask` goes back; once `is_approved`,
         it is, if no other guard stands against it. Raises WorldError when the world broke.
         """
-        self._context, self._inside = context, []
+        self._context, self._inside = replace(context, done=(*context.done, call.name)), []
         try:
             done = await self._checked(call, context, is_approved=is_approved)
         finally:
@@ -83,7 +96,13 @@ class Dispatcher:
             return _refused(Verdict("block", f"{call.name!r} cannot be called from here any more", "inside"))
         outer, before = self._context, [done.trust for _, done in self._inside]
         names = tuple(one.name for one, _ in self._inside)
-        context = replace(outer, trust=min([outer.trust, *before]), nested=(*outer.nested, *names))
+        happened = (name for _, one in self._inside for name in one.done)
+        context = replace(
+            outer,
+            trust=min([outer.trust, *before]),
+            nested=(*outer.nested, *names),
+            done=(*outer.done, *happened),
+        )
         done = await self._checked(call, context)
         self._inside.append((call, done))
         return done
@@ -99,7 +118,8 @@ class Dispatcher:
             return _refused(verdict)
         observation = await self._run(call)
         channel = observation.channel or self._channel(call.name)
-        return Dispatched(observation, verdict, ran=True, trust=TRUST[channel])
+        done = () if observation.ok is False else (call.name,)
+        return Dispatched(observation, verdict, ran=True, trust=TRUST[channel], done=done)
 
     def _channel(self, tool: str) -> Channel:
         return self._world.channel(tool) if isinstance(self._world, Channels) else "tool"
@@ -152,7 +172,8 @@ def _whole(done: Dispatched, inside: Sequence[tuple[ToolCall, Dispatched]]) -> D
     stopped = next((one.verdict for _, one in inside if one.verdict.action == "stop"), verdict)
     trust = min(done.trust, *(one.trust for _, one in inside))
     names = tuple(call.name for call, _ in inside)
-    return replace(done, observation=observation, verdict=stopped, trust=trust, nested=names)
+    happened = (*done.done, *(name for _, one in inside for name in one.done))
+    return replace(done, observation=observation, verdict=stopped, trust=trust, nested=names, done=happened)
 
 
 def _refused(verdict: Verdict) -> Dispatched:

@@ -54,6 +54,7 @@ class Trail:
         self.told: list[str] = []
         """What the run has told itself."""
         self._nested: tuple[str, ...] = ()
+        self._done: tuple[str, ...] = ()
         self.notes: dict[str, Json] = {}
         """What planners want kept with the episode, by name."""
         self.view: View | None = None
@@ -114,6 +115,7 @@ class Trail:
         """A call was answered, by the world or by a guard."""
         self._steps += 1 + len(done.nested)
         self._nested += done.nested
+        self._done += done.done
         self._silent = 0
         self._trust = min(self._trust, done.trust)
         observation = done.observation
@@ -220,7 +222,9 @@ class Trail:
         """What guards may look at."""
         spent = Spent(self._steps, self._usage, self._effects.seconds)
         shown = self._opening.principles
-        return GuardContext(tuple(self.messages), spent, self._trust, self.task, shown, self._nested)
+        return GuardContext(
+            tuple(self.messages), spent, self._trust, self.task, shown, self._nested, self._done
+        )
 
     def beginning(self) -> dict[str, Json]:
         """The event at the start."""
@@ -237,17 +241,7 @@ class Trail:
 
     def latest(self, call: ToolCall, thought: str, done: Dispatched) -> dict[str, Json]:
         """The event after a step."""
-        observation = done.observation
-        return {
-            "episode": self.run.episode_id,
-            "step": self._steps,
-            "thought": thought,
-            "call": {"id": call.id, "name": call.name, "arguments": call.arguments},
-            "observation": observation.text,
-            "ok": observation.ok,
-            "done": observation.done,
-            "verdict": done.verdict.action,
-        }
+        return {"episode": self.run.episode_id, "step": self._steps, "thought": thought, **done.told(call)}
 
     def summary(self, ending: Ending) -> dict[str, Json]:
         """The event at the end."""

@@ -257,6 +257,8 @@ class GuardContext:
     """Those that were shown at its opening."""
     nested: tuple[str, ...] = ()
     """Tools that were called from inside other tools so far, in order."""
+    done: tuple[str, ...] = ()
+    """Calls that were carried out and did not fail, by their tools; an outer one before those inside."""
 
 
 class Guard(Protocol):

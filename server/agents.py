@@ -82,8 +82,8 @@ async def at_work(
 
 def _guards(checks: Checks, policy: Policy | None) -> tuple[Guard, ...]:
     privilege = Privilege(tuple(filter(None, (checks.policy, policy))))
-    own = (privilege, Quota(spawns=checks.max_spawns))
-    return own if checks.safety is None else (*own, checks.safety)
+    more = (one for one in (checks.order, checks.safety) if one is not None)
+    return (privilege, Quota(spawns=checks.max_spawns), *more)
 
 
 def _planner(checks: Checks, name: str | None) -> Planner:

@@ -10,6 +10,7 @@ from agent.forge.kit import Forge
 from agent.guards.feasible import FeasibleSettings
 from agent.guards.privilege import Policy
 from agent.guards.safety import Safety
+from agent.guards.temporal import Temporal
 from agent.verification.verify import VerifySettings
 from memory.value.steps import GATE, StepSettings
 
@@ -30,6 +31,8 @@ class Checks:
     in_parts: bool = False
     policy: Policy | None = None
     """What every call of a tool must keep."""
+    order: Temporal | None = None
+    """In which order tools may be called."""
     planner: str = "react"
     """In which order runs are worked on, where a request names none."""
     deliberate: PresetName = "off"

@@ -117,6 +117,8 @@ class Settings(BaseSettings):
     """How often it must have been seen there, nearness weighed, before that is believed."""
     policy: Path | None = None
     """A file of rules that every call of a tool must keep, see `docs/operations.md`; none allows all."""
+    order: Path | None = None
+    """A file that says in which order tools may be called, see docs/automaton.md; none leaves it open."""
     approval_s: Annotated[float, Field(ge=0.0)] = 3600.0
     """Seconds that a task waits for a human where its policy says `ask`; then it is a no."""
     safety_guard: bool = False

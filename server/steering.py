@@ -13,6 +13,7 @@ from agent.forge.sandbox import refuse_unless_isolated
 from agent.guards.feasible import FeasibleSettings
 from agent.guards.files import read_policy
 from agent.guards.safety import Safety
+from agent.guards.temporal import read_order
 from agent.opening import AgentSettings
 from agent.planners.named import planner_named
 from agent.verification.verify import VerifySettings
@@ -92,7 +93,7 @@ def agent_settings(settings: Settings) -> AgentSettings:
 
 def checks_of(settings: Settings, models: Models, encoder: Encoder) -> Checks:
     """What stands beside agents. Raises BadInput on a verifier that is no model of all namespaces, and
-    on a file that holds no policy, or no classifier of this encoder.
+    on a file that holds no policy or order, or no classifier of this encoder.
     """
     if settings.verifier != SYMBOLIC:
         try:
@@ -109,6 +110,7 @@ def checks_of(settings: Settings, models: Models, encoder: Encoder) -> Checks:
         VerifySettings(actions=settings.verify_actions),
         settings.verify_in_parts,
         read_policy(settings.policy) if settings.policy else None,
+        read_order(settings.order) if settings.order else None,
         settings.planner,
         settings.deliberate,
         Safety() if settings.safety_guard else None,

@@ -11,7 +11,7 @@ from agent.dispatch import Dispatched, Dispatcher
 from agent.guards.privilege import Policy, Privilege, Rule
 from agent.guards.quota import Quota
 from agent.tools import MAX_OUTPUT, FunctionTool, ToolWorld
-from agent.types import Guard, GuardContext, Judgement, Observation, Spent, Task, ToolSpec, Verdict
+from agent.types import Guard, GuardContext, Judgement, Observation, Spent, Task, ToolSpec
 from memory.errors import BadInput, WorldError
 from memory.types import Json, ToolCall
 

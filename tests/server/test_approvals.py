@@ -142,11 +142,25 @@ def test_a_request_narrows_the_servers_policy_and_never_widens_it(tmp_path: Path
         assert (wrong.status_code, "not a policy" in wrong.text) == (422, True)
 
 
-def test_a_file_that_holds_no_policy_is_named(tmp_path: Path) -> None:
+def test_an_order_of_tools_holds_for_every_task(tmp_path: Path) -> None:
+    """What comes too early is sent back with what may come."""
+    file = tmp_path / "order.txt"
+    file.write_text("not press unless look\n")
+    with (
+        serve(build(settings(tmp_path / "data", order=file), Parts(models=MODELS)), MODELS) as served,
+        served.client() as client,
+    ):
+        assert "'press' may not be called now" in ended(client, ask(client, policy=None))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("policy", "not a policy"), ("order", "'7' at 5 is no part of a formula")]
+)
+def test_a_file_that_holds_no_rules_is_named(tmp_path: Path, name: str, said: str) -> None:
     """Where it is opened."""
-    file = tmp_path / "policy.yaml"
-    file.write_text("rules: 7\n")
-    services = build(settings(tmp_path / "data", policy=file), Parts(models=MODELS))
+    file = tmp_path / "rules.yaml"
+    file.write_text("rules: 7\n" if name == "policy" else "not a 7\n")
+    services = build(settings(tmp_path / "data", **{name: file}), Parts(models=MODELS))
     with serve(services, MODELS) as served, served.client() as client:
         answer = client.get("/v1/dials")
-        assert (answer.status_code >= 400, "not a policy" in answer.text) == (True, True)
+        assert (answer.status_code >= 400, said in answer.text) == (True, True), answer.text

@@ -1,0 +1,1 @@
+"""Order as an automaton: what may follow what, in outputs, calls and episodes."""
