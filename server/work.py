@@ -118,7 +118,7 @@ class Work:
         ) as agent:
             episode = await agent.run(
                 task,
-                await self._core.worlds.open(task, namespace),
+                await self._core.worlds.enter(task, namespace),
                 attempt,
                 run,
                 save=lambda cut: self._save_cut(run.address, cut),

@@ -60,7 +60,7 @@ class Worlds:
         named: dict[str, Json] = {} if config.get("mcp") is None else {"mcp": config["mcp"]}
         return Task(f"{TOOLS}-{digest}", text, TOOLS, family, {"text": text, "family": family, **named})
 
-    async def open(self, task: Task, namespace: str) -> World:
+    async def enter(self, task: Task, namespace: str) -> World:
         """A fresh world for a task of a namespace, with the MCP servers that it names, else all it may use.
 
         Raises BadInput on a name that is not there, WorldError when a named server cannot be reached.

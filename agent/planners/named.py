@@ -8,6 +8,7 @@ from types import MappingProxyType
 from agent.desk import Planner
 from agent.planners.belief import Belief
 from agent.planners.explore import Explore
+from agent.planners.flow import Flow
 from agent.planners.goals import Goals
 from agent.planners.plan import Plan
 from agent.planners.pool import PoolOfAttempts
@@ -28,6 +29,7 @@ PLANNERS: Mapping[str, Callable[[], Planner]] = MappingProxyType(
         "search": Search,
         "explore": Explore,
         "pool": PoolOfAttempts,
+        "flow": Flow,
     }
 )
 """Each as it is with its defaults."""

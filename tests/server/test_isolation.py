@@ -20,6 +20,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/chat/completions"): {"model": "talker", "messages": [{"role": "user", "content": "hello"}]},
     ("POST", "/v1/tasks"): {"world": "household", "site": "maple 27", "budget": {"max_steps": 1}},
     ("POST", "/v1/tasks/{task_id}/feedback"): {"outcome": "success"},
+    ("POST", "/v1/tasks/{task_id}/approvals/{question}"): {"approve": True},
     ("POST", "/v1/episodes/{episode_id}/feedback"): {"outcome": "success"},
     ("POST", "/v1/memory"): {"items": [{"kind": "tool_note", "text": "a note"}]},
     ("POST", "/v1/memory/search"): {"query": "private"},
@@ -103,6 +104,7 @@ def ids(served: Served) -> dict[str, str]:
             "build_id": "build_0",
             "adapter_id": "step-0",
             "name": "household",
+            "question": "1",
         }
 
 
@@ -123,7 +125,8 @@ def test_another_namespaces_id_is_not_there(
 ) -> None:
     """404, exactly as for an id that never was."""
     theirs = call(stranger, method, path, ids)
-    nobodys = call(stranger, method, path, {**ids, **{name: f"{value}x" for name, value in ids.items()}})
+    unknown = {name: f"{value}x" for name, value in ids.items() if name != "question"}
+    nobodys = call(stranger, method, path, {**ids, **unknown})
     assert theirs.status_code == nobodys.status_code == 404
     assert theirs.json()["error"]["code"] == nobodys.json()["error"]["code"]
 

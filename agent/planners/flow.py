@@ -1,0 +1,136 @@
+"""A task worked on by a program: step after step, decisions as forced choices.
+
+Source: CoRE (arXiv 2405.06907), its interpreter. Deviations: a step is done by turns of the model with the
+world's own tools and ends when the model says so by a tool; what it noted then is its memory; the program
+may be the newest flow that memory holds for the family.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.desk import Desk
+from agent.ending import Ending
+from agent.planners.program import Program, Step, parse
+from agent.planners.react import React
+from agent.types import Observation, Request, ToolSpec
+from memory.core import Memory
+from memory.errors import BadInput
+from memory.modes import USES
+from memory.types import Draft, FlowBody, Item, Json, Message
+
+STEP_DONE = ToolSpec(
+    "step_done",
+    "Say that the step you were set is done; note what later steps need. Changes nothing.",
+    {
+        "type": "object",
+        "properties": {"note": {"type": "string"}},
+        "required": ["note"],
+        "additionalProperties": False,
+    },
+    read_only=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Follow a program; without one the newest of memory's for the task's family, else turn by turn."""
+
+    program: Program | None = None
+    most: int = 20
+    """Steps of the program; then it is cut, and the model goes on by itself."""
+    name: str = "flow"
+
+    async def run(self, desk: Desk) -> Ending:
+        """Interpret until the run is over. Models that read plain text go turn by turn."""
+        program = self.program or await _known(desk)
+        if program is None or desk.model.style == "plain":
+            return await React().run(desk)
+        desk.offer(STEP_DONE, _noted)
+        step = program.steps[0]
+        for _ in range(self.most):
+            if step.type == "terminal":
+                desk.say(f"Step {step.name}, the last: {step.instruction}")
+                return await React().run(desk)
+            if step.type == "decision":
+                step = program[await _decided(desk, step)]
+                continue
+            desk.say(f"Step {step.name}: {step.instruction} Call {STEP_DONE.name} when it is done.")
+            ending = await _worked(desk)
+            if ending is not None:
+                return ending
+            step = program[step.branches[0][1]]
+        desk.say("The program goes in circles: leave it and finish the task.")
+        return await React().run(desk)
+
+
+async def _noted(_: Mapping[str, Json]) -> Observation:
+    return Observation("noted.", ok=True)
+
+
+async def _worked(desk: Desk) -> Ending | None:
+    """Turns until the step is said to be done; the ending if the run is over."""
+    while True:
+        ending = desk.spent_up() or await desk.turn()
+        if ending is not None or _is_done(desk.messages):
+            return ending
+
+
+def _is_done(messages: Sequence[Message]) -> bool:
+    last = next((one for one in reversed(messages) if one.role == "assistant"), None)
+    return last is not None and any(call.name == STEP_DONE.name for call in last.tool_calls)
+
+
+async def _decided(desk: Desk, step: Step) -> str:
+    """The step that the model chooses; the first branch where it makes no choice."""
+    keys = tuple(key for key, _ in step.branches)
+    question = Message("user", f"Decide, {step.name}: {step.instruction}", kind="plan", agent="planner")
+    (reply,) = await desk.ask(Request((*desk.prompt(), question), choices=keys))
+    key, then = step.branches[reply.choice or 0]
+    desk.say(f"Decided, {step.name}: {step.instruction} {key}.")
+    return then
+
+
+async def _known(desk: Desk) -> Program | None:
+    memory = desk.memory
+    if memory is None or not USES[desk.run.memory].shows:
+        return None
+
+    async def look() -> Json:
+        return await asyncio.to_thread(_newest, memory, desk.run.namespace, desk.task.family)
+
+    text = await desk.effects.once("flow", look)
+    return None if text is None else parse(str(text))
+
+
+def _newest(memory: Memory, namespace: str, family: str) -> str | None:
+    items = memory.items(namespace, kind="flow", status="active", family=family, limit=100)
+    found = [one for one in items if isinstance(one.body, FlowBody) and one.trust > 0]
+    latest = max(found, key=lambda one: one.updated_at, default=None)
+    return None if latest is None else "\n".join(_steps(latest))
+
+
+def _steps(item: Item) -> tuple[str, ...]:
+    assert isinstance(item.body, FlowBody)
+    return item.body.steps
+
+
+def keep_flow(
+    memory: Memory, namespace: str, program: Program, goal: str, family: str, *, principal: str
+) -> Item:
+    """Store a program for a family of tasks, where `Flow` finds it; older ones stay, with their history."""
+    steps = tuple(program.text.splitlines())
+    draft = Draft(
+        "flow",
+        f"{goal}\n{program.text}",
+        FlowBody(goal, steps),
+        scope="family",
+        family=family,
+        status="active",
+    )
+    (item,) = memory.remember(namespace, [draft], principal=principal, channel="operator")
+    if item is None:
+        raise BadInput(f"the flow for {goal!r} was not taken in")
+    return item
