@@ -77,6 +77,7 @@ async def at_work(
             verifier=await _verifier(core, held) if is_verified else None,
             planner=_planner(checks, planner),
             kits=kits,
+            writes_policy=checks.writes_policy,
         )
 
 

@@ -31,6 +31,8 @@ class Checks:
     in_parts: bool = False
     policy: Policy | None = None
     """What every call of a tool must keep."""
+    writes_policy: bool = False
+    """Must calls keep what the task's own words imply?"""
     order: Temporal | None = None
     """In which order tools may be called."""
     planner: str = "react"

@@ -117,6 +117,9 @@ class Settings(BaseSettings):
     """How often it must have been seen there, nearness weighed, before that is believed."""
     policy: Path | None = None
     """A file of rules that every call of a tool must keep, see `docs/operations.md`; none allows all."""
+    write_policy: bool = False
+    """Hold each task's calls to what its own words ask for, by rules of language (English); see
+    docs/bench/dojo.md for what that stops and costs."""
     order: Path | None = None
     """A file that says in which order tools may be called, see docs/automaton.md; none leaves it open."""
     approval_s: Annotated[float, Field(ge=0.0)] = 3600.0

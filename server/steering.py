@@ -110,6 +110,7 @@ def checks_of(settings: Settings, models: Models, encoder: Encoder) -> Checks:
         VerifySettings(actions=settings.verify_actions),
         settings.verify_in_parts,
         read_policy(settings.policy) if settings.policy else None,
+        settings.write_policy,
         read_order(settings.order) if settings.order else None,
         settings.planner,
         settings.deliberate,

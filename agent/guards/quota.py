@@ -5,7 +5,7 @@ Source: the replication guard of Agent Matrix (arXiv 2509.25302), zero spawned a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.types import GuardContext, Verdict
@@ -42,14 +42,14 @@ class Quota:
         for what, used, limit in totals:
             if limit is not None and used >= limit:
                 return Verdict("stop", f"all {limit:g} {what} are used", self.name)
-        return self._shares(call, _answered(context), context.nested)
+        return self._shares(call, tuple(_before(call, context)), context.nested)
 
-    def _shares(self, call: ToolCall, answered: Sequence[ToolCall], nested: Sequence[str]) -> Verdict:
+    def _shares(self, call: ToolCall, before: Sequence[ToolCall], nested: Sequence[str]) -> Verdict:
         limit = self.calls.get(call.name)
-        n_called = sum(one.name == call.name for one in answered) + nested.count(call.name)
+        n_called = sum(one.name == call.name for one in before) + nested.count(call.name)
         if limit is not None and n_called >= limit:
             return Verdict("block", f"{call.name!r} may be called {limit} times in a task", self.name)
-        spawned = sum(copies(one) for one in answered if one.name in self.spawn_tools)
+        spawned = sum(copies(one) for one in before if one.name in self.spawn_tools)
         spawned += sum(name in self.spawn_tools for name in nested)
         if call.name in self.spawn_tools and spawned + copies(call) > self.spawns:
             return Verdict("block", f"{self.spawns} agents may be started in a task", self.name)
@@ -66,7 +66,10 @@ def copies(call: ToolCall) -> int:
     return n if isinstance(n, int) and n > 0 else 1
 
 
-def _answered(context: GuardContext) -> tuple[ToolCall, ...]:
-    calls = {call.id: call for message in context.messages for call in message.tool_calls}
-    answers = (one.tool_call_id for one in context.messages if one.role == "tool" and one.tool_call_id)
-    return tuple(calls[name] for name in answers if name in calls)
+def _before(call: ToolCall, context: GuardContext) -> Iterator[ToolCall]:
+    """The model's calls before this one, also those that were answered without a word."""
+    for message in context.messages:
+        for one in message.tool_calls:
+            if one.id == call.id:
+                return
+            yield one

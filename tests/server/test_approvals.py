@@ -142,6 +142,14 @@ def test_a_request_narrows_the_servers_policy_and_never_widens_it(tmp_path: Path
         assert (wrong.status_code, "not a policy" in wrong.text) == (422, True)
 
 
+def test_a_task_is_held_to_its_own_words(tmp_path: Path) -> None:
+    """Nobody asked for a button where nobody said press."""
+    services = build(settings(tmp_path, write_policy=True), Parts(models=MODELS))
+    with serve(services, MODELS) as served, served.client() as client:
+        assert "not allowed here" in ended(client, ask(client, text="tell me the time", policy=None))
+        assert ended(client, ask(client, policy=None)) == "click red"
+
+
 def test_an_order_of_tools_holds_for_every_task(tmp_path: Path) -> None:
     """What comes too early is sent back with what may come."""
     file = tmp_path / "order.txt"
