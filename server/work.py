@@ -56,6 +56,19 @@ class TaskOrder:
         """What memory does for it."""
         return mode_of(self.memory)
 
+    def attempt(self, namespace: str, episode: str) -> Run:
+        """The run that the task asks for, and the episode it leaves."""
+        return Run(
+            namespace,
+            self.principal,
+            episode,
+            seed=self.seed,
+            memory=self.mode,
+            budget=self.budget,
+            channel=self.channel,
+            constitution=self.constitution,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
@@ -99,27 +112,12 @@ class Work:
         order = from_json(TaskOrder, dict(arguments))
         namespace = run.address.namespace
         task = self._core.worlds.task(order.world, order.config)
-        attempt = Run(
-            namespace,
-            order.principal,
-            episode_id(run.address.id),
-            seed=order.seed,
-            memory=order.mode,
-            budget=order.budget,
-            channel=order.channel,
-            constitution=order.constitution,
-        )
-        async with at_work(
-            self._core,
-            namespace,
-            order.model,
-            order.planner,
-            None if order.policy is None else load_policy(order.policy),
-        ) as agent:
+        policy = None if order.policy is None else load_policy(order.policy)
+        async with at_work(self._core, namespace, order.model, order.planner, policy) as agent:
             episode = await agent.run(
                 task,
                 await self._core.worlds.enter(task, namespace),
-                attempt,
+                order.attempt(namespace, episode_id(run.address.id)),
                 run,
                 save=lambda cut: self._save_cut(run.address, cut),
             )

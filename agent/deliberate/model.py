@@ -9,6 +9,7 @@ from typing import Literal
 from agent.deliberate.asking import Counted
 from agent.deliberate.presets import Preset
 from agent.types import ANSWER_TOOL, Delta, Finish, Model, Reply, Request, Style
+from agent.window import Window
 from memory.types import Message
 
 Scope = Literal["answers", "turns", "all"]
@@ -62,6 +63,10 @@ class Deliberating:
     def count_tokens(self, text: str) -> int:
         """The model's own."""
         return self._model.count_tokens(text)
+
+    def overflow(self, request: Request) -> int:
+        """The model's own; 0 where it does not know."""
+        return self._model.overflow(request) if isinstance(self._model, Window) else 0
 
     def _takes(self, request: Request) -> bool:
         if self.style == "plain" or request.n > 1 or not self._preset.takes(request):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.deliberate.named import deliberating
 from agent.loop import Agent
 from agent.models.scripted import ScriptedModel
 from agent.opening import Run
@@ -92,3 +93,11 @@ async def test_a_task_that_cannot_be_read_at_all_is_told() -> None:
     task = Task("t", "word " * 200, "tools", "f")
     episode = await Agent(Strict([]), None).run(task, ToolWorld(), Run("ns", "ann", "e"))
     assert (episode.outcome, episode.error) == ("infra", "TooLarge: too long")
+
+
+async def test_a_model_that_thinks_twice_reads_no_more_than_itself() -> None:
+    """Whoever wraps a model passes on what it can read."""
+    request = talk(*[30] * 8)
+    model = Forgetful(["x"])
+    assert deliberating(model, "rewrite").overflow(request) == model.overflow(request) > 0  # type: ignore[attr-defined]
+    assert deliberating(ScriptedModel(["x"]), "rewrite").overflow(request) == 0  # type: ignore[attr-defined]
