@@ -130,8 +130,10 @@ def _plant(memory: Memory, namespace: str, n: int, episode: str) -> list[str]:
         )
         for number in range(n)
     ]
-    items = memory.remember(namespace, drafts, principal="ada", channel="reflection")
-    return [item.id for item in items]
+    # Coins are tossed with the ids: random names would make another run of the same one.
+    ids = [f"{namespace}/p{number}" for number in range(n)]
+    memory.remember(namespace, drafts, principal="ada", channel="reflection", ids=ids)
+    return ids
 
 
 def _task(number: int) -> Task:
