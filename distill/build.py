@@ -11,41 +11,67 @@ from agent.worlds.catalogue import catalogue
 from distill.bundle import Admission, Bundle, admit
 from distill.dataset import row_key, to_line
 from distill.recipes import check
-from distill.shape import trajectory
-from distill.types import Dataset, Recipe, Rejected, Row, Shape
+from distill.shapes.masks import trajectory
+from distill.types import Dataset, Episodes, Objective, Recipe, Rejected, Row, Shape
 from memory.errors import BadInput, DistillError
 from memory.types import Episode
 
 
-def build(recipe: Recipe, bundle: Bundle, seed: int, admission: Admission | None = None) -> Dataset:
-    """Rows of every admitted and selected episode. Raises DistillError when none is left."""
+def build(
+    recipe: Recipe,
+    bundle: Bundle,
+    seed: int,
+    admission: Admission | None = None,
+    general: Sequence[Row] = (),
+) -> Dataset:
+    """Rows of every admitted and selected episode, and of `general` as many as the recipe mixes in.
+
+    Credit is given among all that were admitted, so that failures count as such. Raises DistillError when no
+    row is left, or the recipe asks for general rows and there are none.
+    """
     check(recipe)
     admitted, refused = admit(bundle, admission or Admission())
     selected = sorted(recipe.select(admitted), key=lambda episode: episode.id)
-    chosen = {episode.id for episode in selected}
-    unselected = (Rejected(e.id, "the recipe does not select it") for e in admitted if e.id not in chosen)
-    main, emptied = _shaped(recipe, selected, recipe.shape, "main")
-    rows = _unique(sorted([*main, *_mixed_in(recipe, selected, len(main), seed)], key=row_key))
-    rejected = tuple(sorted((*refused, *unselected, *emptied), key=lambda r: (r.episode, r.reason)))
+    credit = recipe.signal(admitted)
+    taken = tuple(trajectory(episode, credit[episode.id]) for episode in selected)
+    lived = {episode.id: episode for episode in admitted}
+    main = _shaped(recipe.shape, taken, lived, "main", recipe.objective)
+    mixed = _mixed_in(recipe, taken, lived, general, len(main), seed)
+    rows = _unique(sorted((*main, *mixed), key=row_key))
+    rejected = sorted((*refused, *_left_out(admitted, taken, main)), key=lambda r: (r.episode, r.reason))
     if not rows:
         reasons = sorted({r.reason for r in rejected})
         raise DistillError(f"recipe {recipe.name!r} finds nothing to learn from: {'; '.join(reasons[:3])}")
-    return Dataset(recipe.name, seed, bundle.namespace, rows, rejected, _hash(recipe, seed, rows))
+    hashed = _hash(recipe, seed, rows)
+    return Dataset(recipe.name, seed, bundle.namespace, rows, tuple(rejected), hashed, recipe.objective)
 
 
 def _shaped(
-    recipe: Recipe, episodes: Sequence[Episode], shape: Shape, stream: str
-) -> tuple[list[Row], list[Rejected]]:
-    credit = recipe.signal(episodes)
-    rows: list[Row] = []
-    rejected: list[Rejected] = []
-    for episode in episodes:
-        base = trajectory(episode, credit[episode.id])
-        kept = [row for row in shape(base) if not row.is_empty]
-        rows += [replace(row, stream=stream, tools=tools_of(episode.world)) for row in kept]
-        if not kept:
-            rejected.append(Rejected(episode.id, "no message of it has weight: every act was refused"))
-    return rows, rejected
+    shape: Shape, taken: Sequence[Row], lived: Episodes, stream: str, objective: Objective
+) -> tuple[Row, ...]:
+    return tuple(
+        replace(kept, stream=stream, tools=kept.tools or tools_of(lived[row.episode].world))
+        for row in shape(taken, lived)
+        if not (kept := _weighted(row, objective)).is_empty
+    )
+
+
+def _weighted(row: Row, objective: Objective) -> Row:
+    """Likelihood is not unlearned: what is worth less than nothing is context."""
+    if objective != "nll":
+        return row
+    return replace(row, messages=tuple(replace(m, weight=max(0.0, m.weight or 0.0)) for m in row.messages))
+
+
+def _left_out(admitted: Sequence[Episode], taken: Sequence[Row], rows: Sequence[Row]) -> Iterable[Rejected]:
+    chosen, used = {row.episode for row in taken}, {id_ for row in rows for id_ in row.episodes}
+    for episode in admitted:
+        if episode.id in used:
+            continue
+        if episode.id in chosen:
+            yield Rejected(episode.id, "no message of it has weight: every act was refused")
+        else:
+            yield Rejected(episode.id, "the recipe does not select it")
 
 
 def tools_of(world: str) -> tuple[ToolSpec, ...]:
@@ -56,12 +82,19 @@ def tools_of(world: str) -> tuple[ToolSpec, ...]:
         return ()
 
 
-def _mixed_in(recipe: Recipe, episodes: Sequence[Episode], n_main: int, seed: int) -> Iterable[Row]:
+def _mixed_in(
+    recipe: Recipe, taken: Sequence[Row], lived: Episodes, general: Sequence[Row], n_main: int, seed: int
+) -> Iterable[Row]:
     """From each further stream as many rows as its share asks, chosen by a hash of seed and row."""
     main_share = 1 - sum(stream.share for stream in recipe.mixture)
     for stream in recipe.mixture:
-        rows, _ = _shaped(recipe, episodes, stream.shape, stream.name)
+        if stream.of == "general":
+            rows = tuple(replace(row, stream=stream.name) for row in stream.shape(general, lived))
+        else:
+            rows = _shaped(stream.shape, taken, lived, stream.name, recipe.objective)
         wanted = round(n_main * stream.share / main_share)
+        if wanted and not rows:
+            raise DistillError(f"recipe {recipe.name!r} mixes in {stream.name!r}, of which there are no rows")
         yield from sorted(rows, key=lambda row: _lot(row, seed))[:wanted]
 
 
@@ -73,7 +106,8 @@ def _unique(rows: Iterable[Row]) -> tuple[Row, ...]:
     """The first of rows that read the same: repeating an episode must not raise its weight."""
     seen: dict[tuple[tuple[str, str, float | None], ...], Row] = {}
     for row in rows:
-        seen.setdefault(tuple((m.role, m.text, m.weight) for m in row.messages), row)
+        worse = () if row.rejected is None else (row.rejected,)
+        seen.setdefault(tuple((m.role, m.text, m.weight) for m in (*row.messages, *worse)), row)
     return tuple(seen.values())
 
 

@@ -18,9 +18,11 @@ from memory.errors import DistillError
 from memory.types import Message
 
 
-def row_key(row: Row) -> tuple[str, tuple[int, ...], str]:
+def row_key(row: Row) -> tuple[str, tuple[int, ...], str, tuple[str, ...], str]:
     """The order of rows in a file."""
-    return (row.episode, row.indices, row.stream)
+    # Shapes may write more than one row of the same messages: then their words decide.
+    words = hashlib.sha256("\n".join(m.text for m in row.messages).encode()).hexdigest()
+    return (row.episode, row.indices, row.stream, row.also, words)
 
 
 def to_line(row: Row) -> str:
@@ -37,6 +39,8 @@ def to_line(row: Row) -> str:
             "has_memory": row.has_memory,
             "source": json.dumps([to_json(message) for message in row.messages], sort_keys=True),
             "specs": json.dumps([to_json(tool) for tool in row.tools], sort_keys=True),
+            "rejected": "" if row.rejected is None else json.dumps(to_json(row.rejected), sort_keys=True),
+            "also": list(row.also),
         },
     }
     return json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n"
@@ -48,7 +52,9 @@ def from_line(line: str) -> Row:
         meta = json.loads(line)["meta"]
         messages = tuple(from_json(Message, message) for message in json.loads(meta["source"]))
         tools = tuple(from_json(ToolSpec, tool) for tool in json.loads(meta["specs"]))
-        return Row(meta["episode"], messages, tuple(meta["indices"]), meta["stream"], tools)
+        rejected = from_json(Message, json.loads(meta["rejected"])) if meta["rejected"] else None
+        also = tuple(meta["also"])
+        return Row(meta["episode"], messages, tuple(meta["indices"]), meta["stream"], tools, rejected, also)
     except (ValueError, KeyError, TypeError) as error:
         raise DistillError(f"not a dataset row: {line[:80]!r}: {error}") from error
 
@@ -61,6 +67,7 @@ def write(dataset: Dataset, recipe: Recipe, folder: Path) -> None:
     manifest = {
         "hash": dataset.hash,
         "recipe": dataset.recipe,
+        "objective": dataset.objective,
         "method": repr(recipe),
         "seed": dataset.seed,
         "namespace": dataset.namespace,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from distill.select import BestPerTask, Both, Success, UsedMemory
-from distill.shape import Chain, MaskErrors, StripMemory, Whole
-from distill.signal import Uniform
+from distill.shapes.masks import Chain, MaskErrors, Whole
+from distill.shapes.stripping import StripMemory
+from distill.signals.outcomes import Uniform
 from distill.types import Recipe, Stream
 from memory.errors import DistillError
 

@@ -10,6 +10,9 @@ from agent.types import ToolSpec
 from memory.types import Episode, Message
 
 Objective = Literal["nll", "prefer", "unpaired", "regress"]
+"""What weights mean. `nll`: how much of a message is learned, at least 0. `prefer`: the last message of a row
+is preferred to `rejected`. `unpaired`: above 0 the last message is desired, below 0 it is not. `regress`: the
+advantage of the last message, either sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +23,15 @@ class Row:
     messages: tuple[Message, ...]
     """`weight` is set on each; 0 is context."""
     indices: tuple[int, ...]
-    """Index of each message in the episode."""
+    """Index of each message in the episode; -1 for what a shape wrote."""
     stream: str = "main"
     """Which part of the recipe's mixture it belongs to."""
     tools: tuple[ToolSpec, ...] = ()
     """What could be called, as models of the full style are told; empty where nobody recorded it."""
+    rejected: Message | None = None
+    """For `prefer`: what is worse than the last message."""
+    also: tuple[str, ...] = ()
+    """Ids of further episodes that it was made of."""
 
     @property
     def has_memory(self) -> bool:
@@ -36,23 +43,32 @@ class Row:
         """Is there nothing to train on?"""
         return not any(message.weight for message in self.messages)
 
+    @property
+    def episodes(self) -> tuple[str, ...]:
+        """Ids of all that it was made of."""
+        return (self.episode, *self.also)
 
+
+Episodes: TypeAlias = Mapping[str, Episode]
+"""All that were admitted, by id."""
 Select: TypeAlias = Callable[[Sequence[Episode]], tuple[Episode, ...]]
 """Which episodes to learn from."""
 Signal: TypeAlias = Callable[[Sequence[Episode]], Mapping[str, tuple[float, ...]]]
-"""Credit: for each episode id one number per message, at least 0."""
-Shape: TypeAlias = Callable[[Row], tuple[Row, ...]]
-"""What is context and what is target: a whole episode in, rows out."""
+"""Credit of all that were admitted: for each episode id one number per message."""
+Shape: TypeAlias = Callable[[Sequence[Row], Episodes], tuple[Row, ...]]
+"""What is context and what is target: whole episodes in, one row each; rows out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Further rows of the same episodes in another shape, mixed in."""
+    """Further rows in another shape, mixed in."""
 
     name: str
     shape: Shape
     share: float
     """Part of all rows, in (0, 1); the shares of a recipe's streams add up to less than 1."""
+    of: Literal["memory", "general"] = "memory"
+    """Of the recipe's episodes, or of the job's general rows: what the base can do and is to keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +81,11 @@ class Recipe:
     shape: Shape
     objective: Objective = "nll"
     mixture: tuple[Stream, ...] = ()
-    start: Literal["base"] = "base"
-    """Memory is the state and an adapter a cache: training always starts from the base model."""
+    after: str | None = None
+    """The recipe, over the same memory, that training goes on from; None: the base model. Memory is the state
+    and an adapter a cache: whatever there are of stages, the first one starts from the base."""
     prompt_prefix: str | None = None
-    """Text that conditions the model, as in feedback-aware fine-tuning."""
+    """Text that conditions the model, as in feedback-aware fine-tuning; serving puts it into the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +107,9 @@ class Dataset:
     rejected: tuple[Rejected, ...]
     hash: str
     """SHA-256 of the recipe, the seed and the bytes of `messages.jsonl`."""
+    objective: Objective = "nll"
 
     @property
     def episodes(self) -> tuple[str, ...]:
         """Ids of the episodes that train, in order."""
-        return tuple(sorted({row.episode for row in self.rows}))
+        return tuple(sorted({id_ for row in self.rows for id_ in row.episodes}))

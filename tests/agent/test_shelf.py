@@ -21,7 +21,8 @@ from agent.toolbox import boxed
 from agent.tools import FunctionTool, ToolWorld
 from agent.types import Guard, Model, Observation, Task, ToolSpec
 from agent.verification.checks import evidence_of
-from distill.shape import StripMemory, trajectory
+from distill.shapes.masks import trajectory
+from distill.shapes.stripping import StripMemory
 from memory.core import Memory
 from memory.encoder import HashEncoder
 from memory.errors import BadInput
@@ -218,7 +219,7 @@ async def test_reading_is_no_step_of_the_world(memory: Memory) -> None:
     evidence = evidence_of(episode, TASK, world.tools())
     assert [act.call.name for act in evidence.acts] == ["touch"]
     assert STEPS not in evidence.seen
-    (row,) = StripMemory()(trajectory(episode, (1.0,) * len(episode.messages)))
+    (row,) = StripMemory()([trajectory(episode, (1.0,) * len(episode.messages))], {})
     assert FETCH not in str(row.messages)
     assert {c.id for m in row.messages for c in m.tool_calls} >= {m.tool_call_id for m in row.messages} - {
         None

@@ -15,8 +15,8 @@ from distill.bundle import Admission, Bundle, read_bundle
 from distill.dataset import explain, from_line, read_rows, to_line, write
 from distill.recipes import RECIPES, recipe_named
 from distill.select import Success
-from distill.shape import Whole
-from distill.signal import Uniform
+from distill.shapes.masks import Whole
+from distill.signals.outcomes import Uniform
 from distill.types import Dataset, Recipe
 from memory.errors import DistillError
 from memory.types import Episode

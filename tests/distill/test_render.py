@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from agent.models.local.chat import Chat
 from agent.types import ToolSpec
 from distill.render import fitted_to, render, tokenise
-from distill.shape import MaskErrors, trajectory
-from distill.signal import Uniform
+from distill.shapes.masks import MaskErrors, trajectory
+from distill.signals.outcomes import Uniform
 from distill.types import Row
 from memory.errors import DistillError
 from memory.types import Episode, Message, Span, ToolCall
@@ -18,7 +18,7 @@ from tests.distill.episodes import episode_lists, make_episode
 
 
 def _row(episode: Episode) -> Row:
-    return MaskErrors()(trajectory(episode, Uniform()([episode])[episode.id]))[0]
+    return MaskErrors()([trajectory(episode, Uniform()([episode])[episode.id])], {})[0]
 
 
 def _words(chat: Chat, tokens: tuple[int, ...]) -> list[str]:

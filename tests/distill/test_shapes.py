@@ -9,8 +9,9 @@ from distill.build import build
 from distill.bundle import Bundle
 from distill.recipes import RECIPES, recipe_named
 from distill.select import BestPerTask
-from distill.shape import Chain, MaskErrors, Steps, StripMemory, trajectory
-from distill.signal import Outcome, Returns, Uniform
+from distill.shapes.masks import Chain, MaskErrors, Steps, trajectory
+from distill.shapes.stripping import StripMemory
+from distill.signals.outcomes import Outcome, Returns, Uniform
 from distill.types import Dataset, Row
 from memory.errors import DistillError
 from memory.types import Episode
@@ -54,7 +55,7 @@ class TestMasks:
     def test_refused_acts_are_context_and_later_ones_train(self, episodes: list[Episode]) -> None:
         """Weight 0 where the world said no, untouched elsewhere."""
         for episode in episodes:
-            (row,) = MaskErrors()(_row(episode))
+            (row,) = MaskErrors()([_row(episode)], {})
             assert len(row.messages) == len(episode.messages)
             for message in row.messages:
                 assert bool(message.weight) == (message.role == "assistant" and message.ok is not False)
@@ -63,15 +64,15 @@ class TestMasks:
     def test_masking_then_splitting_is_splitting_then_dropping(self, episodes: list[Episode]) -> None:
         """The two shapes commute."""
         for episode in episodes:
-            masked = Chain((MaskErrors(), Steps()))(_row(episode))
-            split = [row for row in Steps()(_row(episode)) if row.messages[-1].ok is not False]
+            masked = Chain((MaskErrors(), Steps()))([_row(episode)], {})
+            split = [row for row in Steps()([_row(episode)], {}) if row.messages[-1].ok is not False]
             assert list(masked) == split
 
     @given(episode_lists())
     def test_stripped_rows_hold_no_memory(self, episodes: list[Episode]) -> None:
         """Neither recalled items nor principles; all else stays in order."""
         for episode in episodes:
-            (row,) = StripMemory()(_row(episode))
+            (row,) = StripMemory()([_row(episode)], {})
             assert not row.has_memory
             assert all(message.role != "system" for message in row.messages)
             rest = [m.text for m in episode.messages if m.kind != "memory" and m.role != "system"]

@@ -1,0 +1,1 @@
+"""What is context and what is target: rows in, rows out."""

@@ -1,0 +1,1 @@
+"""Credit: what each message of an episode is worth learning from."""
