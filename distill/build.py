@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -57,10 +58,12 @@ def _shaped(
 
 
 def _weighted(row: Row, objective: Objective) -> Row:
-    """Likelihood is not unlearned: what is worth less than nothing is context."""
-    if objective != "nll":
-        return row
-    return replace(row, messages=tuple(replace(m, weight=max(0.0, m.weight or 0.0)) for m in row.messages))
+    """Nobody but the assistant trains, and likelihood is not unlearned: what is below nothing is context."""
+    floor = 0.0 if objective == "nll" else -math.inf
+    messages = (
+        replace(m, weight=max(floor, m.weight or 0.0) if m.role == "assistant" else 0.0) for m in row.messages
+    )
+    return replace(row, messages=tuple(messages))
 
 
 def _left_out(admitted: Sequence[Episode], taken: Sequence[Row], rows: Sequence[Row]) -> Iterable[Rejected]:
