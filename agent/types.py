@@ -181,6 +181,10 @@ class Catalogue(Protocol):
         """`n` different tasks of a site. Raises BadInput on an unknown site or split."""
         ...
 
+    def all(self, site: str) -> tuple[Task, ...]:
+        """Every task of a site, whatever its split. Raises BadInput on an unknown site."""
+        ...
+
     def task(self, config: Mapping[str, Json]) -> Task:
         """The task of one configuration (what `Task.config` holds). Raises BadInput."""
         ...

@@ -81,6 +81,11 @@ class SiteCatalogue:
         rng = random.Random(f"{self._name}/{site}/{split}/{seed}")
         return tuple(_balanced(offers, n, rng))
 
+    def all(self, site: str) -> tuple[Task, ...]:
+        """Every task of a site, in all its wordings. Raises BadInput on a name no site can have."""
+        place = make_site(self._name, check_name(site))
+        return tuple(self._make(place, replace(goal, wording=n)) for goal in goals(place) for n in range(3))
+
     def task(self, config: Mapping[str, Json]) -> Task:
         """The task of one configuration: site, family, things, target, wording. Raises BadInput."""
         site, goal = self._read(config)

@@ -126,14 +126,18 @@ class CityCatalogue:
         """`n` ways of at least four blocks. Raises BadInput on an unknown split, or when there are fewer."""
         if split not in ("work", "gate"):
             raise BadInput(f"a city has no split {split!r}; it has work, gate")
-        city = make_city(check_name(site))
-        pairs = [(a, b) for a in city.places for b in city.places if city.far(a, b) >= 4 * BLOCK]
-        random.Random(f"{site}/{seed}").shuffle(pairs)
-        made = (_task(site, city, start, goal) for start, goal in pairs)
+        made = list(self.all(site))
+        random.Random(f"{site}/{seed}").shuffle(made)
         found = [task for task in made if (int(task.id[-2:], 16) % 4 == 0) == (split == "gate")]
         if not 1 <= n <= len(found):
             raise BadInput(f"n is {n}; {site!r} has {len(found)} tasks in split {split!r}")
         return tuple(found[:n])
+
+    def all(self, site: str) -> tuple[Task, ...]:
+        """Every way of a city. Raises BadInput on a name no city can have."""
+        city = make_city(check_name(site))
+        pairs = [(a, b) for a in city.places for b in city.places if city.far(a, b) >= 4 * BLOCK]
+        return tuple(_task(site, city, start, goal) for start, goal in pairs)
 
     def task(self, config: Mapping[str, Json]) -> Task:
         """The task of one configuration: site, start, goal. Raises BadInput."""
