@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from agent.types import Observation, Style, Task, ToolSpec
@@ -20,11 +20,13 @@ from memory.types import (
     Episode,
     Evidence,
     Hit,
+    Image,
     Item,
     Json,
     Message,
     ProcedureBody,
     Recall,
+    Text,
     ToolCall,
 )
 
@@ -100,6 +102,18 @@ def compose(
     )
     messages.append(Message("user", opening.strip(), kind="task"))
     return tuple(messages)
+
+
+def conditioned(messages: Sequence[Message], prefix: str) -> tuple[Message, ...]:
+    """The messages with a prefix before the task's text: what an adapter was trained to be asked for."""
+    place = next((n for n, one in enumerate(messages) if one.kind == "task"), None)
+    if place is None or not prefix:
+        return tuple(messages)
+    task = messages[place]
+    content: str | tuple[Text | Image, ...] = f"{prefix} {task.text}".strip()
+    if not isinstance(task.content, str):
+        content = (Text(prefix), *task.content)
+    return (*messages[:place], replace(task, content=content), *messages[place + 1 :])
 
 
 def compose_chat(

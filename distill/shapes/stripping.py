@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from agent.prompt import compose
 from agent.types import Observation, Task
@@ -18,9 +19,17 @@ class StripMemory:
     Source: context distillation (Snell et al. 2022, arXiv 2209.15189), here with the agent's own successes.
     """
 
+    p: float = 1.0
+    """Share of rows that are stripped; which ones is decided by a hash of their episode."""
+
     def __call__(self, rows: Sequence[Row], _: Episodes) -> tuple[Row, ...]:
         """Memory goes, and the calls that read it; a system message keeps what is no principle."""
-        return tuple(_stripped(row) for row in rows)
+        return tuple(_stripped(row) if _lot(row.episode) < self.p else row for row in rows)
+
+
+def _lot(episode: str) -> float:
+    """In [0, 1), the same for the same episode."""
+    return int(sha256(f"strip {episode}".encode()).hexdigest()[:12], 16) / 16**12
 
 
 def _stripped(row: Row) -> Row:
