@@ -97,7 +97,9 @@ class Teacher:
     def _next(self) -> tuple[str, str]:
         state, goal = self.sim.state, self.sim.goal
         if state.held is None or state.held not in goal.things:
-            thing = next(t for t in goal.things if state.homes.get(t) != goal.target)
+            # What was brought before it was ready has to be fetched again.
+            away = (thing for thing in goal.things if state.homes.get(thing) != goal.target)
+            thing = next(away, goal.things[0])
             return self._fetch(thing)
         process = next((p for p in self.sim.site.domain.processes if p.verb == goal.family), None)
         if process and process.adjective not in state.states.get(state.held, []):

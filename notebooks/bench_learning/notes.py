@@ -43,9 +43,9 @@ class Records:
         self._records = records
 
     @classmethod
-    def of(cls, folder: Path) -> Records:
-        """Those under a folder."""
-        return cls([one for path in sorted(folder.glob("learning-*.jsonl")) for one in read(path)])
+    def of(cls, folder: Path, bench: str = "learning") -> Records:
+        """Those of a bench under a folder."""
+        return cls([one for path in sorted(folder.glob(f"{bench}-*.jsonl")) for one in read(path)])
 
     def where(self, what: str, **equal: object) -> list[Record]:
         """Those of these properties."""

@@ -1,0 +1,55 @@
+"""`make bench-distill`: what weights learn of memory by which recipe, in one run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from notebooks.bench_distill import report
+from notebooks.bench_distill.plan import ROOT, Plan
+from notebooks.bench_distill.studies import MASKS, MIXTURE, measure
+
+STUDIES = {study.name: study for study in (MASKS, MIXTURE)}
+
+
+def main() -> None:
+    """Measure what is not there yet, and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one site, few updates: does it run?")
+    parser.add_argument("--folder", type=Path, default=ROOT / "data" / "bench-distill", help="for adapters")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "bench", help="where the report goes")
+    parser.add_argument("--phases", nargs="*", choices=list(STUDIES), default=list(STUDIES), help="some only")
+    parser.add_argument("--parts", type=int, default=1, help="processes that share the work")
+    parser.add_argument("--part", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    plan = Plan(options.folder / str(options.part or 0), options.out / "raw")
+    plan = replace(plan, part=(options.part or 0, options.parts))
+    if options.quick:
+        plan = plan.quick
+    if options.part is None and options.parts > 1:
+        _apart(options.parts)
+    else:
+        for phase in options.phases:
+            measure(STUDIES[phase], plan)
+    if options.part is None:
+        report.write(options.out)
+
+
+def _apart(parts: int) -> None:
+    """One process a part, each with this command's own arguments."""
+    command = [sys.executable, "-m", "notebooks.bench_distill", *sys.argv[1:], "--part"]
+    running = [subprocess.Popen([*command, str(part)], env=os.environ) for part in range(parts)]
+    codes = [process.wait() for process in running]
+    if any(codes):
+        raise SystemExit("a part of the bench failed: what it had done stays; run it again to go on")
+
+
+if __name__ == "__main__":
+    main()
