@@ -16,7 +16,7 @@ _VERDICT: Mapping[str, Json] = {
     "properties": {"met": {"type": "boolean"}, "why": {"type": "string"}},
     "required": ["met", "why"],
 }
-_ASKED = (
+ASKED = (
     "A search had this goal: {goal}\n\nIt found:\n{found}\n\n"
     'Does it meet the goal, about exactly what was asked for? As JSON {{"met": true, "why": "…"}}.'
 )
@@ -26,7 +26,7 @@ async def goal_met(ask: Ask, goal: str, found: str, *, max_tokens: int = 200) ->
     """The verdict of a model; nothing found is not asked about, and one that cannot be read is a no."""
     if not found.strip():
         return Judgement(0.0, False, "nothing was found")
-    request = Request((Message("user", _ASKED.format(goal=goal, found=found)),), max_tokens=max_tokens)
+    request = Request((Message("user", ASKED.format(goal=goal, found=found)),), max_tokens=max_tokens)
     said = await json_of(ask, request, _VERDICT)
     if said is None:
         return Judgement(0.0, False, "the verdict could not be read")

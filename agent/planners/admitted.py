@@ -25,7 +25,7 @@ from memory.writing.stepping import state_encoder
 
 NAME = "feasible"
 """Of the guard, and of what it leaves in the feedback."""
-_ASKED = "Before you begin: can you do this task here, with these tools? Answer yes or no."
+ASKED = "Before you begin: can you do this task here, with these tools? Answer yes or no."
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Admitted:
         settings = self.settings
         if not settings.votes or desk.model.style == "plain":
             return ()
-        asked = Message("user", _ASKED, kind="critique", agent=NAME)
+        asked = Message("user", ASKED, kind="critique", agent=NAME)
         request = Request(
             (*desk.prompt(), asked),
             desk.tools(),

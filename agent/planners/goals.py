@@ -32,11 +32,11 @@ _REFINED: Mapping[str, Json] = {
     "properties": {"query": {"type": "string"}},
     "required": ["query"],
 }
-_ASK_NEXT = (
+ASK_NEXT = (
     "What has to be found out next to do the task? Name the goal of one search and its query, as JSON "
     '{"goal": "…", "query": "…"}; an empty goal if nothing is missing any more.'
 )
-_ASK_REFINED = (
+ASK_REFINED = (
     "The goal is not met yet: {goal}\nTried: {tried}\nWord another query for the same goal, "
     'as JSON {{"query": "…"}}.'
 )
@@ -144,11 +144,11 @@ class Goals:
         return await goal_met(desk.ask, goal, found, max_tokens=self.max_tokens)
 
     async def _next(self, desk: Desk) -> tuple[str, str, float | None]:
-        said, sure = await self._asked(desk, _ASK_NEXT, _NEXT)
+        said, sure = await self._asked(desk, ASK_NEXT, _NEXT)
         return said.get("goal", ""), said.get("query", ""), sure
 
     async def _refined(self, desk: Desk, goal: str, tried: list[str]) -> tuple[str, float | None]:
-        said, sure = await self._asked(desk, _ASK_REFINED.format(goal=goal, tried="; ".join(tried)), _REFINED)
+        said, sure = await self._asked(desk, ASK_REFINED.format(goal=goal, tried="; ".join(tried)), _REFINED)
         return said.get("query", ""), sure
 
     async def _asked(

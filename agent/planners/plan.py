@@ -24,8 +24,8 @@ _STEPS: Mapping[str, Json] = {
     "properties": {"steps": {"type": "array", "items": {"type": "string"}}},
     "required": ["steps"],
 }
-_FIRST = 'Before you act: name the steps of the whole task, in order, as JSON {"steps": ["…"]}.'
-_AGAIN = (
+FIRST = 'Before you act: name the steps of the whole task, in order, as JSON {"steps": ["…"]}.'
+AGAIN = (
     "Look at what has happened since the plan was made. Name the steps that are left from here on, "
     'the same ones if the plan still holds, as JSON {"steps": ["…"]}.'
 )
@@ -47,7 +47,7 @@ class Plan:
         """Turns under a plan until the run is over. One that cannot be read leaves the old one, or none."""
         if desk.model.style == "plain":
             return await React().run(desk)
-        plan = await self._asked(desk, _FIRST)
+        plan = await self._asked(desk, FIRST)
         self._told(desk, plan)
         desk.show(newest)
         turns = 0
@@ -56,7 +56,7 @@ class Plan:
             if not self._is_due(desk.messages, turns):
                 continue
             turns = 0
-            left = await self._asked(desk, _AGAIN)
+            left = await self._asked(desk, AGAIN)
             if left and left != plan:
                 plan = left
                 self._told(desk, plan)
