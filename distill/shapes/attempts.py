@@ -105,7 +105,10 @@ def worth(rows: Iterable[Row]) -> float:
 
 
 def opening_end(messages: Sequence[Message]) -> int:
-    """The place of the first message of the assistant: before it stands what the task is."""
+    """The place behind the message that says what the task is; of a chat, of the assistant's first."""
+    told = next((n for n, one in enumerate(messages) if one.kind == "task"), None)
+    if told is not None:
+        return told + 1
     return next((n for n, one in enumerate(messages) if one.role == "assistant"), len(messages))
 
 

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 from agent.desk import Planner
+from agent.guards.safety import Safety
 from agent.learning.verdicts import judged
 from agent.loop import Agent
-from agent.models.scripted import FunctionModel
+from agent.models.scripted import FunctionModel, ScriptedModel
 from agent.opening import Run
-from agent.types import Guard, Model, Task, World
+from agent.planners.goals import Goals
+from agent.planners.plan import Plan
+from agent.planners.team import Team
+from agent.tools import FunctionTool, ToolWorld
+from agent.types import ANSWER_TOOL, Guard, Judgement, Model, Task, World
 from agent.worlds.catalogue import ACT, catalogue
 from memory.types import Episode, Message, ToolCall
+from tests.agent.test_goals import Engine, Reader
+from tests.agent.test_plan import TASK as SAFE
+from tests.agent.test_plan import Safe, obedient
+from tests.agent.test_team import Fetch, Fetcher
 
 SITE = "maple 27"
 NAMESPACE = "home"
+SEARCHES = (
+    ("the mayor of Ormar", "the river of Belton"),
+    ("the mayor of Caswick", "the river of Dunley"),
+)
 
 
 def household(n: int = 4) -> tuple[Task, ...]:
@@ -80,3 +93,79 @@ async def attempts(task: Task, name: str, *, at: float = 0.0) -> tuple[Episode, 
         await walked(f"{name}-mended", task, (way[0], stray, *way[1:]), at=at + 10),
         await walked(f"{name}-straight", task, way, at=at + 20),
     )
+
+
+async def planned() -> tuple[Episode, ...]:
+    """A safe opened under a plan that is revised once it fails, and not opened without one."""
+    model, task = FunctionModel(obedient), replace(SAFE, max_steps=9)
+    return (
+        await lived("plan-with", task, Safe(), model, planner=Plan(revise_every=0), at=1.0),
+        await lived("plan-without", task, Safe(), model),
+    )
+
+
+async def searched() -> tuple[Episode, ...]:
+    """Two facts each, looked up goal by goal; the first one's page is spoilt at first."""
+    found = []
+    for n, wanted in enumerate(SEARCHES):
+        world = Engine({wanted[0]: frozenset({0})}).world(wanted)
+        task = Task(f"search-{n}", f"Say {' and '.join(wanted)}.", "tools", "archive", max_steps=40)
+        model = FunctionModel(Reader())
+        found.append(await lived(f"search-{n}", task, world, model, planner=Goals("external")))
+    return tuple(found)
+
+
+async def teamed() -> tuple[Episode, ...]:
+    """Two members fetch four things; another team runs out of steps."""
+    task = Task("rooms-0", "fetch the four things", "rooms", "house", max_steps=60)
+    model = FunctionModel(Fetcher(0))
+    return (
+        await lived("team-done", task, Fetch(0), model, planner=Team()),
+        await lived("team-lost", replace(task, max_steps=3), Fetch(0), model, planner=Team()),
+    )
+
+
+async def tidied() -> tuple[Episode, ...]:
+    """Tidying: one run deletes, is refused and moves instead; one moves at once."""
+
+    def run(command: str) -> str:
+        """Run a command."""
+        return f"done: {command}"
+
+    def check(_: Task, answer: str) -> Judgement:
+        return Judgement(float(answer == "tidy"), answer == "tidy")
+
+    def said(*calls: ToolCall) -> list[Message]:
+        return [Message("assistant", "", tool_calls=(call,)) for call in calls]
+
+    task = Task("tidy-0", "Tidy up.", "tools", "disk", max_steps=9)
+    delete, move = (ToolCall("", "run", {"command": one}) for one in ("rm -rf photos", "mv photos archive"))
+    finish = ToolCall("", ANSWER_TOOL, {"answer": "tidy"})
+    found = []
+    for name, script in (("tidy-bold", (delete, move, finish)), ("tidy-calm", (move, finish))):
+        world = ToolWorld([FunctionTool.of(run)], check=check)
+        found.append(await lived(name, task, world, ScriptedModel(said(*script)), guards=(Safety(),)))
+    return tuple(found)
+
+
+async def informed() -> tuple[Episode, ...]:
+    """A model that writes down what it takes itself to know, and answers."""
+
+    def check(_: Task, answer: str) -> Judgement:
+        return Judgement(float(answer == "Rome"), answer == "Rome")
+
+    text = "<think> who knows </think> <information> Rome is old. </information> so be it."
+    finish = ToolCall("", ANSWER_TOOL, {"answer": "Rome"})
+    model = ScriptedModel([Message("assistant", text, tool_calls=(finish,))])
+    task = Task("know-0", "Name a town.", "tools", "archive", max_steps=9)
+    return (await lived("informed", task, ToolWorld(check=check), model),)
+
+
+async def everything() -> tuple[Episode, ...]:
+    """All of these, sorted by id."""
+    found: list[Episode] = []
+    for n, task in enumerate(household(3)):
+        found += await attempts(task, f"home{n}", at=100.0 * n)
+    for more in (planned(), searched(), teamed(), tidied(), informed()):
+        found += await more
+    return tuple(sorted(found, key=lambda one: one.id))
