@@ -1,0 +1,153 @@
+"""A critic that is memory itself: what states and acts like these came to in other episodes. No fitting.
+
+Sources: ReAd (Zhang et al. 2024, arXiv 2405.14314): Monte Carlo returns of states and acts; WebRL (Qi et al.
+2024, arXiv 2411.02337): a value of states for advantages and for bands. Deviations: a kernel mean over the k
+nearest stored ones in the place of a fitted network, as in `memory.value.steps`; an episode is never asked
+about itself, so that its own luck is no expectation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill.signals.stored import reward_of
+from distill.speakers import speakers
+from memory.encoder import open_encoder
+from memory.types import Episode
+from memory.value.states import Acted, acted, state_of
+from memory.value.steps import GAMMA
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+_BLOCK = 256
+"""States that are compared with all others at once."""
+_NOWHERE = -2.0
+"""Below every cosine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of the model, in the state it was taken in."""
+
+    message: int
+    speaker: str
+    round: int
+    """A round ends where somebody speaks again; with one speaker every turn is one."""
+    state: str
+    action: str
+    """Its last call in one line; what was said where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What memory expects of one turn, in return, and what came of it."""
+
+    turn: Turn
+    come: float
+    """Its own return."""
+    value: float
+    """Of the state, whatever was done there."""
+    act: float
+    """Of the act in that state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Critic:
+    """How states are compared, and what a turn's return is: the reward, discounted by the rounds left."""
+
+    k: int = 16
+    """Nearest entries: of a state any, of an act those of the same act."""
+    width: float = 0.1
+    """At a cosine of 1 - width an entry counts for 1 / e."""
+    prior_n: float = 0.5
+    """How many entries right here the prior counts for: of an act its state's value, of a state the mean."""
+    gamma: float = GAMMA
+    encoder: str = "hash-256"
+    """By name, as `memory.encoder.open_encoder` has it: the server's own is `minilm` or `hash`."""
+
+    def __call__(self, episodes: Sequence[Episode]) -> Mapping[str, tuple[Worth, ...]]:
+        """Every turn of every episode as the other episodes of its world see it. Raises EncoderError."""
+        told: dict[str, list[tuple[Episode, tuple[Turn, ...]]]] = {}
+        for episode in sorted(episodes, key=lambda one: one.id):
+            told.setdefault(episode.world, []).append((episode, turns_of(episode)))
+        return {id_: worth for lived in told.values() for id_, worth in self._judged(lived)}
+
+    def openings(self, episodes: Sequence[Episode]) -> Mapping[str, float | None]:
+        """What was to be expected of each episode before its first turn; None of one without a turn."""
+        return {id_: found[0].value if found else None for id_, found in self(episodes).items()}
+
+    def _judged(
+        self, lived: Sequence[tuple[Episode, tuple[Turn, ...]]]
+    ) -> Iterator[tuple[str, tuple[Worth, ...]]]:
+        turns = [turn for _, taken in lived for turn in taken]
+        owner = np.repeat(np.arange(len(lived)), [len(taken) for _, taken in lived])
+        worth = np.array([one for episode, taken in lived for one in self.returns(taken, reward_of(episode))])
+        values, acts = self._expected(turns, owner, worth) if turns else (worth, worth)
+        for place, (episode, taken) in enumerate(lived):
+            own = owner == place
+            found = zip(taken, worth[own].tolist(), values[own].tolist(), acts[own].tolist(), strict=True)
+            yield episode.id, tuple(Worth(*one) for one in found)
+
+    def returns(self, turns: Sequence[Turn], reward: float) -> tuple[float, ...]:
+        """What each turn came to."""
+        return tuple(reward * self.gamma ** (turns[-1].round - turn.round) for turn in turns)
+
+    def _expected(
+        self, turns: Sequence[Turn], owner: NDArray[np.int64], worth: Floats
+    ) -> tuple[Floats, Floats]:
+        """Values of the states and of the acts, (n,) each."""
+        vectors = open_encoder(self.encoder).encode([f"{one.speaker} {one.state}" for one in turns])
+        names = {action: place for place, action in enumerate(sorted({one.action for one in turns}))}
+        action = np.array([names[one.action] for one in turns])
+        prior = math.fsum(worth.tolist()) / len(turns)
+        values, acts = np.empty(len(turns)), np.empty(len(turns))
+        for start in range(0, len(turns), _BLOCK):
+            here = slice(start, start + _BLOCK)
+            # Rounded, for sums of products differ in their last digits from one machine to the next.
+            near = np.asarray(vectors[here] @ vectors.T, dtype=np.float64).round(5)  # (block, n)
+            near[owner[here, None] == owner] = _NOWHERE
+            values[here] = self._mean(near, worth, prior)
+            near[action[here, None] != action] = _NOWHERE
+            acts[here] = self._mean(near, worth, values[here])
+        return values, acts
+
+    def _mean(self, near: Floats, worth: Floats, prior: float | Floats) -> Floats:
+        """Kernel means (b,) over the k nearest of each row (b, n); equal ones by their place."""
+        places = np.argsort(-near, axis=1, kind="stable")[:, : self.k]
+        cosines = np.take_along_axis(near, places, axis=1)
+        weights = np.where(cosines > _NOWHERE, np.exp((np.minimum(cosines, 1.0) - 1.0) / self.width), 0.0)
+        told = (weights * worth[places]).sum(axis=1) + self.prior_n * prior
+        return np.asarray(told / (weights.sum(axis=1) + self.prior_n))
+
+
+def turns_of(episode: Episode) -> tuple[Turn, ...]:
+    """The model's turns in order; a turn that neither calls nor says anything is none."""
+    calls = {one.message: one for one in acted(episode.task, episode.messages)}
+    roles = speakers(episode.messages)
+    found: list[Turn] = []
+    spoken: set[str] = set()
+    n_rounds = 0
+    for place, message in enumerate(episode.messages):
+        if message.role != "assistant" or message.kind == "memory":
+            continue
+        if place not in calls and (message.tool_calls or not message.text.strip()):
+            continue  # it read what memory holds, or was silent
+        if roles[place] in spoken:
+            n_rounds += 1
+            spoken.clear()
+        spoken.add(roles[place])
+        found.append(Turn(place, roles[place], n_rounds, *_acted(episode, place, calls.get(place))))
+    return tuple(found)
+
+
+def _acted(episode: Episode, place: int, call: Acted | None) -> tuple[str, str]:
+    """The state of a turn and its act, in words."""
+    if call is not None:
+        return call.state, call.action
+    said = " ".join(episode.messages[place].text.casefold().split())
+    return state_of(episode.task, episode.messages[:place]), said
