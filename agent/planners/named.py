@@ -15,6 +15,7 @@ from agent.planners.pool import PoolOfAttempts
 from agent.planners.react import React
 from agent.planners.search import Search
 from agent.planners.team import Team
+from agent.planners.thoughts import GraphOfThoughts
 from agent.planners.tree import Tree
 from memory.errors import BadInput
 
@@ -29,6 +30,7 @@ PLANNERS: Mapping[str, Callable[[], Planner]] = MappingProxyType(
         "search": Search,
         "explore": Explore,
         "pool": PoolOfAttempts,
+        "thoughts": GraphOfThoughts,
         "flow": Flow,
     }
 )

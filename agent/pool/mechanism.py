@@ -7,7 +7,7 @@ split, solve, refine, aggregate, keep the best, by a model that votes. Operators
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from agent.types import Judgement
@@ -87,6 +87,7 @@ class Change(Generic[T]):
 
     made: tuple[Made[T], ...] = ()
     dropped: tuple[int, ...] = ()
+    """Ids of entries, those of `made` too: they are numbered on."""
 
 
 Operator = Callable[["Pool[T]", "tuple[Entry[T], ...]"], Awaitable["Change[T]"]]
@@ -124,13 +125,10 @@ def _changed(pool: Pool[T], move: Move, change: Change[T]) -> Pool[T]:
         Entry(begun + n, one.content, move.operator, move.on, one.judgement)
         for n, one in enumerate(change.made)
     ]
-    kept = [
-        Entry(one.id, one.content, one.operator, one.parents, one.judgement, True)
-        if one.id in change.dropped
-        else one
-        for one in pool.entries
+    entries = [
+        replace(one, is_dropped=one.is_dropped or one.id in change.dropped) for one in (*pool.entries, *made)
     ]
-    return Pool((*kept, *made), (*pool.moves, move))
+    return Pool(tuple(entries), (*pool.moves, move))
 
 
 def scheduled(moves: Sequence[Callable[[Pool[T]], Move | None]]) -> Choose[T]:

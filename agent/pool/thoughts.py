@@ -1,8 +1,9 @@
 """A graph of thoughts as a pool: problems are split, solved, refined and put together, by a model that votes.
 
 Source: Gimenes et al. 2025 (ARIES), arXiv 2502.21208. What its failure analysis asks for: problems are split
-two deep at most, what was put together is judged and not kept where it is found wrong, and where votes tie
-the static schedule decides.
+two deep at most, what was put together is judged and put aside where it is found wrong, and where votes tie
+the static schedule decides. Deviation: a thought that failed stays in the pool, dropped, is told to the one
+after it, and is tried a few times only.
 """
 
 from __future__ import annotations
@@ -45,17 +46,20 @@ class Thought:
 
 @dataclass(frozen=True, slots=True)
 class Reasoner:
-    """Who carries the actions out."""
+    """Who carries the actions out; an answer of None is one that could not be had."""
 
     split: Callable[[str], Awaitable[Sequence[str]]]
-    solve: Callable[[str], Awaitable[str]]
-    refine: Callable[[str, str, str], Awaitable[str]]
+    """Its parts; none where it has none."""
+    solve: Callable[[str], Awaitable[str | None]]
+    refine: Callable[[str, str, str], Awaitable[str | None]]
     """A problem, its answer, and what was found wrong with it."""
-    aggregate: Callable[[str, Sequence[str]], Awaitable[str]]
+    aggregate: Callable[[str, Sequence[tuple[str, str]], str], Awaitable[str | None]]
+    """A problem, its parts with their answers, and what was found wrong with the aggregates before."""
     judge: Callable[[str, str], Awaitable[Judgement]]
 
 
 Thoughts = Pool[Thought]
+_UNSAID = Judgement(0.0, ok=False, feedback="there was no answer")
 
 
 def begun(problem: str) -> Thoughts:
@@ -66,7 +70,7 @@ def begun(problem: str) -> Thoughts:
 def operators(
     reasoner: Reasoner, *, most_depth: int = 2, verifies: bool = True
 ) -> dict[str, Operator[Thought]]:
-    """The five actions; `verifies` keeps no aggregate that is found wrong."""
+    """The five actions; `verifies` puts an aggregate aside that is found wrong."""
 
     async def split(_: Thoughts, on: tuple[Entry[Thought], ...]) -> Change[Thought]:
         (whole,) = on
@@ -76,14 +80,18 @@ def operators(
         depth = whole.content.depth + 1
         return Change(tuple(Made(Thought(part, None, depth, whole.id)) for part in parts))
 
-    async def solve(_: Thoughts, on: tuple[Entry[Thought], ...]) -> Change[Thought]:
-        return Change((await _answered(on[0], await reasoner.solve(on[0].content.problem)),))
+    async def solve(pool: Thoughts, on: tuple[Entry[Thought], ...]) -> Change[Thought]:
+        said = await reasoner.solve(on[0].content.problem)
+        made = await _answered(on[0], said)
+        return Change((made,), (len(pool.entries),) if said is None else ())
 
     async def refine(pool: Thoughts, on: tuple[Entry[Thought], ...]) -> Change[Thought]:
         (old,) = on
         fault = old.judgement.feedback if old.judgement else ""
         said = await reasoner.refine(old.content.problem, old.content.answer or "", fault)
-        return Change((await _answered(pool.entries[old.content.of], said),), (old.id,))
+        made = await _answered(pool.entries[old.content.of], said)
+        is_worse = said is None or (made.judgement is not None and made.judgement.score < old.score)
+        return Change((made,), (len(pool.entries) if is_worse else old.id,))
 
     async def keep(_: Thoughts, on: tuple[Entry[Thought], ...]) -> Change[Thought]:
         best = max(on, key=lambda one: one.score)
@@ -91,18 +99,25 @@ def operators(
 
     async def aggregate(pool: Thoughts, on: tuple[Entry[Thought], ...]) -> Change[Thought]:
         whole = on[0]
-        answers = [best_of(pool, part.id) for part in parts_of(pool, whole.id)]
-        said = [one.content.answer or "" for one in answers if one is not None]
-        made = await _answered(whole, await reasoner.aggregate(whole.content.problem, said))
-        is_wrong = made.judgement is not None and made.judgement.ok is False
-        return Change() if verifies and is_wrong else Change((made,))
+        found = [(part.content.problem, best_of(pool, part.id)) for part in parts_of(pool, whole.id)]
+        parts = [(problem, one.content.answer or "") for problem, one in found if one is not None]
+        said = await reasoner.aggregate(whole.content.problem, parts, _faults_before(pool, whole.id))
+        made = await _answered(whole, said)
+        is_wrong = verifies and made.judgement is not None and made.judgement.ok is False
+        return Change((made,), (len(pool.entries),) if is_wrong or said is None else ())
 
-    async def _answered(problem: Entry[Thought], answer: str) -> Made[Thought]:
+    async def _answered(problem: Entry[Thought], answer: str | None) -> Made[Thought]:
         about = problem.content
-        judged = await reasoner.judge(about.problem, answer)
-        return Made(Thought(about.problem, answer, about.depth, problem.id), judged)
+        judged = _UNSAID if answer is None else await reasoner.judge(about.problem, answer)
+        return Made(Thought(about.problem, answer or "", about.depth, problem.id), judged)
 
     return {"split": split, "solve": solve, "refine": refine, "keep": keep, "aggregate": aggregate}
+
+
+def _faults_before(pool: Thoughts, problem: int) -> str:
+    """What was found wrong with the aggregates that were put aside, one after the other."""
+    own = (one for one in pool.entries if one.operator == "aggregate" and one.content.of == problem)
+    return "; ".join(one.judgement.feedback for one in own if one.is_dropped and one.judgement)
 
 
 def parts_of(pool: Thoughts, whole: int) -> tuple[Entry[Thought], ...]:
@@ -126,25 +141,32 @@ def is_answered(pool: Thoughts) -> bool:
     return best is not None and best.judgement is not None and best.judgement.ok is not False
 
 
-def allowed(pool: Thoughts, move: Move, *, most_depth: int = 2) -> bool:
-    """Can a move be made as things are?"""
+def allowed(pool: Thoughts, move: Move, *, most_depth: int = 2, tries: int = 2) -> bool:
+    """Can a move be made as things are? What was tried `tries` times cannot, nor a second split."""
     if not move.on or any(not 0 <= one < len(pool.entries) for one in move.on):
         return False
     first = pool.entries[move.on[0]]
-    is_problem = first.content.answer is None
-    parts = parts_of(pool, first.id)
+    if first.content.answer is not None:
+        return _allowed_on_answers(pool, move, tries)
+    parts, is_left = parts_of(pool, first.id), _times(pool, move.operator, first.id) < tries
     match move.operator:
         case "split":
-            return is_problem and first.content.depth < most_depth and not parts
+            return first.content.depth < most_depth and not _times(pool, "split", first.id)
         case "solve":
-            return is_problem
-        case "refine":
-            return not is_problem
-        case "keep":
-            return len({pool.entries[one].content.of for one in move.on}) == 1 and len(move.on) > 1
+            return is_left
         case "aggregate":
-            return is_problem and bool(parts) and all(best_of(pool, one.id) for one in parts)
+            return is_left and bool(parts) and all(best_of(pool, one.id) for one in parts)
     return False
+
+
+def _allowed_on_answers(pool: Thoughts, move: Move, tries: int) -> bool:
+    answers = pool.of(move.on)
+    if any(one.content.answer is None or one.is_dropped for one in answers):
+        return False
+    problems = {one.content.of for one in answers}
+    if move.operator == "refine":
+        return len(answers) == 1 and _refined(pool, min(problems)) < tries
+    return move.operator == "keep" and len(set(move.on)) > 1 and len(problems) == 1
 
 
 def static(*, depth: int = 2, tries: int = 2) -> Choose[Thought]:
@@ -172,12 +194,13 @@ def _due(pool: Thoughts, problem: int, depth: int, tries: int) -> Move | None:
         if (move := _due(pool, part.id, depth, tries)) is not None:
             return move
     is_ready = bool(parts) and all(best_of(pool, part.id) for part in parts)
-    if best is None:
-        names = ("aggregate", "solve") if is_ready else ("solve",)
-        left = (name for name in names if _times(pool, name, problem) < tries)
-        return next((Move(name, (problem,)) for name in left), None)
-    refined = sum(one.operator == "refine" and one.content.of == problem for one in pool.entries)
-    return Move("refine", (best.id,)) if refined < tries else None
+    names = [name for name, is_due in (("aggregate", is_ready), ("solve", best is None)) if is_due]
+    if best is not None and best.operator == "aggregate":
+        names = []
+    left = [name for name in names if _times(pool, name, problem) < tries]
+    if left or best is None:
+        return Move(left[0], (problem,)) if left else None
+    return Move("refine", (best.id,)) if _refined(pool, problem) < tries else None
 
 
 def _is_wrong(one: Entry[Thought]) -> bool:
@@ -185,10 +208,16 @@ def _is_wrong(one: Entry[Thought]) -> bool:
 
 
 def _times(pool: Thoughts, name: str, problem: int) -> int:
-    return sum(move == Move(name, (problem,)) for move in pool.moves)
+    return sum(move.operator == name and move.on[:1] == (problem,) for move in pool.moves)
 
 
-def voting(ask: Ask, *, votes: int = 3, otherwise: Choose[Thought], most_depth: int = 2) -> Choose[Thought]:
+def _refined(pool: Thoughts, problem: int) -> int:
+    return sum(one.operator == "refine" and one.content.of == problem for one in pool.entries)
+
+
+def voting(
+    ask: Ask, *, votes: int = 3, otherwise: Choose[Thought], most_depth: int = 2, tries: int = 2
+) -> Choose[Thought]:
     """The move that most votes name; the schedule's where they tie or name none that can be made."""
 
     async def choose(pool: Thoughts) -> Move | None:
@@ -202,7 +231,8 @@ def voting(ask: Ask, *, votes: int = 3, otherwise: Choose[Thought], most_depth: 
         move = ranked[0][0]
         if move.operator == "finish" and is_answered(pool):
             return None
-        return move if allowed(pool, move, most_depth=most_depth) else await otherwise(pool)
+        is_allowed = allowed(pool, move, most_depth=most_depth, tries=tries)
+        return move if is_allowed else await otherwise(pool)
 
     return choose
 
@@ -229,5 +259,7 @@ def _read(text: str) -> Move | None:
         return None
     match value:
         case {"action": str(action), "on": list(on)}:
-            return Move(action, tuple(int(str(one)) for one in on))
+            ids = tuple(int(str(one)) for one in on)
+            # One vote, however it is written: the others work on one entry, the end on none.
+            return Move(action, tuple(sorted(set(ids))) if action == "keep" else ids[: action != "finish"])
     return None

@@ -154,9 +154,9 @@ class Sorter:
         assert "missing" in fault
         return await self.solve(problem)
 
-    async def aggregate(self, problem: str, answers: Sequence[str]) -> str:
+    async def aggregate(self, problem: str, parts: Sequence[tuple[str, str]], fault: str) -> str:
         self.calls += 1
-        numbers = sorted(" ".join(answers).split(), key=int)
+        numbers = sorted(" ".join(answer for _, answer in parts).split(), key=int)
         return " ".join(numbers[1:] if self.rng.random() < self.merge_error else numbers)
 
     async def judge(self, problem: str, answer: str) -> Judgement:
