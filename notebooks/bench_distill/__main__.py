@@ -6,16 +6,22 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from notebooks.bench_distill import report
+from notebooks.bench_distill import report, service
 from notebooks.bench_distill.plan import ROOT, Plan
 from notebooks.bench_distill.studies import MASKS, MIXTURE, measure
 
-STUDIES = {study.name: study for study in (MASKS, MIXTURE)}
+PHASES: Mapping[str, Callable[[Plan], None]] = {
+    **{study.name: partial(measure, study) for study in (MASKS, MIXTURE)},
+    "internalise": service.internalise,
+    "poison": service.poison,
+}
 
 
 def main() -> None:
@@ -24,7 +30,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one site, few updates: does it run?")
     parser.add_argument("--folder", type=Path, default=ROOT / "data" / "bench-distill", help="for adapters")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "bench", help="where the report goes")
-    parser.add_argument("--phases", nargs="*", choices=list(STUDIES), default=list(STUDIES), help="some only")
+    parser.add_argument("--phases", nargs="*", choices=list(PHASES), default=list(PHASES), help="some only")
     parser.add_argument("--parts", type=int, default=1, help="processes that share the work")
     parser.add_argument("--part", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -37,7 +43,7 @@ def main() -> None:
         _apart(options.parts)
     else:
         for phase in options.phases:
-            measure(STUDIES[phase], plan)
+            PHASES[phase](plan)
     if options.part is None:
         report.write(options.out)
 

@@ -23,12 +23,14 @@ class Plan:
     """For adapters and databases."""
     out: Path
     """Where the raw results go."""
-    sites: tuple[str, ...] = field(default_factory=lambda: held_out_sites(FIRST + 5)[FIRST:])
+    sites: tuple[str, ...] = field(default_factory=lambda: held_out_sites(FIRST + 4)[FIRST:])
     """One a seed: what is learned at one is of no use at another."""
     episodes: int = 500
     """In a pool."""
     gate: int = 32
     """Tasks that nobody works on."""
+    worked: int = 60
+    """Tasks that the bundled model works on, twice each, for what it is to internalise."""
     retained: int = 100
     """Sites at which it is asked whether memory is still read."""
     train: TrainSettings = field(default_factory=lambda: TrainSettings(epochs=0.01, min_updates=400))
@@ -42,7 +44,7 @@ class Plan:
         """Does it run? Too small to say anything."""
         train = replace(self.train, min_updates=6)
         return replace(
-            self, sites=self.sites[:1], episodes=40, gate=12, retained=8, train=train, is_quick=True
+            self, sites=self.sites[:1], episodes=40, gate=12, retained=8, worked=6, train=train, is_quick=True
         )
 
     @property

@@ -14,7 +14,7 @@ from agent.prompt import compose
 from agent.types import Observation, Task
 from agent.worlds.catalogue import MAX_STEPS, catalogue
 from agent.worlds.sim import Simulation
-from agent.worlds.site import goals, make_site
+from agent.worlds.site import Site, goals, make_site
 from agent.worlds.teacher import Teacher, full_knowledge
 from memory.types import Episode, Message
 from notebooks.bench_distill.plan import WORLD
@@ -24,16 +24,19 @@ NAMESPACE = "bench"
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """How often the worker of an episode errs."""
+    """Who lives episodes."""
 
     slip: float
+    """Share of acts that are wrong."""
 
 
-def pool(site: str, n: int, workers: tuple[Worker, ...], seed: int = 0) -> tuple[Episode, ...]:
-    """So many episodes of a site's work tasks, workers and tasks in turn."""
-    tasks = work(site)
+def pool(
+    site: str, n: int, workers: tuple[Worker, ...], name: object = 0, place: Site | None = None
+) -> tuple[Episode, ...]:
+    """So many episodes of a site's work tasks, workers and tasks in turn; lived at `place`, if not there."""
+    tasks = [task for task in work(site) if place is None or not _is_done(task, place)]
     return tuple(
-        lived(tasks[number % len(tasks)], workers[number % len(workers)], f"{seed}-{number:04}")
+        lived(tasks[number % len(tasks)], workers[number % len(workers)], f"{name}-{number:04}", place)
         for number in range(n)
     )
 
@@ -48,10 +51,10 @@ def gate(site: str, n: int) -> tuple[Task, ...]:
     return catalogue(WORLD).tasks(site=site, split="gate", n=n)
 
 
-def lived(task: Task, worker: Worker, name: str) -> Episode:
+def lived(task: Task, worker: Worker, name: str, place: Site | None) -> Episode:
     """One episode."""
     rng = Random(f"{task.id}/{name}/{worker.slip}")
-    sim = simulation(task)
+    sim = simulation(task, place)
     messages = [*compose(task, Observation(sim.opening()), None, None, "plain")]
     while True:
         right = oracle(sim)
@@ -92,7 +95,7 @@ def astray(rng: Random, sim: Simulation) -> tuple[str, str]:
     return thought, f"go to {place}"
 
 
-def simulation(task: Task) -> Simulation:
+def simulation(task: Task, place: Site | None = None) -> Simulation:
     """The world of a task, as the catalogue starts it."""
     site = make_site(task.world, str(task.config["site"]))
     demands = {key: task.config[key] for key in ("family", "target")}
@@ -102,7 +105,12 @@ def simulation(task: Task) -> Simulation:
         if {"family": one.family, "target": one.target} == demands
         and list(one.things) == task.config["things"]
     )
-    return Simulation(site, goal, max_steps=MAX_STEPS, wording_seed=task.id)
+    return Simulation(place or site, goal, max_steps=MAX_STEPS, wording_seed=task.id)
+
+
+def _is_done(task: Task, place: Site) -> bool:
+    sim = simulation(task, place)
+    return all(place.homes[thing] == sim.goal.target for thing in sim.goal.things)
 
 
 def cleared(episode: Episode) -> Episode:
