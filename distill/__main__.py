@@ -15,6 +15,7 @@ import threading
 import warnings
 from pathlib import Path
 
+from distill.dry import dry_json
 from distill.prepare import prepare
 from distill.progress import Cancelled, Progress
 from distill.spec import read_job
@@ -38,7 +39,11 @@ def main(folder: Path) -> int:
     try:
         form = read_job(folder)
         prepared = prepare(form, folder, progress)
-        # Ten seconds of imports, which a job that is refused need not wait for.
+        # Ten seconds of imports, which a job that is refused or asked for its data alone need not wait for.
+        if form.dry_run:
+            progress.tell("done", 1, 1, "nothing was trained: a dry run")
+            _report(folder, dry_json(prepared.dataset))
+            return DONE
         from distill.job import Job, run_job
 
         _report(folder, run_job(Job(form, prepared, folder, progress, stop.is_set)))

@@ -19,10 +19,7 @@ from memory.types import Episode
 
 Arm = Literal["base", "+memory", "+adapter", "+memory+adapter"]
 ARMS: tuple[Arm, ...] = ("base", "+memory", "+adapter", "+memory+adapter")
-MAX_P_VALUE = 0.025
-"""One-sided, as the lower end of a 95 % interval is."""
-MIN_PAIRS = 10
-"""Fewer tasks than this prove nothing."""
+NEVER_SEEN, NO_CHANGE = Interval(0.0, 0.0, 1.0), Interval(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +32,10 @@ class Attempt:
     """A failure counts as the task's limit."""
     is_valid: bool
     """False when the world or the model broke: says nothing about the arm."""
+    violations: int = 0
+    """Rules of the world that were broken, and what its feedback calls `violations`."""
+    tokens: int = 0
+    """Of prompts and answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class ArmResult:
     steps: Interval
     n: int
     n_broken: int
+    violations: Interval = NEVER_SEEN
+    """Share of attempts that broke a rule."""
+    tokens_per_success: float | None = None
+    """Tokens of all attempts for each success; None without any."""
+    steps_per_success: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +64,8 @@ class SuiteResult:
     n_pairs: int
     p_value: float
     """Of a gain this large by chance: exact sign test over tasks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Serve it or not, and why."""
-
-    promoted: bool
-    reason: str
+    violations: Interval = NO_CHANGE
+    """Share of attempts that broke a rule, `+adapter` minus `base`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,35 +102,10 @@ def compare(suite: Suite, attempts: Mapping[Arm, Sequence[Attempt]], seed: int) 
     difference = paired_difference([a.success for a, _ in pairs], [b.success for _, b in pairs], seed)
     wins = sum(b.success and not a.success for a, b in pairs)
     losses = sum(a.success and not b.success for a, b in pairs)
-    return SuiteResult(suite, arms, difference, len(pairs), sign_test(wins, losses))
-
-
-def decide(results: Sequence[SuiteResult], tolerance: float) -> Decision:
-    """The rule: surely better on every adapt suite, at most `tolerance` worse on every retain suite.
-
-    Retention is tested on the mean: with tens of tasks a lower bound would forbid everything. Forgetting
-    is not weighed against gain.
-    """
-    adapt = [result for result in results if result.suite.role == "adapt"]
-    if not adapt:
-        return Decision(False, "there is no suite on which the adapter should help")
-    for result in results:
-        name, gain = result.suite.name, result.difference
-        if result.n_pairs < MIN_PAIRS:
-            return Decision(False, f"{name}: {result.n_pairs} tasks prove nothing; run at least {MIN_PAIRS}")
-        if result.suite.role == "retain" and gain.mean < -tolerance:
-            return Decision(False, f"{name}: success fell by {-gain.mean:.3f}, more than {tolerance}")
-    for result in adapt:
-        name, gain = result.suite.name, result.difference
-        if gain.low <= 0 or result.p_value > MAX_P_VALUE:
-            return Decision(
-                False,
-                f"{name}: gain {gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] is not surely above 0",
-            )
-    gains = ", ".join(
-        f"{r.suite.name} {r.difference.mean:+.3f} (at least {r.difference.low:+.3f})" for r in adapt
+    violations = paired_difference(
+        [a.violations > 0 for a, _ in pairs], [b.violations > 0 for _, b in pairs], seed
     )
-    return Decision(True, f"better: {gains}")
+    return SuiteResult(suite, arms, difference, len(pairs), sign_test(wins, losses), violations)
 
 
 async def _run_arm(
@@ -149,7 +124,7 @@ async def _run_arm(
         async with room:
             episode = await agent.run(task, world.make(), _run_of(arm, task, run))
         on_done(arm)
-        return _attempt(task, episode)
+        return attempt_of(task, episode)
 
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(one(task)) for task in tasks]
@@ -166,13 +141,18 @@ def _run_of(arm: Arm, task: Task, run: GateRun) -> Run:
     )
 
 
-def _attempt(task: Task, episode: Episode) -> Attempt:
+def attempt_of(task: Task, episode: Episode) -> Attempt:
+    """What an episode says of its arm."""
     is_success = episode.outcome == "success"
+    told = episode.feedback.get("violations", 0)
+    broken = sum(message.kind == "observe" and message.rule is not None for message in episode.messages)
     return Attempt(
         task.id,
         is_success,
         episode.steps if is_success else task.max_steps,
         is_valid=episode.outcome != "infra",
+        violations=broken + (int(told) if isinstance(told, int | float) else 0),
+        tokens=episode.usage.prompt_tokens + episode.usage.completion_tokens,
     )
 
 
@@ -181,5 +161,13 @@ def _summary(suite: Suite, arm: Arm, attempts: Sequence[Attempt], seed: int) -> 
     n_broken = len(attempts) - len(valid)
     if n_broken * 5 > len(attempts):
         raise DistillError(f"suite {suite.name!r}, arm {arm!r}: {n_broken} of {len(attempts)} attempts broke")
-    success = wilson(sum(attempt.success for attempt in valid), len(valid))
-    return ArmResult(success, bootstrap_mean([a.steps for a in valid], seed), len(valid), n_broken)
+    n_won = sum(attempt.success for attempt in valid)
+    return ArmResult(
+        wilson(n_won, len(valid)),
+        bootstrap_mean([a.steps for a in valid], seed),
+        len(valid),
+        n_broken,
+        wilson(sum(attempt.violations > 0 for attempt in valid), len(valid)),
+        sum(attempt.tokens for attempt in valid) / n_won if n_won else None,
+        sum(attempt.steps for attempt in valid) / n_won if n_won else None,
+    )

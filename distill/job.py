@@ -9,17 +9,23 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from agent.models.adapted import Adapted
 from agent.models.local.chat import Chat
 from agent.models.local.model import LocalModel
 from agent.models.local.weights import context_of, frozen
-from distill.gate import ARMS, Arm, GateRun, SuiteResult, decide, run_suite
+from agent.types import Model
+from distill.decision import decide
+from distill.gate import ARMS, Arm, GateRun, SuiteResult, run_suite
+from distill.manifest import AdapterManifest, Lineage
 from distill.prepare import Prepared
 from distill.progress import Cancelled, Progress
-from distill.registry import AdapterManifest, Registry
+from distill.registry import Registry
 from distill.render import tokenise
-from distill.report import gate_json, report_json
+from distill.report import gate_json, report_json, scores_of
+from distill.retention import Learned, matrix
 from distill.spec import JobForm
 from distill.train import Trained, TrainProgress, train
+from distill.types import Row
 from memory.core import Memory
 from memory.encoder import Encoder, open_encoder
 from memory.errors import DistillError
@@ -49,12 +55,16 @@ def run_job(job: Job) -> dict[str, Json]:
     registry = Registry(job.form.out)
     manifest = _register(job, registry, trained)
     results = _gate(job, registry, manifest)
-    decision = decide(results, job.form.tolerance)
-    registry.record_gate(manifest.id, gate_json(results, decision))
+    scores = scores_of(job.prepared.suites, results) if results else ()
+    before = tuple(one for one in job.prepared.history if one.id != manifest.id)
+    history = (*before, Learned(manifest.id, len(manifest.episodes), scores))
+    decision = decide(results, job.form.tolerance, matrix(history) if before and scores else None)
+    gate = gate_json(results, decision, history if scores else ())
+    registry.record_gate(manifest.id, gate, scores)
     if decision.promoted and job.form.promote:
         registry.promote(manifest.id)
     job.progress.tell("done", 1, 1, decision.reason)
-    return report_json(manifest, decision, results, job.prepared.dataset, trained)
+    return report_json(manifest, gate, job.prepared.dataset, trained)
 
 
 def _train(job: Job) -> Trained:
@@ -103,22 +113,30 @@ def _register(job: Job, registry: Registry, trained: Trained) -> AdapterManifest
         items=job.prepared.items,
         seed=form.seed,
         settings=asdict(form.train),
+        proposer=form.proposer,
+        prompt_prefix=job.prepared.recipe.prompt_prefix,
     )
-    added = registry.add(trained.folder, manifest)
+    added = registry.add(trained.folder, manifest, tuple(map(_lineage, dataset.rows)))
     job.progress.tell("register", 1, 1, f"adapter {added.id}")
     return added
 
 
+def _lineage(row: Row) -> Lineage:
+    weights = tuple(message.weight or 0.0 for message in row.messages)
+    return Lineage(row.episode, row.also, row.indices, weights, row.stream)
+
+
 def _gate(job: Job, registry: Registry, manifest: AdapterManifest) -> tuple[SuiteResult, ...]:
     """The four arms; the adapter is loaded from the registry, as serving will."""
-    if not job.prepared.tasks:
+    if not job.prepared.suites:
         return ()
     base = LocalModel.load(job.form.base, name=f"local:{manifest.base}")
     try:
         candidate = registry.load(manifest.id, job.form.base, name=f"{base.name}+{manifest.id}")
         try:
+            adapted = Adapted(candidate, prefix=manifest.prompt_prefix)
             with _remembered(job) as memory:
-                return asyncio.run(_run_suites(job, (base, candidate), memory))
+                return asyncio.run(_run_suites(job, (base, adapted), memory))
         finally:
             candidate.close()
     finally:
@@ -147,9 +165,7 @@ def _encoder(job: Job) -> Encoder:
     raise DistillError(f"memory used encoder {job.prepared.encoder!r}; name it as `encoder` in the job")
 
 
-async def _run_suites(
-    job: Job, models: tuple[LocalModel, LocalModel], memory: Memory
-) -> tuple[SuiteResult, ...]:
+async def _run_suites(job: Job, models: tuple[Model, Model], memory: Memory) -> tuple[SuiteResult, ...]:
     """All suites, watched for the wish to stop."""
     running = asyncio.create_task(_all_suites(job, models, memory))
     while not running.done():
@@ -161,19 +177,17 @@ async def _run_suites(
     return running.result()
 
 
-async def _all_suites(
-    job: Job, models: tuple[LocalModel, LocalModel], memory: Memory
-) -> tuple[SuiteResult, ...]:
-    tasks = job.prepared.tasks
-    total, done = len(ARMS) * sum(map(len, tasks.values())), 0
+async def _all_suites(job: Job, models: tuple[Model, Model], memory: Memory) -> tuple[SuiteResult, ...]:
+    suites = job.prepared.suites
+    total, done = len(ARMS) * sum(len(one.tasks) for one in suites), 0
     run = GateRun(job.form.namespace, job.form.seed)
     results: list[SuiteResult] = []
-    for suite, group in tasks.items():
+    for one in suites:
 
-        def tell(arm: Arm, name: str = suite.name) -> None:
+        def tell(arm: Arm, name: str = one.suite.name) -> None:
             nonlocal done
             done += 1
             job.progress.tell("gate", done, total, f"{name} {arm}")
 
-        results.append(await run_suite(suite, group, models, memory, run, tell))
+        results.append(await run_suite(one.suite, one.tasks, models, memory, run, tell))
     return tuple(results)

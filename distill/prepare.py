@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.models.local.identity import FolderIdentity, identify
-from agent.types import Task
 from distill import dataset as files
 from distill.build import build
-from distill.bundle import read_bundle, shown_items
+from distill.bundle import Bundle, read_bundle, shown_items
 from distill.progress import Progress
 from distill.recipes import recipe_named
+from distill.registry import Registry
+from distill.retention import Learned
 from distill.spec import JobForm
-from distill.suites import Suite, frozen_tasks, refuse_seen
-from distill.types import Dataset, Recipe
+from distill.suites import Frozen, Suite, freeze, refuse_seen
+from distill.types import Dataset, Recipe, Rejected
+from memory.modes import USES
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,10 @@ class Prepared:
     """Of the model that training starts from."""
     encoder: str
     """Generation of the vectors that memory searched with."""
-    tasks: Mapping[Suite, tuple[Task, ...]]
-    """Frozen before anything is trained."""
+    suites: tuple[Frozen, ...]
+    """Frozen before anything is trained; the job's own, then those of adapters that served."""
+    history: tuple[Learned, ...] = ()
+    """What those could do."""
     items: tuple[str, ...] = ()
     """Shown to the episodes that train."""
 
@@ -41,16 +45,35 @@ def prepare(form: JobForm, folder: Path, progress: Progress) -> Prepared:
     """
     recipe = recipe_named(form.recipe)
     base = identify(form.base)
-    suites = tuple(suite.suite() for suite in form.suites)
-    tasks = {suite: frozen_tasks(suite, form.seeds) for suite in suites}
+    history = Registry(form.out).served(form.namespace, base.weights) if form.earlier else ()
+    asked = tuple((suite.suite(), form.seeds) for suite in form.suites)
+    suites = freeze((*asked, *(_earlier(history) if asked else ())))
     progress.tell("read", 0, 1, f"reading the bundle of namespace {form.namespace}")
-    bundle = read_bundle(form.bundle, form.namespace)
-    refuse_seen((task for group in tasks.values() for task in group), bundle.task_ids)
+    bundle, unused = _unlearned(read_bundle(form.bundle, form.namespace), suites)
+    refuse_seen((task for one in suites for task in one.tasks), bundle.task_ids)
     progress.tell("build", 0, 1, f"recipe {recipe.name} over {len(bundle.episodes)} episodes")
     dataset = build(recipe, bundle, form.seed, form.admission)
+    dataset = replace(dataset, rejected=(*dataset.rejected, *unused))
     files.write(dataset, recipe, folder / "dataset")
     message = f"{len(dataset.rows)} rows, {len(dataset.rejected)} episodes left out"
     progress.tell("build", 1, 1, message, {"rows": len(dataset.rows), "rejected": len(dataset.rejected)})
     used = frozenset(dataset.episodes)
     items = {item for e in bundle.episodes if e.id in used for item in shown_items(e)}
-    return Prepared(recipe, dataset, base, bundle.encoder, tasks, tuple(sorted(items)))
+    return Prepared(recipe, dataset, base, bundle.encoder, suites, history, tuple(sorted(items)))
+
+
+def _earlier(history: Iterable[Learned]) -> Iterable[tuple[Suite, tuple[int, ...]]]:
+    """What adapters that served had learned or kept is to be kept."""
+    for one in history:
+        for score in one.scores:
+            if score.suite.role in ("adapt", "retain"):
+                yield replace(score.suite, role="retain"), score.seeds
+
+
+def _unlearned(bundle: Bundle, suites: Iterable[Frozen]) -> tuple[Bundle, tuple[Rejected, ...]]:
+    """Without episodes of gate tasks that memory did not learn from: those void nothing and teach nothing."""
+    held = {task.id for one in suites for task in one.tasks}
+    unused = {e.id for e in bundle.episodes if e.task_id in held and not USES[e.mode].learns}
+    kept = tuple(episode for episode in bundle.episodes if episode.id not in unused)
+    reason = "its task is one of the gate's; memory did not learn from it"
+    return replace(bundle, episodes=kept), tuple(Rejected(id_, reason) for id_ in sorted(unused))

@@ -2,58 +2,39 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from agent.models.local.identity import Fingerprint, FolderIdentity, identify
-from memory.errors import AdapterRefused, Conflict, NotFound
+from agent.models.local.identity import identify
+from distill import manifest as manifests
+from distill.manifest import MANIFEST, AdapterManifest, Lineage, Override, checksums
+from distill.retention import Learned, Score
+from memory.errors import AdapterRefused, BadInput, Conflict, NotFound
 from memory.types import Json
 
 if TYPE_CHECKING:
     from agent.models.local.model import LocalModel
 
-_MANIFEST = "manifest.json"
+__all__ = ["AdapterManifest", "Canary", "Pointer", "Registry", "checksums"]
 _POINTER = "current.json"
 
 
 @dataclass(frozen=True, slots=True)
-class AdapterManifest:
-    """What an adapter is, what it depends on and where every row of it came from."""
+class Canary:
+    """An adapter that answers a share of what the one in service is asked."""
 
-    id: str
-    created_at: float
-    base: str
-    """Name of the base model folder."""
-    identity: FolderIdentity
-    """Hashes of the base's weights and of its tokenizer and template."""
-    files: dict[str, str]
-    """File name to SHA-256."""
-    fingerprint: Fingerprint
-    namespace: str
-    recipe: str
-    method: str
-    """The recipe in full."""
-    dataset: str
-    """Hash of the dataset."""
-    episodes: tuple[str, ...]
-    """Whose messages trained it."""
-    seed: int
-    settings: dict[str, Json]
-    """As in `TrainSettings`."""
-    gate: dict[str, Json] = field(default_factory=dict)
-    """The report that let it in or kept it out."""
-    items: tuple[str, ...] = ()
-    """Whose text was in the prompts of those episodes."""
-    blocked: str | None = None
-    """Why it may not serve any more: something it was trained on was forgotten."""
+    adapter: str
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,52 +43,96 @@ class Pointer:
 
     current: str | None = None
     history: tuple[str | None, ...] = ()
+    canary: Canary | None = None
+
+    def chosen(self, lot: str) -> str | None:
+        """Who answers the episode of this id: the canary for its share of ids, else the one in service.
+
+        >>> tried = Pointer("old", canary=Canary("new", 0.25))
+        >>> [tried.chosen(f"ep_{n}") for n in range(6)]
+        ['old', 'new', 'old', 'new', 'old', 'old']
+        """
+        if self.canary is None:
+            return self.current
+        digest = hashlib.sha256(f"{self.canary.adapter}/{lot}".encode()).digest()
+        is_drawn = int.from_bytes(digest[:8]) / 2.0**64 < self.canary.share
+        return self.canary.adapter if is_drawn else self.current
 
 
 class Registry:
-    """A folder of adapters. Readers may run while one writer promotes or rolls back."""
+    """A folder of adapters. Any number of processes may read and write it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self._folder = folder
+        self._clock = clock
 
     def path(self, adapter_id: str) -> Path:
         """The folder of one adapter. Raises NotFound."""
         path = self._folder / adapter_id
-        if path.parent != self._folder or not (path / _MANIFEST).is_file():
+        if path.parent != self._folder or not (path / MANIFEST).is_file():
             raise NotFound(f"there is no adapter {adapter_id!r}")
         return path
 
     def list(self) -> tuple[AdapterManifest, ...]:
         """All adapters with a readable manifest, oldest first."""
         found: list[AdapterManifest] = []
-        for path in sorted(self._folder.glob(f"*/{_MANIFEST}")):
+        for path in sorted(self._folder.glob(f"*/{MANIFEST}")):
             try:
-                found.append(_read(path))
+                found.append(manifests.read(path))
             except AdapterRefused:
                 continue  # `verify` says what is wrong with it; one bad folder must not hide the others
         return tuple(sorted(found, key=lambda manifest: (manifest.created_at, manifest.id)))
 
     def get(self, adapter_id: str) -> AdapterManifest:
         """One manifest. Raises NotFound, AdapterRefused when it cannot be read."""
-        return _read(self.path(adapter_id) / _MANIFEST)
+        return manifests.read(self.path(adapter_id) / MANIFEST)
 
-    def add(self, weights: Path, manifest: AdapterManifest) -> AdapterManifest:
+    def lineage(self, adapter_id: str) -> tuple[Lineage, ...]:
+        """Where every row of it came from. Raises NotFound."""
+        return manifests.read_lineage(self.path(adapter_id))
+
+    def add(
+        self, weights: Path, manifest: AdapterManifest, lineage: Sequence[Lineage] = ()
+    ) -> AdapterManifest:
         """Copy an adapter's files in under an id made of their hashes; adding it again changes nothing."""
         files = checksums(weights)
         digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
         complete = replace(manifest, id=f"{manifest.recipe}-{digest[:12]}", files=files)
         target = self._folder / complete.id
-        if not (target / _MANIFEST).exists():
+        if not (target / MANIFEST).exists():
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(weights, target)
-            _write(target / _MANIFEST, complete)
+            manifests.write_lineage(target, lineage)
+            manifests.write(target / MANIFEST, complete)
         return complete
 
-    def record_gate(self, adapter_id: str, gate: dict[str, Json]) -> AdapterManifest:
+    def record_gate(
+        self, adapter_id: str, gate: dict[str, Json], scores: tuple[Score, ...] = ()
+    ) -> AdapterManifest:
         """Keep the gate's report with the adapter."""
-        manifest = replace(self.get(adapter_id), gate=gate)
-        _write(self.path(adapter_id) / _MANIFEST, manifest)
-        return manifest
+        with self._locked():
+            return self._change(replace(self.get(adapter_id), gate=gate, scores=scores))
+
+    def record_override(self, adapter_id: str, by: str, reason: str) -> AdapterManifest:
+        """Keep who lets an adapter serve against the gate, and why."""
+        with self._locked():
+            manifest = self.get(adapter_id)
+            one = Override(by, reason, self._clock())
+            return self._change(replace(manifest, overrides=(*manifest.overrides, one)))
+
+    def served(self, namespace: str, base: str, *, without: str = "") -> tuple[Learned, ...]:
+        """What this namespace's adapters of a base (hash of its weights) could do that served, oldest first.
+
+        What is blocked counts no more: what it could do rested on what was taken back.
+        """
+        found = [
+            one
+            for one in self.list()
+            if one.namespace == namespace and one.identity.weights == base and one.id != without
+            if one.served_at is not None and one.blocked is None
+        ]
+        found.sort(key=lambda one: (one.served_at or 0.0, one.id))
+        return tuple(Learned(one.id, len(one.episodes), one.scores) for one in found)
 
     def touched(self, namespace: str, episodes: Iterable[str], items: Iterable[str] = ()) -> tuple[str, ...]:
         """Ids of a namespace's adapters that were trained on any of the episodes, or with an item in view."""
@@ -121,23 +146,28 @@ class Registry:
 
     def block(self, adapter_id: str, reason: str) -> AdapterManifest:
         """Let an adapter serve never again; if it does, the one before takes over. Raises NotFound."""
-        manifest = self.get(adapter_id)
-        if manifest.blocked is None:
-            manifest = replace(manifest, blocked=reason)
-            _write(self.path(adapter_id) / _MANIFEST, manifest)
-        pointer = self._pointer()
-        history = tuple(one for one in pointer.history if one != adapter_id)
-        if pointer.current == adapter_id:
-            self._point(Pointer(history[-1] if history else None, history[:-1]))
-        elif history != pointer.history:
-            self._point(Pointer(pointer.current, history))
-        return manifest
+        with self._locked():
+            manifest = self.get(adapter_id)
+            if manifest.blocked is None:
+                manifest = self._change(replace(manifest, blocked=reason))
+            pointer = self.pointer()
+            history = tuple(one for one in pointer.history if one != adapter_id)
+            current, canary = pointer.current, pointer.canary
+            if current == adapter_id:
+                current, history = (history[-1], history[:-1]) if history else (None, ())
+            if canary is not None and canary.adapter == adapter_id:
+                canary = None
+            if pointer != (changed := Pointer(current, history, canary)):
+                self._point(changed)
+            return manifest
+
+    def refuse_blocked(self, adapter_id: str) -> None:
+        """Raises AdapterRefused when it may not serve any more, NotFound."""
+        self._servable(adapter_id)
 
     def verify(self, adapter_id: str, base: Path) -> AdapterManifest:
         """Check files and base. Raises AdapterRefused with the reason, NotFound."""
-        manifest = self.get(adapter_id)
-        if manifest.blocked is not None:
-            raise AdapterRefused(f"adapter {adapter_id!r} is blocked ({manifest.blocked}); distil again")
+        manifest = self._servable(adapter_id)
         actual = checksums(self.path(adapter_id))
         for name, expected in manifest.files.items():
             if name not in actual:
@@ -154,7 +184,10 @@ class Registry:
         return manifest
 
     def load(self, adapter_id: str, base: Path, *, name: str, max_batch: int = 32) -> LocalModel:
-        """The base with a verified adapter, serving as it did when trained. Raises AdapterRefused."""
+        """The base with a verified adapter, serving as it did when trained. Raises AdapterRefused.
+
+        Its prompt prefix is not in the prompts yet, see `agent.models.adapted`.
+        """
         # Seconds to import, and listing adapters needs none of it.
         from agent.models.local.model import LocalModel
 
@@ -169,26 +202,43 @@ class Registry:
 
     def current(self) -> str | None:
         """Id of the promoted adapter."""
-        return self._pointer().current
+        return self.pointer().current
 
     def promote(self, adapter_id: str) -> Pointer:
-        """Let an adapter serve. Raises NotFound, AdapterRefused when it is blocked."""
-        manifest = self.get(adapter_id)
-        if manifest.blocked is not None:
-            raise AdapterRefused(f"adapter {adapter_id!r} is blocked ({manifest.blocked}); distil again")
-        pointer = self._pointer()
-        if pointer.current == adapter_id:
-            return pointer
-        return self._point(Pointer(adapter_id, (*pointer.history, pointer.current)))
+        """Let an adapter serve; of a canary it makes the one in service. Raises NotFound, AdapterRefused."""
+        with self._locked():
+            manifest = self._servable(adapter_id)
+            pointer = self.pointer()
+            canary = pointer.canary
+            if canary is not None and canary.adapter == adapter_id:
+                canary = None
+            if pointer.current == adapter_id:
+                return self._point(replace(pointer, canary=canary)) if canary != pointer.canary else pointer
+            if manifest.served_at is None:
+                self._change(replace(manifest, served_at=self._clock()))
+            return self._point(Pointer(adapter_id, (*pointer.history, pointer.current), canary))
 
     def rollback(self) -> Pointer:
-        """Back to what served before. Raises Conflict when nothing did."""
-        pointer = self._pointer()
-        if not pointer.history:
-            raise Conflict("no adapter served before this one; there is nothing to roll back to")
-        return self._point(Pointer(pointer.history[-1], pointer.history[:-1]))
+        """Back to what served before; a canary ends too. Raises Conflict when nothing did."""
+        with self._locked():
+            pointer = self.pointer()
+            if not pointer.history:
+                raise Conflict("no adapter served before this one; there is nothing to roll back to")
+            return self._point(Pointer(pointer.history[-1], pointer.history[:-1]))
 
-    def _pointer(self) -> Pointer:
+    def try_out(self, adapter_id: str, share: float) -> Pointer:
+        """Let an adapter answer a share of episodes beside the one in service; 0 ends that.
+
+        Raises NotFound, AdapterRefused, BadInput on a share outside of 0..1.
+        """
+        if not 0.0 <= share <= 1.0:
+            raise BadInput(f"the share {share} of a canary must lie between 0 and 1")
+        with self._locked():
+            self._servable(adapter_id)
+            return self._point(replace(self.pointer(), canary=Canary(adapter_id, share) if share else None))
+
+    def pointer(self) -> Pointer:
+        """Who serves now. Raises AdapterRefused when that cannot be read."""
         path = self._folder / _POINTER
         if not path.exists():
             return Pointer()
@@ -197,39 +247,24 @@ class Registry:
         except ValidationError as error:
             raise AdapterRefused(f"{str(path)!r} is not a valid pointer: {error}") from error
 
+    def _servable(self, adapter_id: str) -> AdapterManifest:
+        manifest = self.get(adapter_id)
+        if manifest.blocked is not None:
+            raise AdapterRefused(f"adapter {adapter_id!r} is blocked ({manifest.blocked}); distil again")
+        return manifest
+
+    def _change(self, manifest: AdapterManifest) -> AdapterManifest:
+        manifests.write(self.path(manifest.id) / MANIFEST, manifest)
+        return manifest
+
     def _point(self, pointer: Pointer) -> Pointer:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        _replace(self._folder / _POINTER, TypeAdapter(Pointer).dump_json(pointer))
+        manifests.put(self._folder / _POINTER, TypeAdapter(Pointer).dump_json(pointer))
         return pointer
 
-
-def checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of an adapter but its manifest."""
-    files: Sequence[Path] = sorted(p for p in folder.iterdir() if p.is_file() and p.name != _MANIFEST)
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def _read(path: Path) -> AdapterManifest:
-    try:
-        return TypeAdapter(AdapterManifest).validate_json(path.read_bytes())
-    except (ValidationError, OSError) as error:
-        raise AdapterRefused(f"the manifest {str(path)!r} cannot be read: {error}") from error
-
-
-def _write(path: Path, manifest: AdapterManifest) -> None:
-    _replace(path, TypeAdapter(AdapterManifest).dump_json(manifest, indent=1))
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write beside and rename: a reader sees the old bytes or the new ones, also after a crash."""
-    beside = path.with_suffix(".new")
-    with beside.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One writer at a time, whatever its process."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / ".lock").open("w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

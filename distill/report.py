@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from distill.gate import ArmResult, Decision, SuiteResult
-from distill.registry import AdapterManifest
+from distill.decision import Decision
+from distill.gate import ArmResult, SuiteResult
+from distill.manifest import AdapterManifest
+from distill.retention import Learned, Matrix, Score, area, matrix
 from distill.stats import Interval
+from distill.suites import Frozen
 from distill.train import Trained
 from distill.types import Dataset
 from memory.types import Json
@@ -14,15 +17,14 @@ from memory.types import Json
 
 def report_json(
     manifest: AdapterManifest,
-    decision: Decision,
-    results: Sequence[SuiteResult],
+    gate: dict[str, Json],
     dataset: Dataset,
     trained: Trained,
 ) -> dict[str, Json]:
-    """`report.json` of a job that ran to its end."""
+    """`report.json` of a job that ran to its end; `gate` as `gate_json` makes it."""
     return {
         "adapter": manifest.id,
-        **gate_json(results, decision),
+        **gate,
         "dataset": {
             "hash": dataset.hash,
             "rows": len(dataset.rows),
@@ -40,8 +42,13 @@ def report_json(
     }
 
 
-def gate_json(results: Sequence[SuiteResult], decision: Decision) -> dict[str, Json]:
-    """Verdict, arms and differences; kept with the adapter too."""
+def gate_json(
+    results: Sequence[SuiteResult], decision: Decision, history: Sequence[Learned] = ()
+) -> dict[str, Json]:
+    """Verdict, arms, differences and retention; kept with the adapter too.
+
+    `history`: the distillations that R is of, the judged one last.
+    """
     return {
         "promoted": decision.promoted,
         "reason": decision.reason,
@@ -53,10 +60,42 @@ def gate_json(results: Sequence[SuiteResult], decision: Decision) -> dict[str, J
                 "ci": _ci(r.difference),
                 "pairs": r.n_pairs,
                 "p": round(r.p_value, 5),
+                "violations": round(r.violations.mean, 4),
+                "violations_ci": _ci(r.violations),
             }
             for r in results
         },
+        "retention": retention_json(matrix(history), [one.n_episodes for one in history]) if history else {},
     }
+
+
+def retention_json(found: Matrix, n_episodes: Sequence[int]) -> dict[str, Json]:
+    """R and what is read off it; adaptation is the area under success over episodes."""
+    curve = found.curve((0, *n_episodes))
+    return {
+        "rows": list(found.rows),
+        "suites": list(found.columns),
+        "matrix": [[_rounded(one) for one in row] for row in found.scores],
+        "bwt": _rounded(found.backward()),
+        "fgt": _rounded(found.forgetting()),
+        "fwt": _rounded(found.forward()),
+        "curve": [[n, round(success, 4)] for n, success in curve],
+        "adaptation": _rounded(area(curve)),
+    }
+
+
+def scores_of(suites: Sequence[Frozen], results: Sequence[SuiteResult]) -> tuple[Score, ...]:
+    """What the registry keeps of the gate, for distillations to come."""
+    return tuple(
+        Score(
+            one.suite,
+            one.seeds,
+            one.digest,
+            result.arms["base"].success.mean,
+            result.arms["+adapter"].success.mean,
+        )
+        for one, result in zip(suites, results, strict=True)
+    )
 
 
 def _arm(result: ArmResult) -> dict[str, Json]:
@@ -67,8 +106,15 @@ def _arm(result: ArmResult) -> dict[str, Json]:
         "steps_ci": _ci(result.steps),
         "n": result.n,
         "broken": result.n_broken,
+        "violations": round(result.violations.mean, 4),
+        "tokens_per_success": _rounded(result.tokens_per_success),
+        "steps_per_success": _rounded(result.steps_per_success),
     }
 
 
 def _ci(interval: Interval) -> list[Json]:
     return [round(interval.low, 4), round(interval.high, 4)]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from distill.bundle import Admission
 from distill.settings import TrainSettings
-from distill.suites import Suite
+from distill.suites import Role, Suite
 from memory.errors import DistillError
 from memory.types import TRUST, EpisodeOrigin
 
@@ -27,7 +26,7 @@ class SuiteForm(_Form):
     site: str
     split: str = "gate"
     n: int = Field(default=20, gt=0)
-    role: Literal["adapt", "retain"] | None = None
+    role: Role | None = None
     """Left out: `retain` when the name begins with `ret`, else `adapt`."""
 
     def suite(self) -> Suite:
@@ -60,6 +59,12 @@ class JobForm(_Form):
     origins: tuple[EpisodeOrigin, ...] = ("real",)
     promote: bool = True
     """Let the adapter serve when the gate says so."""
+    proposer: str = ""
+    """Who asks for it, and may not let it serve by hand."""
+    dry_run: bool = False
+    """Only report what would be kept, masked and rejected."""
+    earlier: bool = True
+    """Run again the suites of adapters that served, so that what they could do is not forgotten."""
 
     @field_validator("train", mode="before")
     @classmethod

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.models.scripted import FunctionModel
-from distill.gate import ARMS, Arm, ArmResult, Attempt, GateRun, SuiteResult, compare, decide, run_suite
+from distill.decision import decide
+from distill.gate import ARMS, Arm, ArmResult, Attempt, GateRun, SuiteResult, compare, run_suite
 from distill.stats import Interval, bootstrap_mean, paired_difference, wilson
 from distill.suites import Suite, frozen_tasks, refuse_seen
 from memory.core import Memory

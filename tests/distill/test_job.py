@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,17 @@ import pytest
 from agent.loop import Agent
 from agent.opening import Run
 from agent.worlds.catalogue import catalogue
+from distill.bundle import read_bundle
+from distill.prepare import prepare
+from distill.progress import Progress
 from distill.registry import Registry
+from distill.spec import read_job
+from distill.suites import Suite, frozen_tasks
 from memory.core import Memory
 from memory.encoder import HashEncoder
+from memory.errors import DistillError
 from memory.types import Episode, Json
+from tests.distill.episodes import write_bundle
 from tests.distill.expert import expert_model
 from tests.distill.tiny import make_folder
 
@@ -44,7 +52,7 @@ async def _work(folder: Path) -> list[Episode]:
         agent = Agent(await expert_model(tasks), memory)
         episodes: list[Episode] = []
         for number, task in enumerate(tasks):
-            run = Run(NAMESPACE, "worker", f"e{number}", memory="frozen")
+            run = Run(NAMESPACE, "worker", f"e{number}", memory="learn")
             episode = await agent.run(task, catalogue(task.world).make(), run)
             memory.record(episode, principal="worker")
             episodes.append(episode)
@@ -126,9 +134,50 @@ class TestWhole:
         manifest = registry.get(report["adapter"])
         assert manifest.dataset == report["dataset"]["hash"]
         assert manifest.gate["arms"] == report["arms"]
+        assert report["arms"]["adapt"]["base"]["violations"] >= 0
+        assert report["retention"]["rows"] == ["base", manifest.id]
+        (score,) = manifest.scores
+        assert (score.suite.name, score.seeds) == ("adapt", (0,))
+        rows = registry.lineage(manifest.id)
+        assert {row.episode for row in rows} == set(manifest.episodes)
+        assert all(len(row.indices) == len(row.weights) and any(row.weights) for row in rows)
         assert len(manifest.episodes) == 12
         model = registry.load(manifest.id, worked[1], name=f"local:tiny+{manifest.id}")
         model.close()
+
+    def test_a_dry_run_says_what_would_be_learned(self, tmp_path: Path, worked: tuple[Path, Path]) -> None:
+        """Kept, masked, rejected, each with its reason; no weights, no adapter, in a second or two."""
+        folder = _job(tmp_path, worked, dry_run=True)
+        code, output = _finish(_start(folder))
+        assert code == 0, output
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        assert len(report["kept"]["rows"]) == 12
+        assert all(row["trained"] and row["context"] for row in report["kept"]["rows"])
+        assert report["rejected"] == {"reasons": {}, "episodes": []}
+        assert _stages(_progress(folder)) == ["read", "build", "done"]
+        assert not (folder / "train").exists()
+        assert Registry(folder / "adapters").list() == ()
+
+
+def test_gate_tasks_that_taught_nothing_void_nothing(tmp_path: Path, worked: tuple[Path, Path]) -> None:
+    """Episodes of theirs that memory did not learn from are left out; the others void the job."""
+    tasks = frozen_tasks(Suite("adapt", "household", SITE, "work", 3), [0])
+    lived = {one.task_id: one for one in read_bundle(worked[0], NAMESPACE).episodes}
+    episodes = [
+        replace(one, mode="frozen" if id_ in {t.id for t in tasks} else "learn") for id_, one in lived.items()
+    ]
+    (tmp_path / "job").mkdir()
+    write_bundle(tmp_path / "bundle", episodes)
+    suite: dict[str, Json] = {"name": "adapt", "world": "household", "site": SITE, "split": "work", "n": 3}
+    form = read_job(_job(tmp_path / "job", (tmp_path / "bundle", worked[1]), suites=[suite]))
+    prepared = prepare(form, tmp_path / "job", Progress(tmp_path / "progress.jsonl"))
+    held = {one.episode for one in prepared.dataset.rejected if "the gate's" in one.reason}
+    assert len(held) == len(tasks)
+    assert held.isdisjoint(prepared.dataset.episodes)
+    write_bundle(tmp_path / "learned", [replace(one, mode="learn") for one in episodes])
+    form = form.model_copy(update={"bundle": tmp_path / "learned"})
+    with pytest.raises(DistillError, match="gate tasks"):
+        prepare(form, tmp_path / "job", Progress(tmp_path / "progress.jsonl"))
 
 
 class TestRefusals:

@@ -13,11 +13,14 @@ from agent.models.local.identity import identify
 from agent.models.local.model import LocalModel
 from agent.models.local.weights import frozen
 from distill import copies
-from distill.registry import AdapterManifest, Registry
+from distill.manifest import AdapterManifest, Lineage
+from distill.registry import Canary, Pointer, Registry
 from distill.render import TokenRow
+from distill.retention import Score
 from distill.settings import TrainSettings
+from distill.suites import Suite
 from distill.train import Trained, train
-from memory.errors import AdapterRefused, Conflict, NotFound
+from memory.errors import AdapterRefused, BadInput, Conflict, NotFound
 from tests.distill.tiny import make_folder
 
 SETTINGS = TrainSettings(epochs=1, min_updates=1, batch_size=4, rank=4, learning_rate=1e-2)
@@ -190,6 +193,71 @@ class TestPointer:
         registry.record_gate(added.id, {"promoted": False, "reason": "worse"})
         assert registry.add(trained.folder, manifest).id == added.id
         assert registry.get(added.id).gate["reason"] == "worse"
+
+
+class TestTrying:
+    """A candidate answers a share beside the adapter in service."""
+
+    def test_the_share_is_drawn_by_the_episode(
+        self, registry: Registry, trained: Trained, manifest: AdapterManifest, tmp_path: Path
+    ) -> None:
+        """About a quarter of ids, the same ones every time; promotion and rollback end it."""
+        first = registry.add(trained.folder, manifest).id
+        second = registry.add(_other(trained, tmp_path / "other"), manifest).id
+        registry.promote(first)
+        pointer = registry.try_out(second, 0.25)
+        assert registry.pointer() == pointer == Pointer(first, (None,), Canary(second, 0.25))
+        drawn = [pointer.chosen(f"ep_{n}") for n in range(400)]
+        assert drawn == [pointer.chosen(f"ep_{n}") for n in range(400)]
+        assert 70 <= drawn.count(second) <= 130
+        assert drawn.count(first) == 400 - drawn.count(second)
+        assert registry.promote(second) == Pointer(second, (None, first))
+        registry.try_out(first, 0.5)
+        assert registry.rollback() == Pointer(first, (None,))
+        registry.try_out(second, 1.0)
+        assert registry.try_out(second, 0.0).canary is None
+        with pytest.raises(BadInput):
+            registry.try_out(second, 1.5)
+
+    def test_a_blocked_canary_answers_nothing(
+        self, registry: Registry, trained: Trained, manifest: AdapterManifest
+    ) -> None:
+        """It is taken out at once and cannot be put back."""
+        added = registry.add(trained.folder, manifest).id
+        registry.try_out(added, 1.0)
+        registry.block(added, "its source was revoked")
+        assert registry.pointer() == Pointer()
+        with pytest.raises(AdapterRefused, match="revoked"):
+            registry.try_out(added, 0.5)
+
+    def test_what_served_is_what_later_ones_are_compared_with(
+        self, registry: Registry, trained: Trained, manifest: AdapterManifest, tmp_path: Path
+    ) -> None:
+        """In the order of their first service; blocked ones and other namespaces' count no more."""
+        first = registry.add(trained.folder, manifest).id
+        second = registry.add(_other(trained, tmp_path / "other"), manifest).id
+        scores = (Score(Suite("a", "household", "maple 27"), (0,), "t", 0.1, 0.5),)
+        registry.record_gate(first, {}, scores)
+        base = manifest.identity.weights
+        assert registry.served("home", base) == ()
+        registry.promote(second)
+        registry.promote(first)
+        assert [one.id for one in registry.served("home", base)] == [second, first]
+        assert registry.served("home", base, without=second)[0].scores == scores
+        assert registry.served("work", base) == registry.served("home", "0") == ()
+        registry.block(second, "forgotten")
+        assert [one.id for one in registry.served("home", base)] == [first]
+
+    def test_overrides_and_lineage_stay_with_the_adapter(
+        self, registry: Registry, trained: Trained, manifest: AdapterManifest, base: Path
+    ) -> None:
+        """Who, why, when; rows without their text. Neither makes the files differ from what was added."""
+        row = Lineage("e1", ("e2",), (0, 1, -1), (0.0, 1.0, 0.5), "main")
+        added = registry.add(trained.folder, manifest, [row])
+        registry.record_override(added.id, "key:1 (ann)", "the suite is too small")
+        (override,) = registry.verify(added.id, base).overrides
+        assert (override.by, override.reason) == ("key:1 (ann)", "the suite is too small")
+        assert registry.lineage(added.id) == (row,)
 
 
 class TestBlocked:
