@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.opening import situation_text
 from distill.signals.stored import reward_of
 from distill.speakers import speakers
 from memory.encoder import open_encoder
@@ -23,7 +24,6 @@ from memory.value.states import Acted, acted, state_of
 from memory.value.steps import GAMMA
 
 Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 _BLOCK = 256
 """States that are compared with all others at once."""
 _NOWHERE = -2.0
@@ -111,18 +111,62 @@ class Critic:
             # Rounded, for sums of products differ in their last digits from one machine to the next.
             near = np.asarray(vectors[here] @ vectors.T, dtype=np.float64).round(5)  # (block, n)
             near[owner[here, None] == owner] = _NOWHERE
-            values[here] = self._mean(near, worth, prior)
+            values[here], _ = self._mean(near, worth, prior)
             near[action[here, None] != action] = _NOWHERE
-            acts[here] = self._mean(near, worth, values[here])
+            acts[here], _ = self._mean(near, worth, values[here])
         return values, acts
 
-    def _mean(self, near: Floats, worth: Floats, prior: float | Floats) -> Floats:
-        """Kernel means (b,) over the k nearest of each row (b, n); equal ones by their place."""
-        places = np.argsort(-near, axis=1, kind="stable")[:, : self.k]
-        cosines = np.take_along_axis(near, places, axis=1)
-        weights = np.where(cosines > _NOWHERE, np.exp((np.minimum(cosines, 1.0) - 1.0) / self.width), 0.0)
-        told = (weights * worth[places]).sum(axis=1) + self.prior_n * prior
-        return np.asarray(told / (weights.sum(axis=1) + self.prior_n))
+    def _mean(self, near: Floats, worth: Floats, prior: float | Floats) -> tuple[Floats, Floats]:
+        return _kernel_mean(near, worth, prior, self.k, self.width, self.prior_n)
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What the nearest tasks say of one."""
+
+    chance: float
+    """Probability of success."""
+    n: float
+    """Attempts near it, by their weight; one right here counts 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prospects:
+    """Measured success near a task: mean reward of the nearest attempts, its own left out."""
+
+    k: int = 16
+    width: float = 0.2
+    prior_n: float = 1.0
+    """How many attempts right here one half counts for."""
+    encoder: str = "hash-256"
+
+    def __call__(self, episodes: Sequence[Episode]) -> Mapping[str, Prospect]:
+        """One for each episode, by id. Raises EncoderError."""
+        lived = sorted(episodes, key=lambda one: one.id)
+        if not lived:
+            return {}
+        vectors = open_encoder(self.encoder).encode([situation_text(one.task, one.family) for one in lived])
+        worth = np.array([min(1.0, max(0.0, reward_of(one))) for one in lived])
+        found: dict[str, Prospect] = {}
+        for start in range(0, len(lived), _BLOCK):
+            here = slice(start, start + _BLOCK)
+            near = np.asarray(vectors[here] @ vectors.T, dtype=np.float64).round(5)  # (block, n)
+            near[np.arange(len(near)), np.arange(start, start + len(near))] = _NOWHERE
+            means, weights = _kernel_mean(near, worth, 0.5, self.k, self.width, self.prior_n)
+            pairs = zip(lived[here], means.tolist(), weights.tolist(), strict=True)
+            found |= {one.id: Prospect(mean, weight) for one, mean, weight in pairs}
+        return found
+
+
+def _kernel_mean(
+    near: Floats, worth: Floats, prior: float | Floats, k: int, width: float, prior_n: float
+) -> tuple[Floats, Floats]:
+    """Means (b,) over the k nearest of each row of cosines (b, n), and their weights; equal ones by place."""
+    places = np.argsort(-near, axis=1, kind="stable")[:, :k]
+    cosines = np.take_along_axis(near, places, axis=1)
+    weights = np.where(cosines > _NOWHERE, np.exp((np.minimum(cosines, 1.0) - 1.0) / width), 0.0)
+    total = weights.sum(axis=1)
+    return np.asarray(((weights * worth[places]).sum(axis=1) + prior_n * prior) / (total + prior_n)), total
 
 
 def turns_of(episode: Episode) -> tuple[Turn, ...]:

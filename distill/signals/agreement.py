@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from distill.signals.stored import By, Credit, answer_of, each, grouped, reward_of, spread
 from distill.types import Signal
+from distill.value import Prospect, Prospects
 from memory.types import Episode
 
 Chance = Literal["agreement", "success"]
@@ -102,6 +103,27 @@ class Difficulty:
 
     def _worth(self, chance: float) -> float:
         return 1.0 - chance if self.measure == "failure" else 1.0 - 2.0 * abs(chance - 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Can tasks like this one be done? Above 0: yes; below: no; the size is how sure memory is.
+
+    (2 p - 1) n / (n + 2), with p and n of the nearest attempts: the answer to an assessment of oneself, and
+    its weight. Source: KnowRL (arXiv 2510.11407), there by agreement of self-assessments. Deviation: what was
+    measured takes their place. The assessment is no part of an episode: the number stands on all messages.
+    """
+
+    prospects: Prospects = field(default_factory=Prospects)
+
+    def __call__(self, episodes: Sequence[Episode]) -> Credit:
+        """The same on all the model's messages of an episode."""
+        told = self.prospects(episodes)
+        return {one.id: spread(one, _sureness(told[one.id])) for one in episodes}
+
+
+def _sureness(told: Prospect) -> float:
+    return (2.0 * told.chance - 1.0) * told.n / (told.n + 2.0)
 
 
 def _votes(group: Sequence[Episode]) -> Counter[str]:
