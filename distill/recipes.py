@@ -25,14 +25,20 @@ RECIPES: tuple[Recipe, ...] = (
 
 def recipe_named(name: str) -> Recipe:
     """The recipe of a name. Raises DistillError for one that does not exist or cannot be trained."""
+    recipe = found(name)
+    trainable(recipe)
+    return recipe
+
+
+def found(name: str) -> Recipe:
+    """The recipe of a name, whether it can be trained here or only built. Raises DistillError."""
     for recipe in RECIPES:
         if recipe.name == name:
-            check(recipe)
             return recipe
     raise DistillError(f"no recipe is called {name!r}; there are {', '.join(r.name for r in RECIPES)}")
 
 
-def check(recipe: Recipe) -> None:
+def trainable(recipe: Recipe) -> None:
     """Refuse what the trainer does not do. Raises DistillError."""
     if recipe.objective != "nll":
         raise DistillError(
@@ -40,5 +46,9 @@ def check(recipe: Recipe) -> None:
         )
     if recipe.prompt_prefix is not None:
         raise DistillError(f"recipe {recipe.name!r} has a prompt prefix; serving does not add prefixes")
+
+
+def check(recipe: Recipe) -> None:
+    """Refuse what cannot be built. Raises DistillError."""
     if not 0 <= sum(stream.share for stream in recipe.mixture) < 1:
         raise DistillError(f"the shares of recipe {recipe.name!r} leave nothing for its main rows")

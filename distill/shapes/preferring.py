@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from agent.prompt import command_of
 from distill.shapes.masks import context_of
@@ -48,14 +49,10 @@ class SiblingPairs:
         """Best against worst, second best against second worst, at every node with both."""
         found: list[Row] = []
         for branches in _siblings(rows, lived).values():
-            ranked = sorted(branches, key=lambda one: (-one.value, said(one.message), one.row.episode))
-            good = [one for one in ranked if one.value > self.theta]
-            bad = [one for one in reversed(ranked) if one.value <= self.theta]
-            found += [
-                preferred(one, other)
-                for one, other in zip(good[: self.most], bad[: self.most], strict=False)
-                if said(one.message) != said(other.message)
-            ]
+            ranked = sorted(_merged(branches), key=lambda one: (-one[0], said(one[1].message)))
+            good = [one for value, one in ranked if value > self.theta]
+            bad = [one for value, one in reversed(ranked) if value <= self.theta]
+            found += [preferred(*pair) for pair in zip(good[: self.most], bad[: self.most], strict=False)]
         return tuple(found)
 
 
@@ -131,11 +128,11 @@ class SafeSteps:
 
 
 def preferred(better: _Branch, worse: _Branch) -> Row:
-    """A row whose last message is preferred to another; it weighs what it is worth."""
+    """A row whose last message is preferred to another; each weighs the same."""
     row, others = better.row, (worse.row.episode,) if worse.row.episode != better.row.episode else ()
     return replace(
         row,
-        messages=(*context_of(row, better.at), better.message),
+        messages=(*context_of(row, better.at), replace(better.message, weight=1.0)),
         indices=row.indices[: better.at + 1],
         rejected=_rejected(worse.message),
         also=(*row.also, *others),
@@ -152,6 +149,14 @@ def _siblings(rows: Sequence[Row], lived: Episodes) -> dict[_Node, list[_Branch]
     for branch in _branches(rows):
         nodes.setdefault(_node(branch.row, branch.at, lived), []).append(branch)
     return nodes
+
+
+def _merged(branches: Sequence[_Branch]) -> list[tuple[float, _Branch]]:
+    """Each act once, with the mean of its values, as the first attempt did it."""
+    acts: dict[str, list[_Branch]] = {}
+    for one in sorted(branches, key=lambda one: one.row.episode):
+        acts.setdefault(said(one.message), []).append(one)
+    return [(fmean(one.value for one in same), same[0]) for same in acts.values()]
 
 
 def _branches(rows: Sequence[Row]) -> Iterator[_Branch]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from distill.build import build
 from distill.bundle import Admission, Bundle, read_bundle
 from distill.dataset import explain, from_line, read_rows, to_line, write
-from distill.recipes import RECIPES, recipe_named
+from distill.recipes import RECIPES, recipe_named, trainable
 from distill.select import Success
 from distill.shapes.masks import Whole
 from distill.signals.outcomes import Uniform
@@ -168,7 +168,7 @@ class TestRefusals:
         """The set is closed, and only one member is built."""
         recipe = Recipe("x", Success(), Uniform(), Whole(), objective=objective)  # type: ignore[arg-type]
         with pytest.raises(DistillError, match=objective):
-            build(recipe, _bundle([make_episode("e1")]), 0)
+            trainable(recipe)
 
     def test_an_unknown_recipe_names_those_there_are(self) -> None:
         """The message is the remedy."""
