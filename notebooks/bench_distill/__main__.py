@@ -15,10 +15,10 @@ import torch
 
 from notebooks.bench_distill import report, service
 from notebooks.bench_distill.plan import ROOT, Plan
-from notebooks.bench_distill.studies import MASKS, MIXTURE, measure
+from notebooks.bench_distill.studies import CREDIT, MASKS, MIXTURE, measure
 
 PHASES: Mapping[str, Callable[[Plan], None]] = {
-    **{study.name: partial(measure, study) for study in (MASKS, MIXTURE)},
+    **{study.name: partial(measure, study) for study in (MASKS, CREDIT, MIXTURE)},
     "internalise": service.internalise,
     "poison": service.poison,
 }

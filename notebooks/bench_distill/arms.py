@@ -11,7 +11,7 @@ from random import Random
 from agent.models.local.chat import Chat
 from agent.models.local.model import LocalModel
 from agent.models.local.weights import context_of, frozen
-from agent.prompt import compose, parse_action
+from agent.prompt import compose, conditioned, parse_action
 from agent.types import Model, Observation, Request, Task
 from agent.worlds.catalogue import ACT
 from distill.build import build
@@ -49,11 +49,14 @@ def trained(dataset: Dataset, plan: Plan, name: str, seed: int) -> LocalModel:
     return LocalModel.wrap(frozen(result.model), chat, name=name)
 
 
-def scored(model: Model, tasks: Sequence[Task], *, stumble: bool = False) -> Score:
-    """How the model does without memory; `stumble` forces its first act to be a wrong one."""
+def scored(model: Model, tasks: Sequence[Task], *, stumble: bool = False, prefix: str = "") -> Score:
+    """How the model does without memory; `stumble` forces its first act to be a wrong one.
+
+    `prefix` is asked of it before the task's text.
+    """
 
     async def attempts() -> list[tuple[bool, int, int, int]]:
-        return list(await asyncio.gather(*(_attempt(model, task, stumble) for task in tasks)))
+        return list(await asyncio.gather(*(_attempt(model, task, stumble, prefix) for task in tasks)))
 
     runs = asyncio.run(attempts())
     n_acts = sum(acts for _, _, acts, _ in runs)
@@ -65,10 +68,11 @@ def scored(model: Model, tasks: Sequence[Task], *, stumble: bool = False) -> Sco
     )
 
 
-async def _attempt(model: Model, task: Task, stumble: bool) -> tuple[bool, int, int, int]:
+async def _attempt(model: Model, task: Task, stumble: bool, prefix: str) -> tuple[bool, int, int, int]:
     """Solved, steps, acts of the model, wrong ones among them."""
     sim = simulation(task)
-    messages = list(compose(task, Observation(sim.opening()), None, None, "plain"))
+    opening = compose(task, Observation(sim.opening()), None, None, "plain")
+    messages = list(conditioned(opening, prefix))
     acts = wrong = 0
     while True:
         if stumble and not sim.state.steps:

@@ -12,11 +12,11 @@ from random import Random
 
 from agent.prompt import compose
 from agent.types import Observation, Task
-from agent.worlds.catalogue import MAX_STEPS, catalogue
+from agent.worlds.catalogue import ACT, MAX_STEPS, catalogue
 from agent.worlds.sim import Simulation
 from agent.worlds.site import Site, goals, make_site
 from agent.worlds.teacher import Teacher, full_knowledge
-from memory.types import Episode, Message
+from memory.types import Episode, Message, ToolCall
 from notebooks.bench_distill.plan import WORLD
 
 NAMESPACE = "bench"
@@ -60,8 +60,7 @@ def lived(task: Task, worker: Worker, name: str, place: Site | None) -> Episode:
         right = oracle(sim)
         said = astray(rng, sim) if rng.random() < worker.slip and _may_leave(sim) else right
         seen = sim.step(said[1])
-        messages.append(Message("assistant", " > ".join(said), kind="act", ok=said[1] == right[1]))
-        messages.append(Message("tool", seen.text, kind="observe", ok=seen.ok))
+        messages += _turn(f"call{sim.state.steps:05}", said, said[1] == right[1], seen)
         if seen.done:
             break
     return Episode(
@@ -77,6 +76,14 @@ def lived(task: Task, worker: Worker, name: str, place: Site | None) -> Episode:
         reward=seen.reward,
         steps=sim.state.steps,
         outcome_by="world",
+    )
+
+
+def _turn(name: str, said: tuple[str, str], ok: bool, seen: Observation) -> tuple[Message, Message]:
+    call = ToolCall(name, ACT.name, {"command": said[1]})
+    return (
+        Message("assistant", " > ".join(said), kind="act", tool_calls=(call,), ok=ok),
+        Message("tool", seen.text, kind="observe", tool_call_id=name, agent="world", ok=seen.ok),
     )
 
 
@@ -114,8 +121,9 @@ def _is_done(task: Task, place: Site) -> bool:
 
 
 def cleared(episode: Episode) -> Episode:
-    """The episode without marks: nobody knows which act was wrong."""
-    return replace(episode, messages=tuple(replace(one, ok=None) for one in episode.messages))
+    """The episode without the oracle's marks: nobody knows which act was wrong."""
+    own = (replace(one, ok=None) if one.role == "assistant" else one for one in episode.messages)
+    return replace(episode, messages=tuple(own))
 
 
 def _may_leave(sim: Simulation) -> bool:

@@ -11,7 +11,10 @@ from agent.models.local.model import LocalModel
 from agent.types import Model
 from distill.recipes import recipe_named
 from distill.select import Both, Success
+from distill.shapes.conditioning import ConditionOnFeedback
 from distill.shapes.masks import MaskErrors, Whole
+from distill.signals.advantages import Advantage
+from distill.signals.combined import Exp, Positive
 from distill.signals.outcomes import Uniform
 from distill.types import Recipe, Row, Select, Stream
 from memory.types import Episode
@@ -44,6 +47,8 @@ class Arm:
 
     name: str
     recipe: Recipe
+    prefixes: tuple[str, ...] = ("",)
+    """What is asked of it before a task's text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,23 @@ MASKS = Study(
         Arm("clean only", cloned("clean only", Both((Success(), Faultless())))),
     ),
 )
+FEEDBACK = ConditionOnFeedback()
+CREDIT = Study(
+    "credit",
+    (Worker(0.1), Worker(0.4), Worker(0.8)),
+    is_marked=False,
+    arms=(
+        Arm("cloning", cloned("cloning", Everything())),
+        Arm("successes", cloned("successes", Success())),
+        Arm("steps, exp(A / 0.3)", Recipe("awr", Everything(), Exp(Advantage()), Whole())),
+        Arm("steps, A > 0", Recipe("positive", Everything(), Positive(Advantage()), Whole())),
+        Arm(
+            "behind its feedback",
+            Recipe("faft", Everything(), Uniform(), FEEDBACK),
+            prefixes=(FEEDBACK.best, "wanted: failure, many steps."),
+        ),
+    ),
+)
 MIXTURE = Study(
     "mixture",
     (Worker(0.35),),
@@ -103,7 +125,7 @@ def _base(study: Study, plan: Plan, notes: Notes, site: str) -> None:
     if notes.has("arm", site=site, arm="bundled model"):
         return
     with closing(LocalModel.load(TINY, name="tiny")) as model:
-        notes.add("arm", site=site, arm="bundled model", **_scores(study, model, plan, site))
+        notes.add("arm", site=site, arm="bundled model", **_scores(study, model, plan, site, ""))
 
 
 def _measured(study: Study, arm: Arm, plan: Plan, notes: Notes, site: str) -> None:
@@ -116,14 +138,17 @@ def _measured(study: Study, arm: Arm, plan: Plan, notes: Notes, site: str) -> No
     begun = time.monotonic()
     with closing(trained(dataset, plan, f"{study.name}-{seed}", seed)) as model:
         seconds = round(time.monotonic() - begun)
-        scores = _scores(study, model, plan, site)
-        notes.add("arm", site=site, arm=arm.name, rows=len(dataset.rows), seconds=seconds, **scores)
+        for prefix in arm.prefixes:
+            scores = _scores(study, model, plan, site, prefix)
+            asked = {"prefix": prefix, "rows": len(dataset.rows), "seconds": seconds}
+            notes.add("arm", site=site, arm=arm.name, **asked, **scores)
 
 
-def _scores(study: Study, model: Model, plan: Plan, site: str) -> dict[str, object]:
+def _scores(study: Study, model: Model, plan: Plan, site: str, prefix: str) -> dict[str, object]:
     tasks = gate(site, plan.gate)
     found: dict[str, object] = {
-        start: asdict(scored(model, tasks, stumble=start == "stumbled")) for start in ("clean", "stumbled")
+        start: asdict(scored(model, tasks, stumble=start == "stumbled", prefix=prefix))
+        for start in ("clean", "stumbled")
     }
     if study.retention:
         found["retained"] = remembered(model, plan.retained)
