@@ -6,6 +6,7 @@ model said beside its turns and is told as a user's (plans, goals, critiques) is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
@@ -17,6 +18,7 @@ from memory.types import Episode, Json, Message
 By = Literal["group", "task", "family"]
 """Attempts at one task under one model and memory; at one task; at tasks that share experience."""
 Credit = Mapping[str, tuple[float, ...]]
+_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
 
 def is_own(message: Message) -> bool:
@@ -66,7 +68,7 @@ def _key(episode: Episode, by: By) -> str:
 
 
 def answer_of(episode: Episode) -> str | None:
-    """The last line of its final answer, by a call or in words, without case and marks.
+    """The last line of its final answer, by a call, in words or between tags, without case and marks.
 
     None where it gave none, as in worlds where acts alone count.
 
@@ -81,6 +83,8 @@ def answer_of(episode: Episode) -> str | None:
             str(call.arguments.get("answer", "")) for call in message.tool_calls if call.name == ANSWER_TOOL
         ]
         text = said[-1] if said else message.text if message.kind == "answer" else ""
+        tagged = _ANSWER.findall(text)
+        text = tagged[-1] if tagged else text
         lines = [line for line in text.splitlines() if line.strip()]
         if lines:
             return " ".join(lines[-1].casefold().removeprefix("answer:").split()).strip(" *`'\".:")
