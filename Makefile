@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check format serve bench bench-memory bench-learning bench-dojo docs pretrain clean
+.PHONY: help install demo test test-slow check format serve bench bench-memory bench-learning bench-distill bench-dojo docs pretrain clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,6 +59,9 @@ bench-memory: install data/bench-venv/.installed ## memory beside its peers, int
 
 bench-learning: install ## does it learn, by what and at what price, into docs/bench; takes an hour or more
 	$(BIN)/python -m notebooks.bench_learning --parts 2
+
+bench-distill: install ## what weights learn of memory by which recipe, into docs/bench; takes two hours
+	$(BIN)/python -m notebooks.bench_distill --parts 2
 
 bench-dojo: install ## what privileges stop and cost on AgentDojo, no model, into docs/bench; takes ten minutes
 	$(BIN)/python -m notebooks.bench_dojo

@@ -125,7 +125,9 @@ def _base(study: Study, plan: Plan, notes: Notes, site: str) -> None:
     if notes.has("arm", site=site, arm="bundled model"):
         return
     with closing(LocalModel.load(TINY, name="tiny")) as model:
-        notes.add("arm", site=site, arm="bundled model", **_scores(study, model, plan, site, ""))
+        notes.add(
+            "arm", study=study.name, site=site, arm="bundled model", **_scores(study, model, plan, site, "")
+        )
 
 
 def _measured(study: Study, arm: Arm, plan: Plan, notes: Notes, site: str) -> None:
@@ -140,7 +142,7 @@ def _measured(study: Study, arm: Arm, plan: Plan, notes: Notes, site: str) -> No
         seconds = round(time.monotonic() - begun)
         for prefix in arm.prefixes:
             scores = _scores(study, model, plan, site, prefix)
-            asked = {"prefix": prefix, "rows": len(dataset.rows), "seconds": seconds}
+            asked = {"study": study.name, "prefix": prefix, "rows": len(dataset.rows), "seconds": seconds}
             notes.add("arm", site=site, arm=arm.name, **asked, **scores)
 
 
