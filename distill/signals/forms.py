@@ -90,6 +90,8 @@ def plan_steps(message: Message) -> tuple[str, ...]:
 def _planned(episode: Episode) -> Iterator[tuple[int, tuple[str, ...], dict[int, str]]]:
     """Each plan's place and steps, and the acts from there to the next plan, by place."""
     plans = [(n, steps) for n, one in enumerate(episode.messages) if (steps := plan_steps(one))]
+    if not plans:
+        return
     ends = [*(n for n, _ in plans[1:]), len(episode.messages)]
     turns = turns_of(episode)
     for (start, steps), end in zip(plans, ends, strict=True):

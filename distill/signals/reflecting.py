@@ -60,7 +60,7 @@ class ReflectionEffect:
 
 @dataclass(frozen=True, slots=True)
 class ReflectAgreement:
-    """A verdict on a search is worth 1 where it turned out true, a query where it led to what was sought.
+    """A verdict on a search is worth 1 where it turned out true, a search where it led to what was sought.
 
     What planner `goals` leaves is read: in a success "met" was true, and "not met" was where the same goal
     was met later; in a failure nobody knows, which is worth 0. Turns beside the search have the reward.
@@ -81,7 +81,8 @@ class ReflectAgreement:
         later: set[str] = set()
         for search, verdict, goal, is_met in reversed(list(_hunts(episode.messages))):
             later |= {goal} if is_met else set()
-            credit[search] = float(is_met)
+            for place in range(search, verdict):
+                credit[place] = float(is_met and is_own(episode.messages[place]))
             credit[verdict] = float(goal in later)
         return tuple(credit)
 

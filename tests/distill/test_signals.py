@@ -8,12 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.signals.advantages import Advantage, Gae
-from distill.signals.agreement import Consensus, Difficulty, Trust, chances
+from distill.signals.agreement import Calibration, Consensus, Difficulty, Trust, chances
 from distill.signals.combined import Exp, Normalised, Positive, Product, Scaled, Sum
+from distill.signals.forms import Adherence, Format
+from distill.signals.judged import Quality, Safety, Verifier, ZeroSum
 from distill.signals.outcomes import GroupNorm, Outcome, Returns, Uniform
+from distill.signals.reflecting import ReflectAgreement, ReflectionEffect
+from distill.signals.rewards import as_reward
 from distill.signals.stored import is_own
 from distill.signals.trees import TreeValue
 from distill.types import Signal
+from memory.errors import BadInput
 from memory.types import Episode, Message, ToolCall
 from tests.distill.episodes import episode_lists, make_episode
 
@@ -31,6 +36,18 @@ SIGNALS: tuple[Signal, ...] = (
     Gae(over="time"),
     TreeValue(),
     TreeValue(threshold=0.5),
+    Adherence(),
+    Calibration(),
+    Format(),
+    Format("searching"),
+    Format("goals"),
+    Format("question"),
+    Quality(otherwise=0.5),
+    ReflectAgreement(),
+    ReflectionEffect(),
+    Safety(),
+    Verifier(),
+    ZeroSum(),
     Exp(Advantage()),
     Positive(Advantage()),
     Normalised(Returns(), by="task"),
@@ -143,6 +160,83 @@ class TestCombined:
         signal = Normalised(Fixed(worth), by="role")
         assert signal(episodes) == {"e0": (-1.0, -1.0), "e1": (1.0, 1.0)}
         assert Normalised(Fixed(worth))(episodes)["e0"][1] > 0.0
+
+
+class TestTrees:
+    """Retries of one task as one tree."""
+
+    def walked(self, id_: str, acts: str, reward: float, task_id: str = "t1") -> Episode:
+        """One act for each letter; every act is answered."""
+        messages = [Message("user", "go", kind="task")]
+        for place, letter in enumerate(acts):
+            turn = ToolCall(f"c{place}", "act", {"command": letter})
+            messages += [Message("assistant", f"{id_} thinks", kind="act", tool_calls=(turn,))]
+            messages += [Message("tool", f"did {letter}", kind="observe", tool_call_id=turn.id)]
+        return replace(make_episode(id_, [], task_id=task_id, reward=reward), messages=tuple(messages))
+
+    @given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=8))
+    def test_identical_episodes_are_worth_their_mean(self, rewards: list[float]) -> None:
+        """At every message; thoughts do not part them."""
+        episodes = [self.walked(f"e{n}", "ab", reward) for n, reward in enumerate(rewards)]
+        for credit in TreeValue()(episodes).values():
+            assert credit[1] == credit[3] == pytest.approx(math.fsum(rewards) / len(rewards))
+
+    def test_a_node_is_worth_the_mean_of_its_children(self) -> None:
+        """Not of its leaves: one good branch and one with three attempts that failed are one half.
+
+        A verifier's message is good where more than half of what follows it ends well (MALT).
+        """
+        episodes = [self.walked("g", "ab", 1.0)]
+        episodes += [self.walked(f"b{n}", f"ac{n}", 0.0) for n in range(3)]
+        episodes += [self.walked("x", "xb", 1.0), self.walked("other", "ab", 0.0, task_id="t2")]
+        credit = TreeValue()(episodes)
+        assert credit["g"] == (0, 0.5, 0, 1.0, 0)
+        assert credit["b0"] == (0, 0.5, 0, 0.0, 0, 0.0, 0)
+        assert credit["x"][1] == 1.0
+        assert TreeValue(threshold=0.5)(episodes)["g"] == (0, -1.0, 0, 1.0, 0)
+
+    def test_an_attempt_that_ends_where_others_go_on_is_a_child(self) -> None:
+        """Of the same weight as a branch."""
+        episodes = [self.walked("short", "a", 1.0), self.walked("long", "ab", 0.0)]
+        assert TreeValue()(episodes)["short"] == (0, 0.5, 0)
+
+
+class TestRewards:
+    """Signals as TRL calls reward functions."""
+
+    @pytest.mark.parametrize("signal", SIGNALS, ids=lambda one: type(one).__name__)
+    def test_one_number_for_each_completion(self, signal: Signal) -> None:
+        """Texts and messages, whatever else is passed along."""
+        told = {
+            "completion_ids": [[1]] * 3,
+            "trainer_state": None,
+            "outcome": ["success", "failure", "success"],
+        }
+        texts = as_reward(signal)(prompts=["q"] * 3, completions=["4", "5", "4"], **told)
+        turn = [{"role": "assistant", "content": "4", "tool_calls": [{"function": {"name": "f"}}]}]
+        asked = [{"role": "user", "content": "q"}]
+        said = as_reward(signal)(prompts=[asked] * 3, completions=[turn] * 3, **told)
+        for numbers in (texts, said):
+            assert len(numbers) == 3
+            assert all(isinstance(one, float) for one in numbers)
+        assert as_reward(signal)(prompts=[], completions=[]) == []
+
+    def test_completions_of_one_prompt_are_a_group(self) -> None:
+        """The majority of another prompt is not theirs."""
+        reward = as_reward(Consensus())
+        said = reward(prompts=["a", "a", "a", "b", "b"], completions=["4", "4.", "5", "5", "5"])
+        assert said == [1.0, 1.0, 0.0, 1.0, 1.0]
+        assert reward.__name__ == "consensus"
+
+    def test_outcomes_come_from_columns_or_from_who_is_asked(self) -> None:
+        """Without either nobody knows."""
+        told = {"prompts": ["a", "a"], "completions": ["4", "5"]}
+        assert as_reward(Outcome())(**told, reward=[0.5, 1]) == [0.5, 1.0]
+        assert as_reward(Outcome())(**told) == [0.0, 0.0]
+        right = as_reward(Outcome(), lambda one: replace(one, reward=float(one.messages[-1].text == "4")))
+        assert right(**told) == [1.0, 0.0]
+        with pytest.raises(BadInput, match="column 'reward' has 1 values for 2"):
+            as_reward(Outcome())(**told, reward=[1.0])
 
 
 class Fixed:
