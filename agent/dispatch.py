@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
-from agent.models.schema import first_violation
+from agent.models.schema import call_fault
 from agent.types import ANSWER_TOOL, Guard, GuardContext, Observation, Verdict, World
 from memory.errors import WorldError
 from memory.types import TRUST, Channel, Json, ToolCall
@@ -110,7 +110,7 @@ class Dispatcher:
     async def _checked(
         self, call: ToolCall, context: GuardContext, *, is_approved: bool = False
     ) -> Dispatched:
-        fault = self._fault(call)
+        fault = call_fault(call.name, call.arguments, self._world.tools())
         if fault:
             return _refused(Verdict("block", fault, "schema"))
         verdict = self._verdict(call, context, is_approved=is_approved)
@@ -123,13 +123,6 @@ class Dispatcher:
 
     def _channel(self, tool: str) -> Channel:
         return self._world.channel(tool) if isinstance(self._world, Channels) else "tool"
-
-    def _fault(self, call: ToolCall) -> str | None:
-        specs = {spec.name: spec for spec in self._world.tools()}
-        if call.name not in specs:
-            return f"there is no tool {call.name!r}; there are: {', '.join(specs)}"
-        violation = first_violation(call.arguments, specs[call.name].parameters)
-        return f"bad arguments for {call.name!r}: {violation}" if violation else None
 
     def _verdict(self, call: ToolCall, context: GuardContext, *, is_approved: bool) -> Verdict:
         """The first word against the call; a question only where nothing else stands against it."""

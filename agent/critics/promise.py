@@ -1,7 +1,8 @@
 """A critic with two scores: what a step has done, and what is to be expected from here.
 
 Source: Zhang et al. 2024 (WebPilot), arXiv 2408.15978: effectiveness and future promise, half each; a
-reflection for what comes next, one for what is not to be tried again beside it. One call for all four.
+reflection for what comes next, one for what is not to be tried again beside it. One call for all four, and
+for whether an expected end is reached, where one is named.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _FORM: Mapping[str, Json] = {
         "promise": _SCORE,
         "next": {"type": "string"},
         "beside": {"type": "string"},
+        "met": {"type": "boolean"},
     },
     "required": ["effect", "promise"],
 }
@@ -31,6 +33,7 @@ _ASKED = (
     "the task succeed from here (promise), each 0 to 10? What should come next, and what should not be tried "
     'again in its place? As JSON {"effect": 5, "promise": 5, "next": "…", "beside": "…"}.'
 )
+_IS_MET = 'Expected at the end: {expected}\nIs that seen now? Add "met": true or false.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class Appraisal:
     """For what comes next."""
     sibling: str = ""
     """For what is tried in its place."""
+    is_met: bool = False
+    """Is the expected end reached?"""
 
     @property
     def score(self) -> float:
@@ -52,11 +57,15 @@ class Appraisal:
         return 0.5 * self.effect + 0.5 * self.promise
 
 
-async def appraised(ask: Ask, messages: Sequence[Message], *, max_tokens: int) -> Appraisal:
+async def appraised(
+    ask: Ask, messages: Sequence[Message], *, max_tokens: int, expected: str = ""
+) -> Appraisal:
     """The last step of a conversation; one that nobody can judge is worth nothing and says nothing."""
-    asked = Message("user", _ASKED, kind="critique", agent=CRITIC)
+    words = f"{_ASKED}\n{_IS_MET.format(expected=expected)}" if expected else _ASKED
+    asked = Message("user", words, kind="critique", agent=CRITIC)
     said = await json_of(ask, Request((*messages, asked), max_tokens=max_tokens), _FORM)
     if said is None:
         return Appraisal(0.0, 0.0)
     effect, promise = (float(str(said[name])) / 10 for name in ("effect", "promise"))
-    return Appraisal(effect, promise, str(said.get("next", "")), str(said.get("beside", "")))
+    is_met = bool(expected) and said.get("met") is True
+    return Appraisal(effect, promise, str(said.get("next", "")), str(said.get("beside", "")), is_met)

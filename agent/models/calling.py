@@ -13,7 +13,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
-from agent.models.schema import Unreadable, extract_json, first_violation
+from agent.models.schema import Unreadable, call_fault, extract_json
 from agent.models.wire import HOW
 from agent.prompt import parse_action
 from agent.types import Delta, Model, Reply, Request, ToolSpec
@@ -184,14 +184,9 @@ def _in_json(text: str, tools: Sequence[ToolSpec]) -> tuple[str, list[tuple[str,
 
 
 def _checked(name: str, arguments: Json, tools: Sequence[ToolSpec]) -> dict[str, Json]:
-    tool = next((one for one in tools if one.name == name), None)
-    if tool is None:
-        raise Unreadable(f"there is no tool {name!r}; there are: {', '.join(one.name for one in tools)}")
-    if not isinstance(arguments, dict):
-        raise Unreadable(f"the arguments of {name!r} are not a JSON object")
-    violation = first_violation(arguments, tool.parameters)
-    if violation:
-        raise Unreadable(f"bad arguments for {name!r}: {violation}")
+    fault = call_fault(name, arguments, tools)
+    if fault is not None or not isinstance(arguments, dict):
+        raise Unreadable(fault)
     return arguments
 
 

@@ -15,6 +15,7 @@ from jsonschema.exceptions import SchemaError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+from agent.types import ToolSpec
 from memory.errors import BadInput
 from memory.types import Json
 
@@ -63,6 +64,17 @@ def first_violation(value: Json, schema: Mapping[str, Json]) -> str | None:
         return None
     where = "".join(f"[{part!r}]" for part in errors[0].absolute_path) or "the value"
     return f"{where}: {errors[0].message}"
+
+
+def call_fault(name: str, arguments: Json, tools: Sequence[ToolSpec]) -> str | None:
+    """Why a call of these tools cannot be made, in words, or None."""
+    tool = next((one for one in tools if one.name == name), None)
+    if tool is None:
+        return f"there is no tool {name!r}; there are: {', '.join(one.name for one in tools)}"
+    if not isinstance(arguments, dict):
+        return f"the arguments of {name!r} are not a JSON object"
+    violation = first_violation(arguments, tool.parameters)
+    return f"bad arguments for {name!r}: {violation}" if violation else None
 
 
 def check_schema(schema: Mapping[str, Json]) -> None:

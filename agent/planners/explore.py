@@ -1,21 +1,24 @@
 """Search by roll-outs: a place gets its call when it is entered, unlike those beside it, and is then judged.
 
 Source: Zhang et al. 2024 (WebPilot), arXiv 2408.15978: two scores, a simulated step, reflections for children
-and siblings, back-up by the maximum; the decomposition into parts is `agent.parts`, around any planner.
+and siblings, back-up by the maximum, repairs of a call before it is made, an expected end; the decomposition
+into parts is `agent.parts`, around any planner, each part with an end of its own.
 Deviations: scores are 0..1; a place is come back to by a snapshot of the world, not by a page's address; what
-the world ends is over.
+the world ends is over; a call is checked against the tools' schemas, not by a model; what stays at fault is
+not made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from agent.critics.promise import Appraisal, appraised
+from agent.deliberate.asking import again, draft, json_of
 from agent.desk import Desk
 from agent.ending import Ending
-from agent.planners.places import Over, Place, call_of, can_go_back, enter, go_on, line_of
+from agent.planners.places import Over, Place, call_of, can_go_back, enter, fault_of, go_on, line_of
 from agent.planners.react import React
 from agent.search.best_first import (
     Backup,
@@ -28,7 +31,7 @@ from agent.search.best_first import (
     search,
 )
 from agent.types import Request
-from memory.types import Message, ToolCall
+from memory.types import Json, Message, ToolCall
 
 EXPLORE = "explore"
 """`Message.agent` of what this planner says."""
@@ -36,6 +39,16 @@ Leaves = tuple[tuple[Place, float], ...]
 """Places to be entered, with a guess of what each is worth."""
 _NO_PLACES: Leaves = ()
 _NOTHING = Place(None)
+_END: Mapping[str, Json] = {
+    "type": "object",
+    "properties": {"expected": {"type": "string"}},
+    "required": ["expected"],
+}
+_ASK_END = (
+    "Do not act. What will be seen once this is done, the part where you were given one? In one sentence, as "
+    'JSON {"expected": "…"}.'
+)
+_MEND = "That call cannot be made: {fault}. Make another."
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,10 @@ class Explore:
     """A simulated step that is judged better than this is a place of its own."""
     reflects: bool = True
     """Show what was tried beside a place, and what was thought of it."""
+    repairs: int = 3
+    """Times that the model is told why its call cannot be made, before the place is given up; 0 makes it."""
+    expects: bool = True
+    """Ask first what will be seen at the end, and stop exploring where it is seen; one call."""
     temperature: float = 1.0
     max_tokens: int = 400
     """Longest judgement."""
@@ -74,18 +91,30 @@ class Explore:
         return await React().run(desk)
 
     async def _explored(self, desk: Desk) -> None:
+        expected = await self._expected(desk) if self.expects else ""
         root = Place(None, messages=tuple(desk.messages), snapshot=desk.snapshot())
 
         async def expand(node: Node[Place]) -> Grown[Place]:
             if node.parent is None:
                 return Grown(self._blank(node))
-            return await self._entered(desk, node, node.parent)
+            return await self._entered(desk, node, node.parent, expected)
 
         backup: Backup[Place] = best_known if self.backup == "max" else mean_known()
         found = await search(root, expand, by_visits(self.weight), backup, most=self.most + 1)
-        await go_on(desk, best_leaf(found.root).state)
+        await go_on(desk, (found.goal or best_leaf(found.root)).state)
 
-    async def _entered(self, desk: Desk, node: Node[Place], above: Node[Place]) -> Grown[Place]:
+    async def _expected(self, desk: Desk) -> str:
+        """What will be seen at the end, told to the model; empty where it cannot say."""
+        asked = Message("user", _ASK_END, kind="plan", agent=EXPLORE)
+        said = await json_of(desk.ask, Request((*desk.prompt(), asked), max_tokens=self.max_tokens), _END)
+        expected = "" if said is None else str(said["expected"]).strip()
+        if expected:
+            desk.say(f"Expected at the end: {expected}", agent=EXPLORE)
+        return expected
+
+    async def _entered(
+        self, desk: Desk, node: Node[Place], above: Node[Place], expected: str
+    ) -> Grown[Place]:
         known = node.state.call
         call = known or await self._call(desk, above.state, _beside(node) if self.reflects else ())
         if call is None or (known is None and line_of(call) in {one.line for one in _beside(node)}):
@@ -95,10 +124,12 @@ class Explore:
         place = node.state if node.state.seen is not None else await enter(desk, node)
         if place.seen is not None and place.seen.ok is False:
             return Grown(state=replace(place, notes=("", "it was refused")), reward=0.0)
-        judged = await appraised(desk.ask, place.messages, max_tokens=self.max_tokens)
+        judged = await appraised(desk.ask, place.messages, max_tokens=self.max_tokens, expected=expected)
         place = replace(place, notes=(judged.child, judged.sibling))
         node.state = place
         reward, kept = judged.score, _NO_PLACES
+        if judged.is_met:
+            return Grown(state=place, reward=reward, is_goal=True)
         if self.simulates and node.depth < self.depth:
             reward, kept = await self._simulated(desk, node, judged)
         return Grown((*kept, *self._blank(node)), place, reward)
@@ -120,8 +151,15 @@ class Explore:
         told = _told(above, beside) if self.reflects else ""
         said = (Message("user", told, kind="plan", agent=EXPLORE),) if told else ()
         request = Request((*above.messages, *said), desk.tools(), temperature=self.temperature)
-        (reply,) = await desk.ask(request)
-        return call_of(reply, desk.tools())
+        for left in range(self.repairs, -1, -1):
+            (reply,) = await desk.ask(request)
+            fault = fault_of(reply, desk.tools()) if self.repairs else None
+            if fault is None:
+                return call_of(reply, desk.tools())
+            if left:
+                mend = Message("user", _MEND.format(fault=fault), kind="plan", agent=EXPLORE)
+                request = again(request, draft(reply.message), mend)
+        return None
 
     def _blank(self, node: Node[Place]) -> Leaves:
         return ((_NOTHING, 0.0),) * self.samples if node.depth < self.depth else _NO_PLACES

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from agent.desk import Desk
 from agent.ending import Ending
+from agent.models.calling import read_calls
+from agent.models.schema import Unreadable, call_fault
 from agent.prompt import command_of, parse_action
 from agent.search.best_first import Node
 from agent.search.costs import Hop
@@ -89,6 +91,17 @@ def call_of(reply: Reply, tools: Sequence[ToolSpec]) -> ToolCall | None:
     if call is None and text.strip() and any(tool.name == ANSWER_TOOL for tool in tools):
         return ToolCall("", ANSWER_TOOL, {"answer": text})
     return call
+
+
+def fault_of(reply: Reply, tools: Sequence[ToolSpec]) -> str | None:
+    """Why the call of a reply cannot be made, or None; so too what was only meant as a call."""
+    if not reply.message.tool_calls:
+        try:
+            read_calls(reply.message.text, tools)
+        except Unreadable as error:
+            return str(error)
+    call = call_of(reply, tools)
+    return "there is no call in it" if call is None else call_fault(call.name, call.arguments, tools)
 
 
 def done_at(call: ToolCall) -> bool:

@@ -22,7 +22,7 @@ async def test_searches_run_at_a_bundled_site() -> None:
     """A model that is mostly right, both planners, worlds that are put back on the way."""
     tasks = SiteCatalogue("household")
     for task in tasks.tasks(site="maple 27", split="work", n=2):
-        for planner in (Search(imagines=False), Explore(simulates=False, most=40)):
+        for planner in (Search(imagines=False), Explore(simulates=False, expects=False, most=40)):
             world, rng = SiteWorld(tasks), random.Random(3)
 
             def speak(
