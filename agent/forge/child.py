@@ -30,6 +30,8 @@ _SHARED = (
 )
 """What Python's own modules load when they are imported."""
 _CODE = "<code>"
+SHUT = {"shut": True}
+"""What is told once the walls stand and before any of the code runs."""
 
 
 class ToolError(RuntimeError):
@@ -44,8 +46,9 @@ class Line:
         self._rest = b""
 
     def tell(self, said: dict[str, Any]) -> None:
-        """One object."""
-        left = memoryview(json.dumps(said).encode() + b"\n")
+        """One object. Raises ValueError on infinite numbers and halves of characters: none can be kept."""
+        text = json.dumps(said, ensure_ascii=False, allow_nan=False)
+        left = memoryview(text.encode() + b"\n")
         while left:
             left = left[self._file.write(left) or 0 :]
 
@@ -78,6 +81,7 @@ def main() -> None:
     except (Leak, OSError) as error:
         line.tell({"leak": f"{type(error).__name__}: {error}"})
         return
+    line.tell(SHUT)
     line.tell({"error": _run(job, line)})
     # Nothing that the code has left behind is to run now.
     os._exit(0)
@@ -118,6 +122,7 @@ def _told(error: BaseException) -> str:
     while first is not None and first.tb_frame.f_code.co_filename == __file__:
         first = first.tb_next
     try:
-        return "".join(traceback.format_exception(type(error), error, first)).strip()
+        told = "".join(traceback.format_exception(type(error), error, first)).strip()
+        return told.encode(errors="backslashreplace").decode()
     except BaseException:  # noqa: BLE001 - an exception of foreign code may break when it is told
         return f"{type(error).__name__}"

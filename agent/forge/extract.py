@@ -35,6 +35,10 @@ _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 """What Python says of a text that is no program, or one nested too deep."""
 MAX_CODE = 20_000
 """Characters of one function."""
+MAX_FUNCTIONS = 100
+"""In one script: more are not read, which would take long."""
+_MAX_HEAD = 200
+"""Nodes of a function's arguments and hints; what is nested deeper breaks who reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ def functions(code: str) -> Found:
     except _UNREADABLE:
         return Found()
     own = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    if len(own) > MAX_FUNCTIONS:
+        return Found(left=(f"any of its {len(own)} functions: at most {MAX_FUNCTIONS} are read, split it",))
     imports = _imports(tree)
     taken = {name for name in _bound(table) if name not in own and name not in imports}
     known = {name: _Function(node, _needs(node, table)) for name, node in own.items()}
@@ -150,6 +156,7 @@ def _fault(one: _Function, taken: Set[str], code: str) -> str | None:
         "its name is one of Python's or of ours": node.name in _ALWAYS,
         "it takes arguments without names": bool(node.args.vararg or node.args.kwarg),
         f"no type hint for {', '.join(bare) or 'what it returns'}": bool(bare) or node.returns is None,
+        f"its arguments and hints have more than {_MAX_HEAD} parts": _is_long(node),
         "no docstring": not doc,
         "no example (>>> ...) in its docstring to test it by": not _examples(doc),
         f"it uses {', '.join(sorted(one.names & taken))} of the script: make that a parameter": bool(
@@ -158,6 +165,11 @@ def _fault(one: _Function, taken: Set[str], code: str) -> str | None:
         f"it is longer than {MAX_CODE} characters": len(_source(node, code)) > MAX_CODE,
     }
     return next((why for why, holds in faults.items() if holds), None)
+
+
+def _is_long(node: ast.FunctionDef) -> bool:
+    parts = [node.args, *([node.returns] if node.returns else [])]
+    return sum(1 for part in parts for _ in ast.walk(part)) > _MAX_HEAD
 
 
 def _examples(doc: str | None) -> bool:

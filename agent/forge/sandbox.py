@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 import socket
@@ -19,9 +18,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from agent.deliberate.running import Ran
+from agent.forge.child import SHUT
 from agent.forge.confine import lacking
+from agent.forge.holding import held
 from memory.errors import ApprenticeError, Denied, WorldError
 from memory.types import Json
 
@@ -58,6 +60,8 @@ class Limits:
     """Files in its folder."""
     output: int = 1 << 20
     """Bytes printed."""
+    calls: int = 1000
+    """Of tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +156,8 @@ async def _started(folder: Path, line: int) -> asyncio.subprocess.Process:
 
 
 def _job(code: str, tools: Sequence[Piece], folder: Path, limits: Limits) -> bytes:
-    cell = {
-        "workspace": str(folder),
-        "cpu_s": limits.cpu_s,
-        "memory": limits.memory,
-        "file_size": limits.disk,
-        "files": limits.files,
-    }
+    cell = {"workspace": str(folder), "cpu_s": limits.cpu_s, "memory": limits.memory}
+    cell |= {"file_size": limits.disk, "files": limits.files}
     pieces = [{"name": one.name, "code": one.code, "requires": one.requires} for one in tools]
     return json.dumps({"code": code, "tools": pieces, "cell": cell}).encode()
 
@@ -175,10 +174,12 @@ class _Watch:
     writer: asyncio.StreamWriter
     out: bytearray = field(default_factory=bytearray)
     over: str | None = None
+    is_shut: bool = False
+    """Has it said so? From then on its words are those of the code."""
     said: dict[str, Json] = field(default_factory=dict)
-    """Its last word."""
     broke: ApprenticeError | None = None
     """What a call of its broke with."""
+    calls: int = 0
     waited_s: float = 0.0
     asked_at: float | None = None
 
@@ -220,19 +221,22 @@ class _Watch:
         """Answer its calls, one after the other, until its last word or its end."""
         try:
             while line := await self.reader.readline():
-                said = dict(json.loads(line))
-                if "call" not in said:
+                said = _read(line)
+                if said == SHUT:
+                    self.is_shut = True
+                elif "call" not in said:
                     self.said = said
                     return
-                if self.child.returncode is None:
+                elif self.child.returncode is None:
                     await self._answer(str(said["call"]), dict(said["arguments"]))
         except ApprenticeError as error:
             self.broke = error
             self._kill()
-        except (ValueError, TypeError, KeyError, ConnectionError):
+        except (ValueError, TypeError, KeyError, RecursionError, ConnectionError):
             self._end("what it said to its tools cannot be read")
 
     async def _answer(self, tool: str, arguments: dict[str, Json]) -> None:
+        self.calls += 1
         loop = asyncio.get_running_loop()
         self.asked_at = loop.time()
         told = await self.answer(tool, arguments)
@@ -247,13 +251,17 @@ class _Watch:
         begun = loop.time()
         while True:
             await asyncio.sleep(_GLANCE_S)
-            if self.asked_at is None and loop.time() - begun - self.waited_s > limits.seconds:
-                self._end(f"it took more than {limits.seconds:g} seconds")
-            entries, held = _held(self.folder, self.child.pid, limits.entries)
-            if held > limits.disk:
-                self._end(f"it held more than {limits.disk} bytes on disk")
-            if entries > limits.entries:
-                self._end(f"it made more than {limits.entries} files")
+            found = held(self.folder, self.child.pid, limits.entries)
+            lasted = 0.0 if self.asked_at is not None else loop.time() - begun - self.waited_s
+            over = {
+                f"it took more than {limits.seconds:g} seconds": lasted > limits.seconds,
+                f"it held more than {limits.disk} bytes on disk": found.disk > limits.disk,
+                f"it made more than {limits.entries} files": found.files > limits.entries,
+                f"it called tools more than {limits.calls} times": self.calls > limits.calls,
+                "it mapped files that nobody can tell the size of: removed ones, or too many": found.hidden,
+            }
+            for why in (why for why, holds in over.items() if holds):
+                self._end(why)
 
     def _end(self, why: str) -> None:
         self.over = self.over or why
@@ -266,7 +274,7 @@ class _Watch:
 
     def _ran(self) -> Ran:
         out = self.out.decode(errors="replace")
-        if "leak" in self.said:
+        if "leak" in self.said and not self.is_shut:
             raise Denied(f"generated code was not run, a layer of its isolation {self.said['leak']}")
         if self.over is not None:
             return Ran(False, out, f"ended: {self.over}")
@@ -276,25 +284,14 @@ class _Watch:
         return Ran(False, out, f"ended: {_reason(self.child.returncode, self.limits)}")
 
 
+def _read(line: bytes) -> dict[str, Any]:
+    """One object. Raises ValueError on infinite numbers and halves of characters too, RecursionError."""
+    said: dict[str, Any] = dict(json.loads(line))
+    json.dumps(said, ensure_ascii=False, allow_nan=False).encode()
+    return said
+
+
 def _reason(status: int | None, limits: Limits) -> str:
     if status in {-signal.SIGKILL, -signal.SIGXCPU}:
         return f"it used more than {limits.cpu_s} seconds of the processor, or the machine had no memory left"
     return f"it came to no end of its own, status {status}"
-
-
-def _held(folder: Path, pid: int, most: int) -> tuple[int, int]:
-    """How many files a child has made, and bytes it holds: what it removed and keeps open is still there."""
-    entries = held = 0
-    with suppress(OSError), os.scandir(folder) as found:
-        for entry in found:
-            entries += 1
-            if entries > most:
-                break
-            with suppress(OSError):
-                held += entry.stat(follow_symlinks=False).st_blocks * 512
-    with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as found:
-        for entry in found:
-            with suppress(OSError):
-                open_file = entry.stat()
-                held += open_file.st_blocks * 512 if open_file.st_nlink == 0 else 0
-    return entries, held

@@ -6,7 +6,6 @@ Where a machine cannot isolate, the refusal is what is tested, and the rest is s
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import platform
 import re
@@ -29,49 +28,7 @@ from memory.core import Memory
 from memory.encoder import HashEncoder
 from memory.errors import Denied, WorldError
 from memory.types import Draft, Json, NoteBody
-
-isolated = pytest.mark.skipif(bool(confine.lacking()), reason="; ".join(confine.lacking()))
-x86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="calls by their numbers on x86_64")
-
-_TRY = """
-import ctypes, json, os
-_libc = ctypes.CDLL(None, use_errno=True)
-def syscall(*numbers):
-    done = _libc.syscall(*[ctypes.c_long(n) if isinstance(n, int) else n for n in numbers])
-    if done < 0:
-        raise OSError(ctypes.get_errno(), "refused")
-    return done
-def opened(number):
-    try:
-        os.fstat(number)
-    except OSError:
-        return False
-    return True
-def attempt(name, code):
-    try:
-        exec(code, {"syscall": syscall, "ctypes": ctypes, "os": os, "opened": opened})
-    except BaseException as error:
-        return type(error).__name__
-    return "ESCAPED"
-print(json.dumps({name: attempt(name, code) for name, code in ATTEMPTS.items()}))
-"""
-
-
-async def tried(attempts: Mapping[str, str], **limits: int) -> dict[str, str]:
-    """What became of each attempt: the name of the error that it met, or ESCAPED."""
-    ran = await Sandbox(Limits(**limits)).run(f"ATTEMPTS = {dict(attempts)!r}\n{_TRY}")
-    assert ran.ok, ran
-    found: dict[str, str] = json.loads(ran.out)
-    return found
-
-
-async def all_refused(attempts: Mapping[str, str], *errors: str) -> None:
-    """Each must meet a refusal of the kernel's: a mistake in an attempt is not a wall."""
-    expected = errors or ("PermissionError",)
-    found = await tried(attempts)
-    assert {name: error for name, error in found.items() if error not in expected} == {}
-    assert len(found) == len(attempts)
-
+from tests.agent.attempts import TRY, all_refused, isolated, tried, x86
 
 # What it is for
 
@@ -281,13 +238,10 @@ async def test_nobody_is_called_up(tmp_path: Path) -> None:
             attempts |= {
                 f"make {number}": f"import socket; s = {make}); {act}",
                 f"pair {number}": f"import socket; s, t = socket.socketpair(type={kind}); {act}",
-                f"line {number}": f"import socket; s = {make}, fileno={_LINE}); {act}",
+                f"line {number}": f"import socket; s = {make}, fileno=LINE); {act}",
             }
         await all_refused(attempts)
         assert [server for server in servers if visited(server)] == []
-
-
-_LINE = "[n for n in range(3, 64) if opened(n)][0]"
 
 
 def _servers(folder: Path) -> list[tuple[int, int, object]]:
@@ -495,7 +449,7 @@ async def test_the_kernel_is_asked_in_vain() -> None:
         "a number of tomorrow": (600,),
     }
     await all_refused({name: f"syscall{arguments}" for name, arguments in numbers.items()})
-    ran = await Sandbox().run(f"ATTEMPTS = {{'x32': 'syscall(0x40000000 | 39)'}}\n{_TRY}")
+    ran = await Sandbox().run(f"ATTEMPTS = {{'x32': 'syscall(0x40000000 | 39)'}}\n{TRY}")
     assert "ESCAPED" not in ran.out
 
 
