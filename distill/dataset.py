@@ -82,25 +82,16 @@ def write(dataset: Dataset, recipe: Recipe, folder: Path) -> None:
 
 def read_rows(folder: Path) -> tuple[Row, ...]:
     """The rows of a written dataset. Raises DistillError."""
+    return tuple(map(from_line, read_lines(folder)))
+
+
+def read_lines(folder: Path) -> tuple[str, ...]:
+    """The lines of a written dataset. Raises DistillError."""
     try:
         text = (folder / "messages.jsonl").read_text(encoding="utf-8")
     except OSError as error:
         raise DistillError(f"no dataset in {str(folder)!r}: {error}") from error
-    return tuple(from_line(line) for line in text.split("\n") if line)
-
-
-def explain(row: Row) -> str:
-    """The row as a person reads it: each message with its weight and its place in the episode.
-
-    >>> print(explain(Row("e1", (Message("assistant", "hi", weight=1.0),), (2,))))
-    episode e1 (main)
-      2  1.00  assistant  | hi
-    """
-    lines = [f"episode {row.episode} ({row.stream})"]
-    for index, message in zip(row.indices, row.messages, strict=True):
-        mark = " (refused by the world)" if message.role == "assistant" and message.ok is False else ""
-        lines.append(f"{index:3}  {message.weight or 0.0:4.2f}  {message.role:9}  | {message.text}{mark}")
-    return "\n".join(lines)
+    return tuple(line for line in text.split("\n") if line)
 
 
 def _entry(message: Message) -> dict[str, object]:

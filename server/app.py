@@ -25,6 +25,7 @@ from server.routes import (
     memory,
     moving,
     revision,
+    seeing,
     system,
     tasks,
     worlds,
@@ -71,7 +72,7 @@ def create_app(services: Services) -> FastAPI:
     # Consolidations first: to memory's routes their name would be an item's id.
     for module in (chat, tasks, worlds, episodes, consolidations, memory, revision, forgetting, moving):
         app.include_router(module.router)
-    for module in (builds, constitution, distillations, adapters, learning, system):
+    for module in (builds, constitution, distillations, seeing, adapters, learning, system):
         app.include_router(module.router)
     app.router.routes.append(Route("/mcp", mcp))
     return app

@@ -13,6 +13,7 @@ from server.commands import (
     mcp,
     moving,
     policy,
+    seeing,
     serve,
     steering,
     work,
@@ -46,6 +47,7 @@ app.command()(steering.mode)
 app.command()(steering.dials)
 app.command()(steering.learning)
 app.command()(distil.distill)
+app.add_typer(seeing.distillations_app, name="distillations")
 app.add_typer(distil.adapters_app, name="adapters")
 app.add_typer(keys.app, name="keys")
 app.add_typer(policy.policy_app, name="policy")

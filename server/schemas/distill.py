@@ -73,6 +73,14 @@ class DistillationOut(BaseModel):
     error: str | None = None
 
 
+class RowsOut(BaseModel):
+    """Some rows of a dataset."""
+
+    object: Literal["list"] = "list"
+    data: list[dict[str, JsonValue]]
+    total: int
+
+
 class DistillationList(BaseModel):
     """A page of distillations, newest first."""
 

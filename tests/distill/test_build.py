@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from distill.build import build
 from distill.bundle import Admission, Bundle, read_bundle
-from distill.dataset import explain, from_line, read_rows, to_line, write
+from distill.dataset import from_line, read_rows, to_line, write
 from distill.recipes import RECIPES, recipe_named, trainable
+from distill.seeing.terminal import coloured
 from distill.select import Success
 from distill.shapes.masks import Whole
 from distill.signals.outcomes import Uniform
@@ -204,12 +205,12 @@ class TestRecipes:
         # Without memory many episodes read the same, and only one of each trains.
         assert 0 < n_without <= 40
 
-    def test_explain_shows_every_message_with_its_weight(self, tmp_path: Path) -> None:
+    def test_a_row_is_shown_with_every_message_with_its_weight(self, tmp_path: Path) -> None:
         """From a file, as a person would read it."""
         dataset = build(recipe_named("step"), _bundle([make_episode("e1", [False, True])]), 0)
         write(dataset, recipe_named("step"), tmp_path)
         (row,) = read_rows(tmp_path)
-        lines = explain(row).splitlines()
+        lines = coloured(row).plain.splitlines()
         assert "0.00" in lines[2]
-        assert "refused by the world" in lines[2]
+        assert lines[2].endswith("✗")
         assert "1.00" in lines[4]

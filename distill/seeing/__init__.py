@@ -1,0 +1,1 @@
+"""What a distillation did, for people: rows with their weights as colours, a report to open in a browser."""
