@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
+from agent.builders.building import Applied
 from agent.builders.symbolic import news
 from agent.forge.keeping import drafts_of
 from agent.learning.keeping import Kept, is_forgotten, keep
 from agent.learning.reflect import Reflection, reflect
 from agent.learning.verdicts import judged
 from agent.opening import AgentSettings
+from agent.team.rules import Revised, revise_after, team_of
 from agent.types import Journal, Model
 from memory.codec import from_json, to_json
 from memory.core import Memory
@@ -29,10 +31,13 @@ class LearnReport:
     episode: Episode
     """With verdicts on its steps, and what it cost to learn from it."""
     reflection: Reflection
+    """Its usage is that of all learning."""
     items: tuple[Item, ...] = ()
     """What memory holds now because of it, also what it held before and was seen again."""
     refused: tuple[str, ...] = ()
     """Why memory refused a draft."""
+    team: Applied = field(default_factory=Applied)
+    """What became of the rules of the team that lived it."""
 
 
 async def learn(
@@ -66,11 +71,13 @@ async def learn(
         return LearnReport(episode, Reflection())
     reflection = from_json(Reflection, await journal.step("reflect", think))
     items, refused = await _remember(episode, reflection, memory, journal)
+    team = await _as_team(episode, model, memory, settings, journal)
     await journal.step("reinforce", reinforce)
     await journal.step("review", review)
     verdicts = reflection.verdicts or episode.verdicts
+    reflection = replace(reflection, usage=reflection.usage + team.usage)
     episode = replace(episode, verdicts=verdicts, learning=episode.learning + reflection.usage)
-    return LearnReport(episode, reflection, items, refused)
+    return LearnReport(episode, reflection, items, refused, team.done)
 
 
 async def _reflected(episode: Episode, model: Model, memory: Memory, settings: AgentSettings) -> Reflection:
@@ -92,6 +99,22 @@ async def _reflected(episode: Episode, model: Model, memory: Memory, settings: A
     judge = partial(memory.judge, principal=episode.principal, verdicts=reflection.verdicts)
     await asyncio.to_thread(judge, episode.namespace, episode.id, spent=reflection.usage)
     return replace(reflection, drafts=_merged(reflection.drafts, (*patterns, *tools)))
+
+
+async def _as_team(
+    episode: Episode, model: Model, memory: Memory, settings: AgentSettings, journal: Journal
+) -> Revised:
+    """What a team makes of its run, where a model may be asked; what it costs is kept with the episode."""
+    if team_of(episode) is None or not settings.reflection_calls:
+        return Revised()
+
+    async def revise() -> Json:
+        revised = await revise_after(episode, model, memory, max_tokens=settings.reflection_tokens)
+        judge = partial(memory.judge, principal=episode.principal, spent=revised.usage)
+        await asyncio.to_thread(judge, episode.namespace, episode.id)
+        return to_json(revised)
+
+    return from_json(Revised, await journal.step("team", revise))
 
 
 _KNOWN = 1000

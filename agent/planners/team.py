@@ -17,7 +17,7 @@ from agent.ending import Ending
 from agent.planners.react import React
 from agent.prompt import command_of
 from agent.team.costs import Costs
-from agent.team.rules import rules_of
+from agent.team.rules import NOTE, rules_of
 from agent.types import Observation, ToolSpec
 from memory.errors import BadInput
 from memory.modes import USES
@@ -69,6 +69,7 @@ class Team:
             raise BadInput(f"a team needs members with names of their own, not {self.members!r}")
         if desk.model.style == "plain":
             return await React().run(desk)
+        desk.note(NOTE, self.team)
         desk.offer(_say(self.members), _answer)
         await self._tell_rules(desk)
         price, turns = await self._pricing(desk), 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Iterator, Sequence
@@ -14,9 +15,10 @@ import pytest
 
 from agent.builders.ops import Built, Operation, Window
 from agent.journal import MemoryJournal
+from agent.learning.learn import LearnReport
 from agent.loop import Agent
 from agent.models.scripted import FunctionModel, ScriptedModel
-from agent.opening import Run
+from agent.opening import AgentSettings, Run
 from agent.planners.team import Team, seen_by, turns_of
 from agent.team.costs import Costs, explored
 from agent.team.rules import TeamRules, rules_of
@@ -175,11 +177,11 @@ async def test_the_list_is_bounded_and_every_change_is_logged(memory: Memory) ->
         )
 
     first = await crew.revise([episode], build, principal="ann", key="one")
-    assert first.refused == ("add: the list has 2 rules, which is the most",)
+    assert first.done.refused == ("add: the list has 2 rules, which is the most",)
     assert len(crew.items()) == 2
     old = [item.id for item in crew.items()]
     second = await crew.revise([episode], build, principal="ann", key="two")
-    assert second.refused == ("retire: it names a rule of somebody else",)
+    assert second.done.refused == ("retire: it names a rule of somebody else",)
     assert {item.text for item in crew.items()} == {"A third rule on speaking.", "Go to the far rooms first."}
     for item in old:
         assert [entry.op for entry in memory.history("ns", item)] == ["add", "retire"]
@@ -364,3 +366,67 @@ async def test_costs_stand_beside_the_turn(memory: Memory) -> None:
     told = [text(request.messages) for request in model.history]
     assert "By memory: go " in told[0]
     assert told[0].count("steps from the end") == 1
+
+
+FIRST, SECOND = "Say which room you take.", "Say everybody which room you take."
+
+
+def keeper(messages: tuple[Message, ...]) -> Message:
+    """Says a room, then goes through them all; keeps the list: a rule at first, another one in its place."""
+    if "You keep the constitution" in messages[0].text:
+        held, _, runs = messages[-1].text.partition("\n\n")
+        newest = max(re.findall(r"^(E\d+) at", runs, re.MULTILINE))
+        (line,) = re.findall(r"\[(\d+)\] say", runs.rpartition(f"{newest} at")[2])[:1]
+        row = {"op": "ADD", "principle": "", "text": FIRST, "evidence": [], "why": "nobody knew"}
+        row |= {"op": "EDIT", "principle": "P1", "text": SECOND} if FIRST in held else {}
+        row |= {"evidence": [{"episode": newest, "message": int(line)}]}
+        return Message("assistant", json.dumps({"operations": [row]}))
+    if not any(one.text.startswith("It is your turn") for one in messages):
+        return Message("assistant", "nothing")
+    calls = [call for one in messages for call in one.tool_calls]
+    said = [call for call in calls if call.name == "say"]
+    name, given = ("go", {"room": ROOMS[len(calls) - 1]}) if said else ("say", {"to": "everybody"})
+    given |= {} if said else {"text": "I take room 1"}
+    return Message("assistant", "", tool_calls=(ToolCall("", name, dict(given)),))
+
+
+async def taught(memory: Memory, name: str, steps: int, **settings: int) -> tuple[LearnReport, FunctionModel]:
+    """A run of the crew that is over after so many steps, learned from."""
+    model = FunctionModel(keeper)
+    agent = Agent(model, memory, planner=Team(team="crew"), settings=AgentSettings(**settings))
+    episode = await agent.run(replace(TASK, max_steps=steps), Fetch(1), replace(RUN, episode_id=name))
+    return await agent.learn(episode), model
+
+
+async def test_a_rule_of_one_run_is_revised_after_a_later_one_failed(memory: Memory) -> None:
+    """Learning from a team's run revises its list, by what the model makes of the newest ones."""
+    first, _ = await taught(memory, "e1", 60)
+    (old,) = rules_of(memory, "ns", "crew")
+    assert (first.episode.outcome, old.text, first.team.items) == ("success", FIRST, (old.id,))
+    assert first.episode.learning.calls == 2
+    assert memory.episode("ns", "e1").learning == first.episode.learning
+    second, shown = await taught(memory, "e2", 4)
+    (new,) = rules_of(memory, "ns", "crew")
+    assert (second.episode.outcome, new.text, second.team.retired) == ("failure", SECOND, (old.id,))
+    assert [entry.op for entry in memory.history("ns", old.id)] == ["add", "retire"]
+    asked = next(one.messages for one in shown.history if "You keep" in one.messages[0].text)
+    assert [f"{name} at house, {outcome}" in asked[-1].text for name, outcome in RUNS] == [True, True]
+    _, third = await taught(memory, "e3", 4)
+    assert SECOND in text(third.history[0].messages)
+    assert FIRST not in text(third.history[0].messages)
+    assert rules_of(memory, "ns", "others") == ()
+
+
+RUNS = (("E1", "success"), ("E2", "failure"))
+
+
+async def test_no_model_is_asked_to_revise_where_none_may_be(memory: Memory) -> None:
+    """Without calls for learning, in modes that do not learn, after runs of nobody's team."""
+    report, model = await taught(memory, "e1", 60, reflection_calls=0)
+    assert not [one for one in model.history if "You keep" in one.messages[0].text]
+    alone = Agent(model, memory)
+    await alone.learn(replace(report.episode, id="e2", feedback={}))
+    await alone.learn(replace(report.episode, id="e3", mode="frozen"))
+    await alone.learn(replace(report.episode, id="e4", outcome="unknown"))
+    assert not [one for one in model.history if "You keep" in one.messages[0].text]
+    assert rules_of(memory, "ns", "crew") == ()
