@@ -6,9 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from agent.automaton.answering import Speaking
+from agent.automaton.speaking import Protocol
 from agent.deliberate.named import deliberating
+from agent.deliberate.presets import PresetName
 from agent.desk import Planner
 from agent.guards.privilege import Policy, Privilege
 from agent.guards.quota import Quota
@@ -16,7 +19,7 @@ from agent.loop import Agent
 from agent.opening import AgentSettings
 from agent.planners.admitted import Admitted
 from agent.planners.named import planner_named
-from agent.types import Guard
+from agent.types import Guard, Model
 from agent.verification.verify import Verifier
 from memory.dials import Dials
 from server.checks import SYMBOLIC, Checks
@@ -50,15 +53,25 @@ def tokens_day(core: Core, dials: Dials) -> int | None:
     return core.learning_tokens_day if dials.learning_tokens_day is None else dials.learning_tokens_day
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How one request wants to be worked on; None is as the server's settings have it."""
+
+    planner: str | None = None
+    policy: Policy | None = None
+    """Narrows the server's: both must allow."""
+    deliberate: PresetName | None = None
+    speaking: Protocol | None = None
+    """How an answer is laid out."""
+
+
 @asynccontextmanager
-async def at_work(
-    core: Core, namespace: str, model: str, planner: str | None = None, policy: Policy | None = None
-) -> AsyncIterator[Agent]:
+async def at_work(core: Core, namespace: str, model: str, ways: Ways | None = None) -> AsyncIterator[Agent]:
     """An agent with its model, guards and verifier, loaded inside the block.
 
-    `policy` narrows the server's: both must allow. Raises what models raise, and BadInput on a planner that
-    is not there.
+    Raises what models raise, and BadInput on a planner that is not there.
     """
+    ways = ways or Ways()
     dials, checks = await asyncio.to_thread(core.memory.dials, namespace), core.checks
     is_guarded = checks.is_guarded if dials.advantage_guard is None else dials.advantage_guard
     is_verified = checks.is_verified if dials.verify is None else dials.verify
@@ -66,19 +79,26 @@ async def at_work(
     if settings.reflect_every:
         settings = await learner_settings(core, namespace)
     async with AsyncExitStack() as held:
-        worker = deliberating(await held.enter_async_context(core.models.use(model)), checks.deliberate)
+        worker = _thinking(await held.enter_async_context(core.models.use(model)), checks, ways)
         kits = (checks.forge,) if checks.forge is not None and worker.style == "full" else ()
         yield Agent(
             worker,
             core.memory,
             settings=replace(settings, tools=True) if kits else settings,
-            guards=_guards(checks, policy),
+            guards=_guards(checks, ways.policy),
             advantage=checks.advantage if is_guarded else None,
             verifier=await _verifier(core, held) if is_verified else None,
-            planner=_planner(checks, planner),
+            planner=_planner(checks, ways.planner),
             kits=kits,
             writes_policy=checks.writes_policy,
         )
+
+
+def _thinking(model: Model, checks: Checks, ways: Ways) -> Model:
+    """The model as it answers here: thinking twice, then held to a protocol."""
+    protocol = ways.speaking or checks.speaking
+    model = deliberating(model, ways.deliberate or checks.deliberate)
+    return model if protocol is None else Speaking(model, protocol)
 
 
 def _guards(checks: Checks, policy: Policy | None) -> tuple[Guard, ...]:

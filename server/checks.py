@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from agent.automaton.speaking import Protocol
 from agent.critics.consistency import Consistency
 from agent.deliberate.presets import PresetName
 from agent.forge.kit import Forge
@@ -49,3 +50,5 @@ class Checks:
     """Where tools are written; None is nowhere."""
     consistency: Consistency | None = None
     """What looks at runs in the place of checks."""
+    speaking: Protocol | None = None
+    """How answers are laid out; None leaves it open."""

@@ -146,6 +146,9 @@ class Settings(BaseSettings):
     """Think twice about what tasks answer: `rewrite` it and choose, `gvr` (generate, verify, refine),
     `debate` it, run `tests` on programs (in the sandbox); `choose` makes forced choices again. For models
     with native tool calls."""
+    speaking: Path | None = None
+    """A file that says how answers are laid out, see docs/automaton.md; none leaves it open. For models with
+    native tool calls."""
     verify: bool = False
     """Look at tasks whose world does not say how they went; what the verifier finds is learned from."""
     verifier: str = "symbolic"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from agent.automaton.speaking import read_protocol
 from agent.builders.settings import MineSettings
 from agent.critics.consistency import Consistency
 from agent.critics.consistency import load as load_classifier
@@ -93,7 +94,7 @@ def agent_settings(settings: Settings) -> AgentSettings:
 
 def checks_of(settings: Settings, models: Models, encoder: Encoder) -> Checks:
     """What stands beside agents. Raises BadInput on a verifier that is no model of all namespaces, and
-    on a file that holds no policy or order, or no classifier of this encoder.
+    on a file that holds no policy, order or protocol, or no classifier of this encoder.
     """
     if settings.verifier != SYMBOLIC:
         try:
@@ -119,6 +120,7 @@ def checks_of(settings: Settings, models: Models, encoder: Encoder) -> Checks:
         FeasibleSettings() if settings.admission else None,
         _forge(settings) if settings.forge != "off" else None,
         _consistency(settings, encoder) if settings.verify_by == "consistency" else None,
+        read_protocol(settings.speaking) if settings.speaking else None,
     )
 
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from agent.automaton.speaking import protocol_of
+from agent.deliberate.presets import PresetName
 from agent.guards.files import load_policy
 from agent.learning.verdicts import judged
 from agent.loop import Agent
@@ -16,7 +18,7 @@ from memory.codec import from_json
 from memory.errors import ApprenticeError
 from memory.modes import USES, ModeName, mode_of
 from memory.types import Channel, Episode, Json, Mode, Outcome, Usage
-from server.agents import at_work, learner_settings
+from server.agents import Ways, at_work, learner_settings
 from server.jobs import JobAddress, JobKind, JobRun, json_object
 from server.metrics import Metrics
 from server.services import Core
@@ -50,11 +52,21 @@ class TaskOrder:
     """What the request itself said."""
     policy: dict[str, Json] | None = None
     """Rules of the request, beside the server's."""
+    deliberate: PresetName | None = None
+    """What the request itself said."""
+    speaking: str | None = None
+    """What the request itself said: the text of a specification."""
 
     @property
     def mode(self) -> Mode:
         """What memory does for it."""
         return mode_of(self.memory)
+
+    def ways(self) -> Ways:
+        """How the request wants it worked on, where it says so."""
+        policy = None if self.policy is None else load_policy(self.policy)
+        protocol = None if self.speaking is None else protocol_of(self.speaking)
+        return Ways(self.planner, policy, self.deliberate, protocol)
 
     def attempt(self, namespace: str, episode: str) -> Run:
         """The run that the task asks for, and the episode it leaves."""
@@ -112,8 +124,7 @@ class Work:
         order = from_json(TaskOrder, dict(arguments))
         namespace = run.address.namespace
         task = self._core.worlds.task(order.world, order.config)
-        policy = None if order.policy is None else load_policy(order.policy)
-        async with at_work(self._core, namespace, order.model, order.planner, policy) as agent:
+        async with at_work(self._core, namespace, order.model, order.ways()) as agent:
             episode = await agent.run(
                 task,
                 await self._core.worlds.enter(task, namespace),

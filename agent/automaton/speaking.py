@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
 
 from agent.automaton.dfa import OTHER
-from agent.automaton.syntax import Specification
+from agent.automaton.syntax import Specification, specification
 from agent.types import Ask, Request
 from memory.errors import BadInput
 from memory.types import Message
@@ -140,3 +141,26 @@ def _after(
     said = "\n".join(part for part in (protocol.written(segments), opened) if part)
     begun = (Message("assistant", said),) if said else ()
     return replace(request, messages=(*request.messages, *begun), tools=(), schema=None, choices=choices)
+
+
+def protocol_of(text: str) -> Protocol:
+    r"""The protocol of a specification: a label's segment is opened by its name, `To do:` for `to_do`.
+
+    Raises BadInput on text that is no specification, on one that nothing fulfils, and on formulas alone;
+    TooLarge when it needs too many states.
+
+    >>> protocol_of("start: claim\nclaim: to_do\nto_do: end").markers
+    {'claim': 'Claim:', 'to_do': 'To do:'}
+    """
+    order = specification(text)
+    return Protocol(order, {one: f"{one.replace('_', ' ').capitalize()}:" for one in order.labels})
+
+
+def read_protocol(path: Path) -> Protocol:
+    """The protocol that a file holds. Raises BadInput, naming the file, and TooLarge."""
+    try:
+        return protocol_of(path.read_text("utf-8"))
+    except OSError as error:
+        raise BadInput(f"the file of a protocol {str(path)!r} cannot be read: {error}") from error
+    except BadInput as error:
+        raise BadInput(f"{str(path)!r}: {error}") from error

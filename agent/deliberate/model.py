@@ -12,8 +12,9 @@ from agent.types import ANSWER_TOOL, Delta, Finish, Model, Reply, Request, Style
 from agent.window import Window
 from memory.types import Message
 
-Scope = Literal["answers", "turns", "all"]
-"""What is deliberated: the answers of runs; their every turn; questions beside or without them, too."""
+Scope = Literal["answers", "words", "turns", "all"]
+"""What is deliberated: the answers of runs; whatever is said in words and calls nothing, as in a chat; every
+turn of runs; questions beside or without them, too."""
 
 
 class Deliberating:
@@ -45,7 +46,7 @@ class Deliberating:
         given: tuple[Message, ...] = ()
         if not request.choices:
             (first,) = await counted(request)
-            if _acts(first) and self._scope == "answers":
+            if _acts(first) and self._scope in {"answers", "words"}:
                 return (first,)
             given = (first.message,)
         found = await self._preset.on(request, counted, given)
@@ -71,7 +72,7 @@ class Deliberating:
     def _takes(self, request: Request) -> bool:
         if self.style == "plain" or request.n > 1 or not self._preset.takes(request):
             return False
-        if request.choices or self._scope == "all":
+        if request.choices or self._scope in {"words", "all"}:
             return True
         # Words end a run only where the tool that answers is offered.
         return any(self._scope == "turns" or tool.name == ANSWER_TOOL for tool in request.tools)

@@ -41,7 +41,8 @@ def run_task(
     model: Annotated[str | None, typer.Option(help="Model name.")] = None,
     memory: MemoryOption = None,
     constitution: Annotated[str | None, typer.Option(help="A frozen version to be served.")] = None,
-    planner: Annotated[str | None, typer.Option(help="`react` or `plan`.")] = None,
+    planner: Annotated[str | None, typer.Option(help="`react`, `plan`, ...: docs/operations.md.")] = None,
+    deliberate: Annotated[str | None, typer.Option(help="Think twice: `rewrite`, `debate`, ...")] = None,
     seed: int = 0,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
@@ -53,6 +54,7 @@ def run_task(
         "memory": memory,
         "constitution": constitution,
         "planner": planner,
+        "deliberate": deliberate,
         "seed": seed,
     }
     with connect(url, data) as client:

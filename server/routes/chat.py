@@ -12,6 +12,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Response
 from starlette.responses import StreamingResponse
 
+from agent.deliberate.named import deliberating, preset_of
 from agent.types import Delta, Reply
 from memory.errors import ApprenticeError, BadInput
 from memory.modes import ModeName
@@ -43,6 +44,13 @@ MemoryHeader = Annotated[
         "nothing. Left out, as the namespace's dial says."
     ),
 ]
+DeliberateHeader = Annotated[
+    str,
+    Header(
+        description="Think twice about an answer in words: `rewrite`, `choose`, `gvr`, `debate`, `tests`; "
+        "what is streamed then comes in one piece."
+    ),
+]
 FamilyHeader = Annotated[str | None, Header(description="Recall what holds for this site or family first.")]
 
 
@@ -60,6 +68,7 @@ async def complete(
     response: Response,
     x_apprentice_memory: MemoryHeader = None,
     x_apprentice_family: FamilyHeader = None,
+    x_apprentice_deliberate: DeliberateHeader = "off",
 ) -> Completion | StreamingResponse:
     """Memory is recalled for the last user message and put before the conversation.
 
@@ -69,8 +78,9 @@ async def complete(
     if body.stream and body.n != 1:
         raise BadInput("n must be 1 in a stream")
     name = core.models.resolve(body.model, caller.namespace)
+    preset = preset_of(x_apprentice_deliberate)
     async with AsyncExitStack() as held:
-        model = await held.enter_async_context(core.models.use(name))
+        model = deliberating(await held.enter_async_context(core.models.use(name)), preset, scope="words")
         chat = Chat(core, services.metrics, caller, model)
         mode = await mode_for(core, services.settings, caller.namespace, x_apprentice_memory)
         turn = await chat.prepare(body, mode, x_apprentice_family)

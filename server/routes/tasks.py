@@ -11,6 +11,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from agent.automaton.speaking import protocol_of
+from agent.deliberate.named import preset_of
+from agent.deliberate.presets import PresetName
 from agent.guards.files import load_policy
 from agent.planners.named import planner_named
 from memory.codec import from_json
@@ -171,11 +174,8 @@ async def _order(body: TaskRequest, core: Core, services: Services, caller: Iden
     if body.constitution is not None:
         named = (caller.namespace, body.constitution)
         await asyncio.to_thread(core.memory.frozen, *named, token_budget=0, count_tokens=len)
-    if body.planner is not None:
-        planner_named(body.planner)
     core.worlds.check(task, caller.namespace)
-    if body.policy is not None:
-        load_policy(body.policy)
+    deliberate = _checked_ways(body)
     return TaskOrder(
         world=task.world,
         family=task.family,
@@ -191,7 +191,20 @@ async def _order(body: TaskRequest, core: Core, services: Services, caller: Iden
         constitution=body.constitution,
         planner=body.planner,
         policy=body.policy,
+        deliberate=deliberate,
+        speaking=body.speaking,
     )
+
+
+def _checked_ways(body: TaskRequest) -> PresetName | None:
+    """How the request wants its answer thought about. Raises BadInput on ways of working that are none."""
+    if body.planner is not None:
+        planner_named(body.planner)
+    if body.policy is not None:
+        load_policy(body.policy)
+    if body.speaking is not None:
+        protocol_of(body.speaking)
+    return None if body.deliberate is None else preset_of(body.deliberate)
 
 
 async def _view(core: Core, job: Job) -> TaskOut:

@@ -59,6 +59,11 @@ class TaskRequest(_Form):
     """A frozen version, see `/v1/constitution/versions`, to be served in the place of what is in force."""
     planner: Annotated[str | None, Field(max_length=40)] = None
     """In which order it is worked on, see docs/operations.md; the server's default when left out."""
+    deliberate: Annotated[str | None, Field(max_length=40)] = None
+    """How its answer is thought about twice: `off`, `rewrite`, `choose`, `gvr`, `debate`, `tests`; the
+    server's default when left out."""
+    speaking: Annotated[str | None, Field(max_length=10_000)] = None
+    """How its answer is laid out: rules of succession, see docs/automaton.md."""
     policy: dict[str, JsonValue] | None = None
     """Rules that its calls must keep beside the server's: it can only narrow them."""
     wait: Wait = "accepted"
