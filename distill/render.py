@@ -19,6 +19,29 @@ class TokenRow:
     weights: tuple[float, ...]
     """Weight of each token as a target; 0 is context."""
 
+    @property
+    def n_trained(self) -> int:
+        """Tokens with weight."""
+        return sum(weight > 0 for weight in self.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAnswer:
+    """One answer and what it is worth, for objectives that judge it as a whole."""
+
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+    """Up to and with its end mark."""
+    worth: float
+    """Weight of the last message: its sign is a label for `unpaired`, it is the advantage for `regress`."""
+    rejected: tuple[int, ...] = ()
+    """For `prefer`: the worse answer."""
+
+    @property
+    def n_trained(self) -> int:
+        """Tokens whose probability counts."""
+        return len(self.answer) + len(self.rejected)
+
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
@@ -45,14 +68,50 @@ def tokenise(rows: Sequence[Row], chat: Chat, context: int) -> tuple[TokenRow, .
     return tuple(TokenRow(row.tokens, tuple(w * scale for w in row.weights)) for row in rendered)
 
 
+def answers(rows: Sequence[Row], chat: Chat, context: int) -> tuple[TokenAnswer, ...]:
+    """The last message of every row as an answer; rows are shortened as by `tokenise`.
+
+    Raises DistillError when a last message is not the assistant's, or serving would not give that prompt, or
+    nothing is left.
+    """
+    fitted = [fit for row in rows if (fit := fitted_to(row, chat, context)) is not None]
+    if not fitted:
+        raise DistillError(f"no row fits into the model's {context} tokens")
+    return tuple(_answer(row, chat) for row in fitted)
+
+
+def _answer(row: Row, chat: Chat) -> TokenAnswer:
+    last = len(row.messages) - 1
+    if row.messages[last].role != "assistant":
+        raise DistillError(f"a row of episode {row.episode} ends with no answer of the assistant")
+    told = [_said(one, last, chat) for one in _both(row)]
+    prompt = told[0][0]
+    worse = told[1][1] if row.rejected is not None else ()
+    return TokenAnswer(prompt, told[0][1], float(row.messages[last].weight or 0.0), worse)
+
+
+def _said(row: Row, at: int, chat: Chat) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Prompt and answer of message `at`."""
+    _refuse_unknown_tools(row, chat)
+    tokens = chat.encode(chat.render(row.messages, row.tools))
+    stretch = _stretch(row, at, tokens, chat)
+    return tuple(tokens[: stretch.begin]), tuple(tokens[stretch.begin : stretch.end])
+
+
+def _both(row: Row) -> tuple[Row, ...]:
+    """The row, and the row with the worse answer where it has one."""
+    if row.rejected is None:
+        return (row,)
+    return (row, replace(row, messages=(*row.messages[:-1], row.rejected)))
+
+
 def render(row: Row, chat: Chat) -> TokenRow:
     """Tokens and weights of one row: each trained message up to and with its end mark.
 
     Raises DistillError when a served prompt is not a token prefix of the trained sequence, or is not known
     because it told of tools that nobody recorded.
     """
-    if chat.settings.style == "full" and not row.tools and any(m.tool_calls for m in row.messages):
-        raise DistillError(f"episode {row.episode} called tools of a world that distillation does not know")
+    _refuse_unknown_tools(row, chat)
     tokens = chat.encode(chat.render(row.messages, row.tools))
     weights = [0.0] * len(tokens)
     for at, message in enumerate(row.messages):
@@ -62,12 +121,17 @@ def render(row: Row, chat: Chat) -> TokenRow:
     return TokenRow(tuple(tokens), tuple(weights))
 
 
+def _refuse_unknown_tools(row: Row, chat: Chat) -> None:
+    if chat.settings.style == "full" and not row.tools and any(m.tool_calls for m in row.messages):
+        raise DistillError(f"episode {row.episode} called tools of a world that distillation does not know")
+
+
 def fitted_to(row: Row, chat: Chat, context: int) -> Row | None:
     """The row without its oldest steps until it fits; None when even its last step does not.
 
     A step is an assistant message with what answered it; what comes before the first one always stays.
     """
-    while len(chat.encode(chat.render(row.messages, row.tools))) > context:
+    while max(len(chat.encode(chat.render(one.messages, one.tools))) for one in _both(row)) > context:
         begins = [at for at, message in enumerate(row.messages) if message.role == "assistant"]
         if len(begins) < 2:
             return None

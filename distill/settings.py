@@ -36,7 +36,19 @@ class TrainSettings:
     """Gradients are clipped to this norm."""
     checkpoint_every: int = 50
     """Updates between checkpoints, from which a killed run goes on."""
+    beta: float | None = None
+    """How closely `prefer`, `unpaired` and `regress` keep to the model they start from; left out: 0.1, and 1
+    for `regress`, whose log-ratio it scales to the advantage."""
+    packing: bool = True
+    """Rows of `nll` follow each other without padding; the loss is the same."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: slower, smaller."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the arithmetic; `bfloat16` on GPUs only, and weights that train stay float32."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where to train."""
+    processes: int = 1
+    """Above 1 training runs under `accelerate launch`: sharded (FSDP) on GPUs, replicated on the CPU. Each
+    takes `batch_size` rows."""
     threads: int = 1
     """CPU threads of one operation."""

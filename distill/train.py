@@ -1,27 +1,25 @@
-"""The only gradient of this project: TRL's supervised trainer with a weight on every token."""
+"""The only gradient of this project: rows in, adapter out, by one of four objectives."""
 
 from __future__ import annotations
 
 import json
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
-from peft import LoraConfig
-from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
+from transformers import TrainerCallback
 from transformers.utils.logging import disable_progress_bar
-from trl import SFTConfig, SFTTrainer
-from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from agent.models.local.chat import Chat
 from distill.progress import Cancelled
-from distill.render import TokenRow
 from distill.settings import TrainSettings
+from distill.trainers.making import Examples, attention_of, make_trainer
+from distill.trainers.models import open_model
+from distill.types import Objective
 from memory.errors import DistillError
 
 
@@ -50,89 +48,35 @@ class TrainProgress:
     loss: float
 
 
-class WeightedTrainer(SFTTrainer):
-    """SFTTrainer whose loss is sum(w · nll) / number of trained tokens; all ones are the stock trainer.
-
-    Source: STeP, arXiv 2505.20023, partial masking generalised to fractions; with weights of mean 1 the
-    denominator is also sum(w), as in LLaMA-Factory v1.
-    """
-
-    _signature_columns: list[str]
-
-    def _set_signature_columns_if_needed(self) -> None:
-        super()._set_signature_columns_if_needed()
-        if "loss_weights" not in self._signature_columns:
-            self._signature_columns = [*self._signature_columns, "loss_weights"]
-
-    def _send_telemetry(self) -> None:
-        """Nothing leaves this machine."""
-
-    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """No card: the adapter's manifest says more."""
-
-    def compute_loss(
-        self,
-        model: Any,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | None = None,
-    ) -> Any:
-        """Weighted negative log-likelihood; logits `(B, T, V)`, labels and weights `(B, T)`."""
-        labels, weights = inputs.pop("labels"), inputs.pop("loss_weights")
-        outputs = model(**inputs, use_cache=False)
-        loss = weighted_nll(outputs.logits, labels, weights, num_items_in_batch)
-        return (loss, outputs) if return_outputs else loss
-
-
-class WeightedCollator(DataCollatorForLanguageModeling):
-    """Pads the weights along with the labels."""
-
-    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        """The stock batch and `loss_weights (B, T)`, 0 on padding."""
-        batch = super().torch_call(examples)
-        weights = torch.zeros(batch["labels"].shape)
-        for row, example in enumerate(examples):
-            weights[row, : len(example["loss_weights"])] = torch.tensor(example["loss_weights"])
-        return {**batch, "loss_weights": weights}
-
-
-def weighted_nll(
-    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, n_tokens: torch.Tensor | None = None
-) -> torch.Tensor:
-    """Sum over targets of w · -log p, over `n_tokens`: all those of one update when accumulating."""
-    targets = labels[:, 1:].reshape(-1)
-    nll = torch.nn.functional.cross_entropy(
-        logits[:, :-1].flatten(0, 1).float(), targets, ignore_index=-100, reduction="none"
-    )
-    count = (targets != -100).sum() if n_tokens is None else n_tokens
-    return (nll * weights[:, 1:].reshape(-1)).sum() / torch.as_tensor(count).clamp(min=1)
-
-
 def train(
-    rows: Sequence[TokenRow],
+    rows: Examples,
     base: Path,
     out: Path,
     settings: TrainSettings,
     *,
     seed: int,
+    objective: Objective = "nll",
+    start: Path | None = None,
     on_progress: Callable[[TrainProgress], None] = lambda _: None,
     is_cancelled: Callable[[], bool] = lambda: False,
 ) -> Trained:
-    """Train on `rows` from the base model and write the adapter to `out/adapter`.
+    """Train on `rows` from the base model, or from the adapter `start`; writes the adapter to `out/adapter`.
 
     Goes on from the last whole checkpoint below `out`. Raises Cancelled after saving one when asked to stop,
-    DistillError when the loss is not finite.
+    DistillError when the loss is not finite or the machine lacks what the settings ask for.
     """
     disable_progress_bar()
     torch.set_num_threads(settings.threads)
     checkpoints = out / "checkpoints"
-    trainer = _trainer(rows, base, settings, checkpoints, seed)
+    model = open_model(base, start, settings, seed)
+    trainer = make_trainer(objective, rows, model, Chat.open(base), settings, checkpoints, seed)
     watcher = _Watcher(on_progress, is_cancelled)
     trainer.add_callback(watcher)
-    result = trainer.train(resume_from_checkpoint=_last_checkpoint(checkpoints))
+    with attention_of(objective, model, settings):
+        result = trainer.train(resume_from_checkpoint=_last_checkpoint(checkpoints))
     if watcher.was_cancelled:
         raise Cancelled(f"training was stopped after {trainer.state.global_step} updates")
-    _save(trainer.model, base, out / "adapter")
+    _save(trainer, base, out / "adapter")
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     if not losses or not all(map(math.isfinite, losses)):
         raise DistillError("the training loss is not finite; lower the learning rate")
@@ -141,27 +85,11 @@ def train(
         out / "adapter",
         trainer.model.merge_and_unload() if settings.method == "lora" else trainer.model,
         updates=trainer.state.global_step,
-        tokens=sum(weight > 0 for row in rows for weight in row.weights),
+        tokens=sum(row.n_trained for row in rows),
         first_loss=sum(losses[:edge]) / edge,
         last_loss=sum(losses[-edge:]) / edge,
         seconds=float(result.metrics["train_runtime"]),
     )
-
-
-def _trainer(
-    rows: Sequence[TokenRow], base: Path, settings: TrainSettings, checkpoints: Path, seed: int
-) -> WeightedTrainer:
-    chat = Chat.open(base)
-    trainer = WeightedTrainer(
-        model=AutoModelForCausalLM.from_pretrained(base, local_files_only=True, dtype=torch.float32),
-        args=_arguments(settings, len(rows), checkpoints, seed),
-        train_dataset=_table(rows),
-        processing_class=chat.tokenizer,
-        data_collator=WeightedCollator(pad_token_id=_pad_id(chat)),
-        peft_config=_lora(settings) if settings.method == "lora" else None,
-    )
-    trainer.remove_callback(PrinterCallback)
-    return trainer
 
 
 class _Watcher(TrainerCallback):
@@ -188,64 +116,6 @@ class _Watcher(TrainerCallback):
             self._on_progress(TrainProgress(state.global_step, state.max_steps, loss))
 
 
-def _arguments(settings: TrainSettings, n_rows: int, folder: Path, seed: int) -> SFTConfig:
-    updates_per_epoch = math.ceil(n_rows / (settings.batch_size * settings.accumulation))
-    return SFTConfig(
-        output_dir=str(folder),
-        per_device_train_batch_size=settings.batch_size,
-        gradient_accumulation_steps=settings.accumulation,
-        num_train_epochs=max(settings.epochs, settings.min_updates / updates_per_epoch),
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="cosine_with_min_lr",
-        lr_scheduler_kwargs={"min_lr_rate": 0.1},
-        warmup_steps=settings.warmup,
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
-        max_length=None,
-        loss_type="nll",
-        gradient_checkpointing=False,
-        bf16=False,
-        use_cpu=settings.device == "cpu",
-        seed=seed,
-        data_seed=seed,
-        logging_steps=1,
-        save_steps=settings.checkpoint_every,
-        save_total_limit=2,
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
-        dataset_kwargs={"skip_prepare_dataset": True},
-    )
-
-
-def _lora(settings: TrainSettings) -> LoraConfig:
-    return LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=settings.dropout,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-
-
-def _table(rows: Sequence[TokenRow]) -> Dataset:
-    return Dataset.from_dict(
-        {
-            "input_ids": [list(row.tokens) for row in rows],
-            "labels": [
-                [token if weight > 0 else -100 for token, weight in zip(row.tokens, row.weights, strict=True)]
-                for row in rows
-            ],
-            "loss_weights": [list(row.weights) for row in rows],
-        }
-    )
-
-
-def _pad_id(chat: Chat) -> int:
-    pad = chat.tokenizer.pad_token_id
-    return int(chat.tokenizer.eos_token_id if pad is None else pad)
-
-
 def _last_checkpoint(folder: Path) -> str | None:
     """The newest checkpoint that was written to its end: the trainer's state is its last file."""
     for path in sorted(
@@ -259,13 +129,17 @@ def _last_checkpoint(folder: Path) -> str | None:
     return None
 
 
-def _save(model: Any, base: Path, adapter: Path) -> None:
+def _save(trainer: Any, base: Path, adapter: Path) -> None:
     """Write the weights; nothing in the files names a folder of this machine."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if not trainer.accelerator.is_main_process:
+        return
     shutil.rmtree(adapter, ignore_errors=True)
     if hasattr(model, "peft_config"):
         for config in model.peft_config.values():
             config.base_model_name_or_path = base.name
-        model.save_pretrained(adapter, save_embedding_layers=False)
+        model.save_pretrained(adapter, state_dict=weights, save_embedding_layers=False)
     else:
-        model.save_pretrained(adapter)
+        model.save_pretrained(adapter, state_dict=weights)
     (adapter / "README.md").unlink(missing_ok=True)

@@ -17,7 +17,8 @@ from agent.models.local.weights import frozen
 from distill.progress import Cancelled
 from distill.render import TokenRow
 from distill.settings import TrainSettings
-from distill.train import WeightedCollator, WeightedTrainer, train, weighted_nll
+from distill.train import train
+from distill.trainers.objectives import WeightedCollator, WeightedTrainer, summed_nll
 from memory.errors import AdapterRefused
 
 QUICK = TrainSettings(epochs=2, min_updates=1, batch_size=4, rank=4, checkpoint_every=2)
@@ -108,13 +109,12 @@ class TestLoss:
         weights[0, :4] = 0
         labels = torch.where(weights > 0, tokens, -100)
         logits = model(tokens).logits.detach()
-        total, count = 0.0, 0
+        total = 0.0
         for row in range(3):
             for at in range(1, 10):
                 if weights[row, at] > 0:
                     total -= float(weights[row, at] * logits[row, at - 1].log_softmax(-1)[tokens[row, at]])
-                    count += 1
-        assert float(weighted_nll(logits, labels, weights)) == pytest.approx(total / count, rel=1e-5)
+        assert float(summed_nll(logits, labels, weights)) == pytest.approx(total, rel=1e-5)
 
     def test_a_token_of_weight_zero_has_no_gradient(self, base: Path) -> None:
         """Changing a masked target changes neither loss nor gradient."""
@@ -122,7 +122,7 @@ class TestLoss:
         tokens = torch.tensor([[8, 9, 10, 11]])
         weights = torch.tensor([[0.0, 0.0, 0.0, 1.0]])
         logits = model(tokens).logits.detach().requires_grad_()
-        weighted_nll(logits, torch.where(weights > 0, tokens, -100), weights).backward()
+        summed_nll(logits, torch.where(weights > 0, tokens, -100), weights).backward()
         assert logits.grad is not None
         assert torch.count_nonzero(logits.grad[0, :2]) == 0
         assert torch.count_nonzero(logits.grad[0, 2]) > 0
