@@ -95,12 +95,19 @@ class Desk:
         """The ending when a limit is reached."""
         return self.trail.spent_up()
 
-    async def ask(self, request: Request) -> tuple[Reply, ...]:
-        """Ask the model beside the turns. Raises ModelError, BudgetExceeded when nothing is left."""
+    async def ask(self, request: Request, *, is_turn: bool = False) -> tuple[Reply, ...]:
+        """Ask the model beside the turns; the journal counts it among them where it `is_turn`.
+
+        Raises ModelError, BudgetExceeded when nothing is left.
+        """
         ending = self.spent_up()
         if ending is not None and not ending.is_presumed:
             raise BudgetExceeded(ending.error or "nothing is left")
-        replies = await self.effects.ask(request, limit_s=self.trail.seconds_left())
+        limit_s = self.trail.seconds_left()
+        if is_turn:
+            replies: tuple[Reply, ...] = (await self.effects.complete(request, limit_s=limit_s),)
+        else:
+            replies = await self.effects.ask(request, limit_s=limit_s)
         self.trail.paid(sum((reply.usage for reply in replies), Usage()))
         return replies
 

@@ -38,6 +38,14 @@ class Ending:
         return cls(outcome, reward, by=None if sure is None else "world")
 
 
+class Over(Exception):  # control flow inside this room: a planner or `agent.parts` returns its ending
+    """The run ended in the middle of something."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__()
+        self.ending = ending
+
+
 def ruled(ending: Ending, ruling: Ruling) -> Ending:
     """The ending as it stands once a verifier has spoken too, see `memory.value.outcomes`."""
     if ending.is_presumed:

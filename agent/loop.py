@@ -183,4 +183,4 @@ class Agent:
     def _looked_at(self, desk: Desk, verifier: Verifier) -> Verified:
         work = partial(self._planner.run, desk)
         # Who verifies looks at what was done, not at what was recalled.
-        return Verified(work, desk.box.world, desk.effects, desk.trail, verifier, self._guards)
+        return Verified(work, desk, verifier, self._guards)

@@ -17,8 +17,8 @@ from typing import Literal
 from agent.critics.promise import Appraisal, appraised
 from agent.deliberate.asking import again, draft, json_of
 from agent.desk import Desk
-from agent.ending import Ending
-from agent.planners.places import Over, Place, call_of, can_go_back, enter, fault_of, go_on, line_of
+from agent.ending import Ending, Over
+from agent.planners.places import Place, call_of, can_go_back, enter, fault_of, go_on, line_of
 from agent.planners.react import React
 from agent.search.best_first import (
     Backup,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from agent.desk import Desk
-from agent.ending import Ending
+from agent.ending import Over
 from agent.models.calling import read_calls
 from agent.models.schema import Unreadable, call_fault
 from agent.prompt import command_of, parse_action
@@ -15,14 +15,6 @@ from agent.search.costs import Hop
 from agent.tools import ToolWorld
 from agent.types import ANSWER_TOOL, Observation, Reply, ToolSpec
 from memory.types import Json, Message, ToolCall
-
-
-class Over(Exception):
-    """The run ended in the middle of a search."""
-
-    def __init__(self, ending: Ending) -> None:
-        super().__init__()
-        self.ending = ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +79,12 @@ def call_of(reply: Reply, tools: Sequence[ToolSpec]) -> ToolCall | None:
     if reply.message.tool_calls:
         return reply.message.tool_calls[0]
     text = reply.message.text
+    try:
+        _, calls = read_calls(text, tools)
+    except Unreadable:
+        calls = ()
+    if calls:
+        return calls[0]
     _, call = parse_action(text, tools)
     if call is None and text.strip() and any(tool.name == ANSWER_TOOL for tool in tools):
         return ToolCall("", ANSWER_TOOL, {"answer": text})

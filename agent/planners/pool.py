@@ -14,8 +14,8 @@ from functools import partial
 
 from agent.deliberate.asking import json_of
 from agent.desk import Desk
-from agent.ending import Ending
-from agent.planners.places import Over, can_go_back
+from agent.ending import Ending, Over
+from agent.planners.places import can_go_back
 from agent.planners.react import React
 from agent.pool.attempts import (
     Attempt,

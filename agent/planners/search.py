@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from agent.builders.steps import Step, steps
 from agent.deliberate.asking import json_of
 from agent.desk import Desk
-from agent.ending import Ending
-from agent.planners.places import Over, Place, call_of, can_go_back, done_at, enter, go_on, line_of
+from agent.ending import Ending, Over
+from agent.planners.places import Place, call_of, can_go_back, done_at, enter, go_on, line_of
 from agent.planners.react import React
 from agent.search.best_first import Found, Grown, Node, best_open, by_value, every, search
 from agent.search.costs import Weights, cost, hops

@@ -9,12 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from agent.models.schema import Unreadable, checked_json
-from agent.types import Request
+from agent.types import Ask, Request
 from agent.verification.outcomes import Ruling
 from memory.types import Json, Message
 
-Ask = Callable[[Request], Awaitable[str]]
-"""Answers a request for a plan."""
 Attempt = Callable[[str, bool], Awaitable[Ruling]]
 """Does a part and has it verified; True asks for exploration: a raised temperature and no procedures."""
 _PARTS: dict[str, Json] = {
@@ -78,9 +76,9 @@ def _told(done: list[Part]) -> str:
 
 async def _plan(ask: Ask, said: str, otherwise: tuple[str, ...]) -> tuple[str, ...]:
     prompt = f'{said}\nAnswer with JSON {{"parts": ["…"]}}.'
-    text = await ask(Request((Message("user", prompt),), schema=_PARTS))
+    (reply,) = await ask(Request((Message("user", prompt),), schema=_PARTS))
     try:
-        value = checked_json(text, _PARTS)
+        value = checked_json(reply.message.text, _PARTS)
     except Unreadable:
         return otherwise
     parts = value["parts"] if isinstance(value, dict) else None

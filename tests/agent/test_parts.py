@@ -75,6 +75,15 @@ async def test_a_part_that_does_not_hold_is_tried_once_more_and_the_world_hears_
     assert episode.usage.calls == len(model.history)
 
 
+async def test_plans_are_journaled_among_the_turns() -> None:
+    """The names are those of runs that a restart goes on with: another order would be read as theirs."""
+    journal, script = MemoryJournal(), [*SCRIPT, ANSWER, plan(), plan(), ANSWER]
+    world = ToolWorld([FunctionTool.of(search, read_only=True)], check=judged)
+    await Agent(ScriptedModel(script), None, verifier=Verifier(in_parts=True)).run(TASK, world, RUN, journal)
+    first = ["reset", "opening", "model 1", "model 2", "step 1", "model 3", "verify 1", "model 4", "verify 2"]
+    assert list(journal.record) == [*first, "model 5", "model 6", "model 7", "step 2"]
+
+
 async def test_the_second_try_does_without_what_was_recalled(tmp_path: Path) -> None:
     """And only the second try."""
     with Memory.open(tmp_path / "memory.db", encoder=HashEncoder(64)) as memory:

@@ -11,7 +11,7 @@ from agent.journal import MemoryJournal
 from agent.loop import Agent
 from agent.models.scripted import ScriptedModel
 from agent.opening import Run
-from agent.types import Observation, Request, Task, ToolSpec
+from agent.types import Observation, Task, ToolSpec
 from agent.verification.checks import evidence_of, findings
 from agent.verification.outcomes import Ruling
 from agent.verification.readonly import ReadOnly
@@ -182,10 +182,7 @@ async def test_replanned_after_every_part() -> None:
     async def attempt(part: str, explore: bool) -> Ruling:
         return Ruling("failure" if part == "put away" else "success", "verifier")
 
-    async def ask(request: Request) -> str:
-        return (await model.complete(request))[0].message.text
-
-    parts = await run("tidy", ask, attempt)
+    parts = await run("tidy", model.complete, attempt)
     assert [(part.text, part.is_done) for part in parts] == [
         ("wash", True),
         ("put away", False),
