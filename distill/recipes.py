@@ -1,26 +1,15 @@
-"""Recipes by name: each line is meant to be read as a paper's method section."""
+"""Recipes by name; what each of them does is in `distill/papers`."""
 
 from __future__ import annotations
 
-from distill.select import BestPerTask, Both, Success, UsedMemory
-from distill.shapes.masks import Chain, MaskErrors, Whole
-from distill.shapes.stripping import StripMemory
-from distill.signals.outcomes import Uniform
-from distill.types import Recipe, Stream
+from distill.papers.asking import ASKING
+from distill.papers.credit import CREDIT
+from distill.papers.imitation import IMITATION
+from distill.papers.repairing import REPAIRING
+from distill.types import Recipe
 from memory.errors import DistillError
 
-RECIPES: tuple[Recipe, ...] = (
-    Recipe("step", select=Success(), signal=Uniform(), shape=MaskErrors()),
-    Recipe(
-        "internalise",
-        select=Both((Success(), UsedMemory())),
-        signal=Uniform(),
-        shape=Chain((MaskErrors(), StripMemory())),
-        # A third keeps its prompt, so that the adapter does not unlearn to read memory.
-        mixture=(Stream("with memory", MaskErrors(), share=1 / 3),),
-    ),
-    Recipe("agentevol", select=Both((Success(), BestPerTask(1))), signal=Uniform(), shape=Whole()),
-)
+RECIPES: tuple[Recipe, ...] = (*IMITATION, *REPAIRING, *CREDIT, *ASKING)
 
 
 def recipe_named(name: str) -> Recipe:

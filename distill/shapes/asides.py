@@ -1,7 +1,7 @@
 """What a model said beside its turns, given back to it: each as an answer to the question it was asked.
 
-Plans, goals with their queries, and verdicts on what was found are told in an episode as a user's; when
-serving, the model is asked for each with a question of its own. The rows here hold that question and the
+Plans, goals with their queries, verdicts on what was found and critiques are told in an episode as a user's;
+when serving, the model is asked for each with a question of its own. The rows here hold that question and the
 answer in the form that is asked for, so that what is trained is what is served.
 """
 
@@ -22,12 +22,13 @@ from memory.types import Episode, Json, Kind, Message
 
 _PLAN, _GOAL, _SEARCH = "Plan:\n", "Goal: ", "\nSearch: "
 _MET, _UNMET = "Goal met: ", "Goal not met: "
+_CHECKED, _CHECK = "Checked: ", "Check what was done so far. What is wrong with it?"
 _NOISE = "it is about something else"
 
 
 @dataclass(frozen=True, slots=True)
 class Asides:
-    """One row for each plan, goal or verdict that has weight.
+    """One row for each plan, goal, verdict or critique that has weight.
 
     Sources: PilotRL (arXiv 2508.00344), the stage that learns to plan; RE-Searcher (arXiv 2509.26048), goals,
     queries and reflections. Deviation: a row of its own each, for so they are asked.
@@ -122,7 +123,7 @@ def _answered(row: Row, at: int) -> Row | None:
         return _plan_row(row, at)
     if _is_goal(one):
         return _goal_row(row, at)
-    return _verdict_row(row, at)
+    return _critique_row(row, at) if one.kind == "critique" else _verdict_row(row, at)
 
 
 def _plan_row(row: Row, at: int) -> Row:
@@ -145,6 +146,14 @@ def _goal_row(row: Row, at: int) -> Row:
         text, said = ASK_REFINED.format(goal=goal, tried="; ".join(tried)), {"query": query}
     question = Message("user", text, kind="plan", agent=GOALS, weight=0.0)
     return _asked(row, shown, question, _reply({**said}, "plan", row.messages[at].weight))
+
+
+def _critique_row(row: Row, at: int) -> Row:
+    """How a verifier was asked is not stored: the question is ours."""
+    one, shown = row.messages[at], list(zip(row.indices[:at], row.messages[:at], strict=True))
+    question = Message("user", _CHECK, kind="critique", agent=one.agent, weight=0.0)
+    said = Message("assistant", one.text.removeprefix(_CHECKED), kind="critique", weight=one.weight)
+    return _asked(row, shown, question, said)
 
 
 def _verdict_row(row: Row, at: int) -> Row | None:

@@ -37,16 +37,15 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class SelfAssessment:
-    """The task as it is opened, whether it can be done, and yes or no as its attempts went.
+    """The task as it is opened, whether it can be done, and yes or no by the sign of its attempts' weights.
 
-    Source: KnowRL: a model's own labels of what it can do; the question is that of planner `Admitted`.
-    Deviation: measured success instead of agreement with itself. A row weighs what the attempts' messages do
-    (of signal `calibration`: what is known for sure, by many attempts).
+    They are those of signal `calibration`: measured success. Source: KnowRL (arXiv 2510.11407), a model's own
+    labels of what it can do; the question is that of planner `Admitted`.
     """
 
     def __call__(self, rows: Sequence[Row], lived: Episodes) -> tuple[Row, ...]:
-        """One row for each task that went more often one way than the other."""
-        return tuple(_assessed(task) for task in tried(rows, lived) if task.p != 0.5)
+        """One row for each task; it weighs as much as anything is known."""
+        return tuple(_assessed(task) for task in tried(rows, lived))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,8 @@ def _assessed(task: Tried) -> Row:
     seen = list(zip(first.indices[:end], first.messages[:end], strict=True))
     seen = [(index, one) for index, one in seen if one.kind != "memory"]
     asked = Message("user", ASKED, kind="critique", agent=NAME, weight=0.0)
-    said = Message("assistant", "yes" if task.p > 0.5 else "no", weight=worth(task.rows))
+    sure = worth(task.rows)
+    said = Message("assistant", "yes" if sure > 0.0 else "no", weight=abs(sure))
     messages = (*unweighted([one for _, one in seen]), asked, said)
     return Row(first.episode, messages, (*(index for index, _ in seen), -1, -1), also=task.others)
 

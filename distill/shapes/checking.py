@@ -11,14 +11,14 @@ from distill.types import Episodes, Row
 
 @dataclass(frozen=True, slots=True)
 class BorneOut:
-    """Rows of episodes that go in the world as they are told; for what nobody lived.
+    """What nobody lived is kept where it goes in the world as it is told; what is real stays as it is.
 
     Source: Synatra (arXiv 2409.15637), demonstrations made of documents, whose observations are imagined.
     Deviation: the paper has no such check.
     """
 
     where_unknown: bool = False
-    """Keep those of worlds that cannot be lived again, too."""
+    """Keep what is told of worlds that cannot be lived again, too."""
 
     def __call__(self, rows: Sequence[Row], lived: Episodes) -> tuple[Row, ...]:
         """Calls and answers as the world has them."""
@@ -27,6 +27,8 @@ class BorneOut:
 
     def _holds(self, row: Row, lived: Episodes, tasks: Tasks) -> bool:
         episode = lived[row.episode]
+        if episode.origin == "real":
+            return True
         if episode.task_id not in tasks.found:
             return self.where_unknown
         return tasks.relived(episode, len(episode.messages), ()) is not None

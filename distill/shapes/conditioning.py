@@ -38,19 +38,19 @@ class ConditionOnFeedback:
         return _line("success", "few steps", [f"{name} yes" for name in self.named])
 
     def _told(self, episode: Episode, usual: Mapping[str, float]) -> str:
-        is_short = episode.steps <= usual.get(episode.family, episode.steps)
+        is_short = episode.steps <= usual.get(episode.task_id, episode.steps)
         known = [(name, episode.feedback.get(name)) for name in self.named]
         said = [f"{name} {'yes' if value else 'no'}" for name, value in known if isinstance(value, bool)]
         return _line(episode.outcome, "few steps" if is_short else "many steps", said)
 
 
 def _usual_steps(lived: Episodes) -> dict[str, float]:
-    """The median of the steps of each family's successes."""
+    """The median of the steps of each task's successes."""
     steps: dict[str, list[int]] = {}
     for episode in lived.values():
         if episode.outcome == "success":
-            steps.setdefault(episode.family, []).append(episode.steps)
-    return {family: median(numbers) for family, numbers in steps.items()}
+            steps.setdefault(episode.task_id, []).append(episode.steps)
+    return {task: median(numbers) for task, numbers in steps.items()}
 
 
 def _line(outcome: str, steps: str, said: Sequence[str]) -> str:

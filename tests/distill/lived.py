@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from agent.desk import Planner
 from agent.guards.safety import Safety
@@ -17,9 +19,16 @@ from agent.planners.plan import Plan
 from agent.planners.team import Team
 from agent.tools import FunctionTool, ToolWorld
 from agent.types import ANSWER_TOOL, Guard, Judgement, Model, Task, World
+from agent.verification.verify import Verifier
 from agent.worlds.catalogue import ACT, catalogue
-from memory.types import Episode, Message, ToolCall
+from memory.core import Memory
+from memory.encoder import HashEncoder
+from memory.types import CaseBody, Draft, Episode, Message, ToolCall
 from tests.agent.test_goals import Engine, Reader
+from tests.agent.test_parts import ANSWER, SCRIPT, search
+from tests.agent.test_parts import TASK as MUG
+from tests.agent.test_parts import judged as right
+from tests.agent.test_parts import plan as parts
 from tests.agent.test_plan import TASK as SAFE
 from tests.agent.test_plan import Safe, obedient
 from tests.agent.test_team import Fetch, Fetcher
@@ -45,11 +54,20 @@ async def lived(
     *,
     planner: Planner | None = None,
     guards: Sequence[Guard] = (),
+    verifier: Verifier | None = None,
+    memory: Memory | None = None,
     at: float = 0.0,
 ) -> Episode:
-    """One attempt without memory, with verdicts as they are kept; begun at `at`."""
+    """One attempt, with verdicts as they are kept; begun at `at`."""
     ticks = count()
-    agent = Agent(model, None, planner=planner, guards=guards, clock=lambda: at + 0.001 * next(ticks))
+    agent = Agent(
+        model,
+        memory,
+        planner=planner,
+        guards=guards,
+        verifier=verifier,
+        clock=lambda: at + 0.001 * next(ticks),
+    )
     return judged(await agent.run(task, world, Run(NAMESPACE, "ann", id_)))
 
 
@@ -161,11 +179,72 @@ async def informed() -> tuple[Episode, ...]:
     return (await lived("informed", task, ToolWorld(check=check), model),)
 
 
+async def asked() -> tuple[Episode, ...]:
+    """Three attempts at one question, two of which agree, at one where all do, and at one that fails."""
+
+    def check(task: Task, answer: str) -> Judgement:
+        return Judgement(float(answer == "Rome"), answer == "Rome")
+
+    found = []
+    for n, answers in enumerate((("Rome", "Rome", "Paris"), ("Rome",) * 3, ("Oslo", "Bonn", "Kyiv"))):
+        task = Task(f"town-{n}", f"Name town {n}.", "tools", "archive", max_steps=9)
+        for k, answer in enumerate(answers):
+            finish = ToolCall("", ANSWER_TOOL, {"answer": answer})
+            model = ScriptedModel([Message("assistant", f"thought {k}", tool_calls=(finish,))])
+            found.append(await lived(f"town{n}-{k}", task, ToolWorld(check=check), model))
+    return tuple(found)
+
+
+async def checked() -> tuple[Episode, ...]:
+    """A run in parts: calls of what is not there and a lie are found out, and the part done again."""
+    first, *rest = SCRIPT
+    peeks = [Message("assistant", "", tool_calls=(ToolCall("x", "peek", {"at": n}),)) for n in range(3)]
+    after = [ANSWER, parts("report"), ANSWER, parts(), parts(), ANSWER]
+    model = ScriptedModel([first, *peeks, *rest, *after])
+    world, task = ToolWorld([FunctionTool.of(search)], check=right), replace(MUG, id="mug-0")
+    return (await lived("checked", task, world, model, verifier=Verifier(in_parts=True)),)
+
+
+async def helped() -> tuple[Episode, ...]:
+    """A household task done with what memory told."""
+    task = household(4)[-1]
+    case = CaseBody(task.text, (), "it is where it was.")
+    draft = Draft("case", f"{SITE}: {task.text}", case, outcome="success")
+    model = FunctionModel(Reciter(await way_of(task)), name="reciter", style="plain")
+    world = catalogue(task.world).make()
+    with (
+        TemporaryDirectory() as folder,
+        Memory.open(Path(folder) / "memory.db", encoder=HashEncoder(64)) as memory,
+    ):
+        memory.remember(NAMESPACE, [draft], principal="ann", channel="user")
+        found = await lived("helped", task, world, model, memory=memory)
+    # The record names what was recalled by an id that is drawn by chance.
+    return (replace(found, recall=None),)
+
+
+async def written() -> tuple[Episode, ...]:
+    """Two demonstrations that nobody lived: one goes so in the world, the other does not."""
+    task = household(5)[-1]
+    true = replace(await walked("doc-true", task, await way_of(task)), origin="synthetic")
+    told = tuple(replace(m, content="fine.") if m.kind == "observe" else m for m in true.messages)
+    return (true, replace(true, id="doc-false", messages=told))
+
+
 async def everything() -> tuple[Episode, ...]:
     """All of these, sorted by id."""
     found: list[Episode] = []
     for n, task in enumerate(household(3)):
         found += await attempts(task, f"home{n}", at=100.0 * n)
-    for more in (planned(), searched(), teamed(), tidied(), informed()):
+    for more in (
+        planned(),
+        searched(),
+        teamed(),
+        tidied(),
+        informed(),
+        asked(),
+        checked(),
+        helped(),
+        written(),
+    ):
         found += await more
     return tuple(sorted(found, key=lambda one: one.id))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from distill.build import build
-from distill.bundle import Bundle
+from distill.bundle import Admission, Bundle
 from distill.replay import Tasks, now
 from distill.select import Success
 from distill.shapes.attempts import blamed, fault
@@ -39,7 +39,8 @@ async def _pool() -> tuple[Episode, ...]:
 
 def rows(pool: Sequence[Episode], shape: Shape) -> tuple[Row, ...]:
     recipe = Recipe("x", Success(), Uniform(), shape)
-    return build(recipe, Bundle(NAMESPACE, tuple(pool), {}), 0).rows
+    admission = Admission(origins=("real", "synthetic"))
+    return build(recipe, Bundle(NAMESPACE, tuple(pool), {}), 0, admission).rows
 
 
 def trained(row: Row) -> list[str]:
@@ -207,12 +208,15 @@ class TestCombinators:
         made_up = replace(
             by_id(pool, "home0-straight"),
             id="dream",
+            origin="synthetic",
             messages=tuple(_forged(m) for m in by_id(pool, "home0-straight").messages),
         )
         assert "dream" not in {row.episode for row in rows((*pool, made_up), BorneOut())}
         assert "dream" in {row.episode for row in rows((*pool, made_up), Whole())}
+        true = replace(by_id(pool, "home1-straight"), id="true", origin="synthetic")
+        assert "true" in {row.episode for row in rows((true, made_up), BorneOut())}
         with pytest.raises(DistillError, match="nothing to learn"):
-            rows([replace(one, world="elsewhere") for one in pool], BorneOut())
+            rows([replace(true, world="elsewhere")], BorneOut())
 
     def test_some_episodes_and_several_shapes(self, pool: tuple[Episode, ...]) -> None:
         """A shape of those that are selected; rows of several shapes together."""
