@@ -39,6 +39,8 @@ main()
 _LINE = 1 << 20
 """Longest question of a child, in bytes."""
 _GLANCE_S = 0.05
+_START_S = 30.0
+"""What Python may take to start, on a machine that has much to do."""
 AT_ONCE = 4
 """Jobs that run at the same time; more wait."""
 
@@ -174,8 +176,8 @@ class _Watch:
     writer: asyncio.StreamWriter
     out: bytearray = field(default_factory=bytearray)
     over: str | None = None
-    is_shut: bool = False
-    """Has it said so? From then on its words are those of the code."""
+    shut_at: float | None = None
+    """When it said that it is shut in; from then on its words, and its time, are those of the code."""
     said: dict[str, Json] = field(default_factory=dict)
     broke: ApprenticeError | None = None
     """What a call of its broke with."""
@@ -223,7 +225,7 @@ class _Watch:
             while line := await self.reader.readline():
                 said = _read(line)
                 if said == SHUT:
-                    self.is_shut = True
+                    self.shut_at = self.shut_at or asyncio.get_running_loop().time()
                 elif "call" not in said:
                     self.said = said
                     return
@@ -252,7 +254,8 @@ class _Watch:
         while True:
             await asyncio.sleep(_GLANCE_S)
             found = held(self.folder, self.child.pid, limits.entries)
-            lasted = 0.0 if self.asked_at is not None else loop.time() - begun - self.waited_s
+            since = begun + _START_S if self.shut_at is None else self.shut_at + self.waited_s
+            lasted = 0.0 if self.asked_at is not None else loop.time() - since
             over = {
                 f"it took more than {limits.seconds:g} seconds": lasted > limits.seconds,
                 f"it held more than {limits.disk} bytes on disk": found.disk > limits.disk,
@@ -274,7 +277,7 @@ class _Watch:
 
     def _ran(self) -> Ran:
         out = self.out.decode(errors="replace")
-        if "leak" in self.said and not self.is_shut:
+        if "leak" in self.said and self.shut_at is None:
             raise Denied(f"generated code was not run, a layer of its isolation {self.said['leak']}")
         if self.over is not None:
             return Ran(False, out, f"ended: {self.over}")

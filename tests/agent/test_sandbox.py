@@ -533,17 +533,31 @@ async def test_cancelled_is_dead() -> None:
 
 @isolated
 async def test_the_kernel_knows_it_as_confined() -> None:
-    """No capabilities, though the server had all of them; no new ones; a filter."""
+    """No capabilities, though the server had all of them; no new ones; a filter; nothing without a limit."""
     status: list[str] = []
+    limits: list[str] = []
 
     async def answer(name: str, arguments: Mapping[str, Json]) -> Told:
-        status.extend(Path(f"/proc/{arguments['pid']}/status").read_text(encoding="utf-8").splitlines())
+        proc = Path(f"/proc/{arguments['pid']}")
+        status.extend((proc / "status").read_text(encoding="utf-8").splitlines())
+        limits.extend((proc / "limits").read_text(encoding="utf-8").splitlines())
         return Told("", ok=True)
 
     await Sandbox().run("import os; call_tool('look', pid=os.getpid())", answer=answer)
     fields = dict(line.split(":\t", 1) for line in status)
     assert {int(fields[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {0}
     assert (fields["NoNewPrivs"], fields["Seccomp"], fields["Threads"]) == ("1", "2", "1")
+    most = {line[:26].strip(): tuple(line[26:].split()[:2]) for line in limits}
+    nothing = ("processes", "core file size", "locked memory", "msgqueue size")
+    assert {most[f"Max {what}"] for what in nothing} == {("0", "0")}
+    own = Limits()
+    bounded = {
+        "cpu time": own.cpu_s,
+        "address space": own.memory,
+        "file size": own.disk,
+        "open files": own.files,
+    }
+    assert {what: most[f"Max {what}"][1] for what in bounded} == {what: str(n) for what, n in bounded.items()}
 
 
 _PARENT = """
