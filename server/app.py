@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from starlette.routing import Route
 
 from server import errors
 from server.errors import ErrorBody
 from server.mcp import McpEndpoint
-from server.middleware import BodyLimit, Observe
+from server.middleware import BodyLimit, CountedRoute, Observe
 from server.routes import (
     adapters,
     builds,
@@ -20,12 +19,14 @@ from server.routes import (
     constitution,
     distillations,
     episodes,
+    flows,
     forgetting,
     learning,
     memory,
     moving,
     revision,
     seeing,
+    suites,
     system,
     tasks,
     worlds,
@@ -72,7 +73,7 @@ def create_app(services: Services) -> FastAPI:
     # Consolidations first: to memory's routes their name would be an item's id.
     for module in (chat, tasks, worlds, episodes, consolidations, memory, revision, forgetting, moving):
         app.include_router(module.router)
-    for module in (builds, constitution, distillations, seeing, adapters, learning, system):
+    for module in (flows, builds, constitution, suites, distillations, seeing, adapters, learning, system):
         app.include_router(module.router)
-    app.router.routes.append(Route("/mcp", mcp))
+    app.router.routes.append(CountedRoute("/mcp", mcp))
     return app

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from agent.builders.settings import PatternName
 from agent.deliberate.presets import PresetName
+from agent.guards.drafted import Writes
 from memory.types import Mode, ReadName
 
 BUNDLED_MODELS = Path(__file__).resolve().parent.parent / "agent" / "models"
@@ -117,9 +118,12 @@ class Settings(BaseSettings):
     """How often it must have been seen there, nearness weighed, before that is believed."""
     policy: Path | None = None
     """A file of rules that every call of a tool must keep, see `docs/operations.md`; none allows all."""
-    write_policy: bool = False
-    """Hold each task's calls to what its own words ask for, by rules of language (English); see
-    docs/bench/dojo.md for what that stops and costs."""
+    write_policy: Writes = "off"
+    """Hold each task's calls to what its own words ask for: `rules` of language (English, see
+    docs/bench/dojo.md for what that stops and costs), or as the `model` reads them, one call a task; for
+    models that read plain text rules do it."""
+    narrow_policy: bool = False
+    """Let the model add rules after each call that ran, one call each: they can only refuse more."""
     order: Path | None = None
     """A file that says in which order tools may be called, see docs/automaton.md; none leaves it open."""
     approval_s: Annotated[float, Field(ge=0.0)] = 3600.0
@@ -202,12 +206,26 @@ class Settings(BaseSettings):
     consolidate_daily: bool = False
     """Put every namespace's memory in order each night: merge near-duplicates, draw procedures, archive."""
 
+    distill_cron: str = ""
+    """When memory is turned into weights by itself (cron, UTC), in namespaces that declared suites and whose
+    memory grew. Empty: never."""
+    distill_least: Annotated[int, Field(ge=1)] = 50
+    """New verified episodes since the last distillation that this takes."""
+    distill_recipe: str = "step"
+    """By which recipe, into the model of tasks that name none."""
+
     @field_validator("hosted_models", "tools", "trusted_signers", "mined_patterns", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("write_policy", mode="before")
+    @classmethod
+    def _writer(cls, value: object) -> object:
+        # Releases before there was a choice knew rules alone.
+        return {"true": "rules", "false": "off"}.get(str(value).lower(), value)
 
     @property
     def memory_path(self) -> Path:
@@ -243,6 +261,11 @@ class Settings(BaseSettings):
     def adapters_dir(self) -> Path:
         """The adapter registry."""
         return self.data_dir / "adapters"
+
+    @property
+    def suites_path(self) -> Path:
+        """The declared suites of the gate, by namespace."""
+        return self.data_dir / "suites.json"
 
     @property
     def distillations_dir(self) -> Path:
