@@ -6,7 +6,7 @@ by the messages is replayed by running it again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
@@ -29,6 +29,9 @@ from memory.errors import BudgetExceeded, TooLarge
 from memory.modes import USES
 from memory.types import Json, Kind, Message, ToolCall, Usage
 
+Watch = Callable[[ToolCall, Dispatched], Awaitable[None]]
+"""Sees a call that did not end the run, and what became of it; what it does goes through the journal."""
+
 
 @dataclass(slots=True)
 class Desk:
@@ -44,6 +47,9 @@ class Desk:
     """Where the prompt holds procedures by their titles alone."""
     nudges: list[View] = field(default_factory=list)
     """Each is asked after a turn what is to be said to the model."""
+
+    watches: list[Watch] = field(default_factory=list)
+    """Each sees every call once it was answered."""
 
     def __post_init__(self) -> None:
         self.show(None)
@@ -210,6 +216,8 @@ class Desk:
         if done.verdict.action == "stop":
             return seen, Ending("failure", 0.0, f"{done.verdict.guard}: {done.verdict.reason}", "rule")
         ending = Ending.of(seen)
+        for watch in () if ending is not None else tuple(self.watches):
+            await watch(call, done)
         if ending is None and seen.ok is False:
             await self._ask_again(call, seen.text)
         return seen, ending

@@ -68,6 +68,10 @@ class Dispatcher:
         """Of the call that is running."""
         self._inside: list[tuple[ToolCall, Dispatched]] = []
 
+    def hold(self, guard: Guard) -> None:
+        """One guard more from now on. Each has to allow, so this only narrows."""
+        self._guards = (*self._guards, guard)
+
     async def dispatch(
         self, call: ToolCall, context: GuardContext, *, is_approved: bool = False
     ) -> Dispatched:

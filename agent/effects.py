@@ -12,6 +12,7 @@ from agent.opening import Opening
 from agent.reminding import Reminder
 from agent.types import (
     Approve,
+    Guard,
     GuardContext,
     Journal,
     Model,
@@ -211,6 +212,10 @@ class Effects:
     async def inside(self, call: ToolCall) -> Dispatched:
         """A call from inside the one that is running; the journal keeps the outer one."""
         return await self._on.dispatcher.inside(call)
+
+    def hold(self, guard: Guard) -> None:
+        """One guard more over every call from now on."""
+        self._on.dispatcher.hold(guard)
 
     async def event(self, name: str, data: dict[str, Json]) -> None:
         """Publish progress."""

@@ -14,8 +14,7 @@ from agent.effects import Effects, Sources
 from agent.ending import Ending, ruled
 from agent.guards.advantage import Advantage
 from agent.guards.principles import Forbidden
-from agent.guards.privilege import Privilege
-from agent.guards.writer import write_policy
+from agent.holding import Holding
 from agent.journal import MemoryJournal
 from agent.learning.learn import LearnReport, learn
 from agent.opening import AgentSettings, Run, open_episode
@@ -53,22 +52,22 @@ class Agent:
         verifier: Verifier | None = None,
         planner: Planner | None = None,
         kits: Sequence[Kit] = (),
-        writes_policy: bool = False,
+        holding: Holding | None = None,
     ) -> None:
         """`approve` is asked where a guard says `ask`; without it whoever answers the run's journal, and
         where nobody can, the answer is no.
 
         With `advantage`, actions that were credibly bad near the same state are refused once; None leaves
         that out. With `verifier`, runs whose world does not say how they went are looked at by it. `planner`
-        orders the turns, `React` where none is given; `kits` are put on the desk of every run. Where it
-        `writes_policy`, calls keep what the task's words imply, see `agent.guards.writer`.
+        orders the turns, `React` where none is given; `kits` are put on the desk of every run. With
+        `holding`, calls keep what the task's words imply.
         """
         self._model, self._memory, self._guards = model, memory, tuple(guards)
         self._settings = settings or AgentSettings()
         self._approve, self._clock = approve, clock
         self._advantage, self._verifier = advantage, verifier
         self._planner, self._kits = planner or React(), tuple(kits)
-        self._writes_policy = writes_policy
+        self._holding = holding or Holding()
 
     async def run(
         self,
@@ -85,7 +84,7 @@ class Agent:
         cancellation, or a journal that fails, is raised after `save` was given the episode so far.
         """
         journal = journal or MemoryJournal()
-        desk = self._desk(task, world, run, journal, await self._guards_for(task, run, world))
+        desk = self._desk(task, world, run, journal, await self._guards_for(task, run))
         trail = desk.trail
         try:
             ending = await self._attempt(desk)
@@ -132,11 +131,9 @@ class Agent:
             journal=journal or MemoryJournal(),
         )
 
-    async def _guards_for(self, task: Task, run: Run, world: World) -> tuple[Guard, ...]:
-        """Those of the agent, what the task implies, the constitution forbids, and the family's steps say."""
+    async def _guards_for(self, task: Task, run: Run) -> tuple[Guard, ...]:
+        """Those of the agent, what the constitution forbids, and what the family's steps say."""
         own: tuple[Guard, ...] = self._guards
-        if self._writes_policy:
-            own = (*own, Privilege((write_policy(task.text, world.tools()),)))
         if self._settings.enforces_principles:
             own = (*own, Forbidden())
         if self._advantage is None or self._memory is None or not USES[run.memory].shows:
@@ -161,6 +158,8 @@ class Agent:
         observation = await desk.effects.reset()
         for kit in self._kits:
             kit.equip(desk)
+        # Before memory is asked, and before a tool has said anything.
+        await self._holding.begin(desk)
         opening = await desk.effects.opening(
             lambda: open_episode(
                 desk.task,

@@ -90,7 +90,7 @@ async def at_work(core: Core, namespace: str, model: str, ways: Ways | None = No
             verifier=await _verifier(core, held) if is_verified else None,
             planner=_planner(checks, ways.planner),
             kits=kits,
-            writes_policy=checks.writes_policy,
+            holding=checks.holding,
         )
 
 

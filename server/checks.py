@@ -12,6 +12,7 @@ from agent.guards.feasible import FeasibleSettings
 from agent.guards.privilege import Policy
 from agent.guards.safety import Safety
 from agent.guards.temporal import Temporal
+from agent.holding import Holding
 from agent.verification.verify import VerifySettings
 from memory.value.steps import GATE, StepSettings
 
@@ -32,8 +33,8 @@ class Checks:
     in_parts: bool = False
     policy: Policy | None = None
     """What every call of a tool must keep."""
-    writes_policy: bool = False
-    """Must calls keep what the task's own words imply?"""
+    holding: Holding = field(default_factory=Holding)
+    """How calls are held to the task's own words."""
     order: Temporal | None = None
     """In which order tools may be called."""
     planner: str = "react"

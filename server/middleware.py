@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from memory.errors import TooLarge
@@ -78,6 +79,15 @@ class Observe:
             self._metrics.request_seconds.labels(scope["method"], route).observe(
                 time.perf_counter() - started
             )
+
+
+class CountedRoute(Route):
+    """A route of a bare ASGI application that is counted under its path, as FastAPI's own are."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        scope["route"] = self
+        await super().handle(scope, receive, send)
 
 
 def _route(scope: MutableMapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from agent.guards.feasible import FeasibleSettings
 from agent.guards.files import read_policy
 from agent.guards.safety import Safety
 from agent.guards.temporal import read_order
+from agent.holding import Holding
 from agent.opening import AgentSettings
 from agent.planners.named import planner_named
 from agent.verification.verify import VerifySettings
@@ -111,7 +112,7 @@ def checks_of(settings: Settings, models: Models, encoder: Encoder) -> Checks:
         VerifySettings(actions=settings.verify_actions),
         settings.verify_in_parts,
         read_policy(settings.policy) if settings.policy else None,
-        settings.write_policy,
+        Holding(settings.write_policy, settings.narrow_policy),
         read_order(settings.order) if settings.order else None,
         settings.planner,
         settings.deliberate,

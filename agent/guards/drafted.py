@@ -1,4 +1,4 @@
-"""A policy for one task, written by a model from the user's words and the tools' schemas alone.
+"""Who writes the policy of one task, from the user's words and the tools' schemas alone: a model, or rules.
 
 Nothing that memory or a tool said may be in what the model is shown: a policy that strangers can write to is
 none.
@@ -12,15 +12,18 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from agent.guards.files import load_policy
 from agent.guards.privilege import Policy
 from agent.guards.writer import write_policy
 from agent.models.schema import Unreadable, checked_json
-from agent.types import ANSWER_TOOL, Ask, Request, ToolSpec
+from agent.types import ANSWER_TOOL, Ask, Request, Style, ToolSpec
 from memory.errors import BadInput
 from memory.types import Json, Message
 
+Writes = Literal["off", "rules", "model"]
+"""Who writes: nobody, rules of language, or the model that works on the task."""
 Writer = Callable[[str, Sequence[ToolSpec]], Awaitable[Policy]]
 """Makes the policy of a task of its request and the tools there are."""
 _FORM: dict[str, Json] = {
@@ -54,6 +57,13 @@ of dates the parts that are given; the elements of lists under `items`. Leave te
 Answer with JSON alone: {{"rules": [{{"tool": "...", "when": {{"argument": {{"enum": ["..."]}}}}}}]}}"""
 
 
+def writer_of(writes: Writes, ask: Ask, style: Style) -> Writer | None:
+    """The writer of a setting. Models that read plain text cannot write one: rules do it for them."""
+    if writes == "off":
+        return None
+    return Drafted(ask) if writes == "model" and style == "full" else by_rules
+
+
 async def by_rules(request: str, tools: Sequence[ToolSpec]) -> Policy:
     """`agent.guards.writer` as a writer."""
     return write_policy(request, tools)
@@ -72,7 +82,7 @@ class Drafted:
     async def __call__(self, request: str, tools: Sequence[ToolSpec]) -> Policy:
         """The model's policy; one that allows nothing where it wrote none. Raises what the model raises."""
         offered = tuple(tool for tool in tools if tool.name != ANSWER_TOOL)
-        asked = Message("user", _ASKED.format(tools=_listed(offered), request=request))
+        asked = Message("user", _ASKED.format(tools=listed(offered), request=request))
         for n_before in range(self.rounds):
             (reply,) = await self.ask(Request((asked,), schema=_FORM, temperature=n_before * self.warmer))
             try:
@@ -82,7 +92,8 @@ class Drafted:
         return Policy()
 
 
-def _listed(tools: Sequence[ToolSpec]) -> str:
+def listed(tools: Sequence[ToolSpec]) -> str:
+    """Tools as a model is shown them, a line each: name, description, schema."""
     return "\n".join(
         f"- {tool.name}: {tool.description} {json.dumps(dict(tool.parameters))}" for tool in tools
     )

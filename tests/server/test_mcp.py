@@ -112,6 +112,9 @@ def test_without_a_key_nothing_is_answered(served: Served) -> None:
         assert answer.status_code == 401
         assert answer.json()["error"]["code"] == "invalid_api_key"
         assert answer.headers["WWW-Authenticate"] == "Bearer"
+    with served.client() as client:
+        counted = client.get("/metrics").text
+    assert 'apprentice_requests_total{method="POST",route="/mcp",status="401"} 2.0' in counted
 
 
 async def test_the_command_line_is_the_same_server_over_stdio(served: Served) -> None:
