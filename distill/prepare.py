@@ -46,7 +46,7 @@ def prepare(form: JobForm, folder: Path, progress: Progress) -> Prepared:
     recipe = recipe_named(form.recipe)
     base = identify(form.base)
     history = Registry(form.out).served(form.namespace, base.weights) if form.earlier else ()
-    asked = tuple((suite.suite(), form.seeds) for suite in form.suites)
+    asked = tuple((suite.suite(), suite.seeds or form.seeds) for suite in form.suites)
     suites = freeze((*asked, *(_earlier(history) if asked else ())))
     progress.tell("read", 0, 1, f"reading the bundle of namespace {form.namespace}")
     bundle, unused = _unlearned(read_bundle(form.bundle, form.namespace), suites)

@@ -161,9 +161,24 @@ class Registry:
                 self._point(changed)
             return manifest
 
-    def refuse_blocked(self, adapter_id: str) -> None:
-        """Raises AdapterRefused when it may not serve any more, NotFound."""
-        self._servable(adapter_id)
+    def check(self, adapter_id: str) -> Callable[[], None]:
+        """What to call before every answer: raises AdapterRefused once it may not serve any more, NotFound.
+
+        The manifest is read again when its file has changed.
+        """
+        path = self.path(adapter_id) / MANIFEST
+        seen: list[tuple[int, int]] = []
+
+        def refuse_blocked() -> None:
+            try:
+                stat = path.stat()
+            except FileNotFoundError:
+                raise NotFound(f"there is no adapter {adapter_id!r} any more") from None
+            if seen != [(stat.st_mtime_ns, stat.st_ino)]:
+                self._servable(adapter_id)
+                seen[:] = [(stat.st_mtime_ns, stat.st_ino)]
+
+        return refuse_blocked
 
     def verify(self, adapter_id: str, base: Path) -> AdapterManifest:
         """Check files and base. Raises AdapterRefused with the reason, NotFound."""

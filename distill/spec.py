@@ -28,6 +28,8 @@ class SuiteForm(_Form):
     n: int = Field(default=20, gt=0)
     role: Role | None = None
     """Left out: `retain` when the name begins with `ret`, else `adapt`."""
+    seeds: tuple[int, ...] | None = None
+    """Left out: the job's."""
 
     def suite(self) -> Suite:
         """As the gate knows it."""

@@ -17,6 +17,7 @@ from memory.codec import dumps
 from memory.encoder import CachedEncoder, Encoder
 from memory.errors import BadInput, Denied
 from memory.facade.paying import Paying
+from memory.heldout import HeldOut, nothing
 from memory.index.shelves import Shelves
 from memory.moving.importing import Reading, take_log
 from memory.moving.intake import ImportReport
@@ -78,6 +79,7 @@ class Memory(Paying):
         index: Path | Literal["pgvector"] | None = None,
         signers: Signers | None = None,
         limits: Limits | None = None,
+        held: HeldOut = nothing,
     ) -> Memory:
         """Open or create the SQLite file at a path, or the PostgreSQL database at a URL, shared by processes.
 
@@ -89,8 +91,9 @@ class Memory(Paying):
         StoreLocked, DiskFull, StoreError, BadInput on a URL of another database.
 
         Bundles are signed with the key of `signers`: where none are given, `signing.key` beside the file.
+        Of tasks that `held` names nothing is learned: writing an episode or item of theirs raises Denied.
         """
-        store = Store.open(where, max_pages=max_pages)
+        store = Store.open(where, max_pages=max_pages, held=held)
         folder = None if index == "pgvector" else index or _index_folder(store, where)
 
         def generation(of: Encoder) -> Generation:

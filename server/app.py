@@ -19,12 +19,14 @@ from server.routes import (
     constitution,
     distillations,
     episodes,
+    flows,
     forgetting,
     learning,
     memory,
     moving,
     revision,
     seeing,
+    suites,
     system,
     tasks,
     worlds,
@@ -71,7 +73,7 @@ def create_app(services: Services) -> FastAPI:
     # Consolidations first: to memory's routes their name would be an item's id.
     for module in (chat, tasks, worlds, episodes, consolidations, memory, revision, forgetting, moving):
         app.include_router(module.router)
-    for module in (builds, constitution, distillations, seeing, adapters, learning, system):
+    for module in (flows, builds, constitution, suites, distillations, seeing, adapters, learning, system):
         app.include_router(module.router)
     app.router.routes.append(CountedRoute("/mcp", mcp))
     return app

@@ -74,14 +74,16 @@ class Chat:
         self._identity = identity
         self._model = model
 
-    async def prepare(self, body: ChatRequest, mode: Mode, family: str | None) -> Turn:
-        """Recall for the last user message and put it before the conversation. Raises BadInput."""
+    async def prepare(self, body: ChatRequest, mode: Mode, family: str | None, fresh: str) -> Turn:
+        """Recall for the last user message and put it before the conversation. Raises BadInput.
+
+        `fresh` is the id of the episode, unless the conversation goes on from one.
+        """
         use = USES[mode]
         started_at = time.time()
         asked = tuple(message.to_message() for message in body.messages)
         before = await self._continued(asked, mode) if use.records else None
         text = next((m.text for m in reversed(asked) if m.role == "user"), "")
-        fresh = new_id("ep")
         told = Told(None, None, None)
         if before is None:
             told = await self._consult(text, family, fresh, mode)
@@ -192,18 +194,22 @@ class Chat:
 
     async def _continued(self, asked: Sequence[Message], mode: Mode) -> Episode | None:
         """The episode whose tool calls these messages answer, if conversation and mode are still the same."""
-        found = [match for m in asked if (match := _OUR_CALL.fullmatch(m.tool_call_id or ""))]
-        if not found:
+        named = lot_of(asked)
+        if named is None:
             return None
         try:
-            kept = await asyncio.to_thread(
-                self._core.memory.episode, self._identity.namespace, f"ep_{found[-1][1]}"
-            )
+            kept = await asyncio.to_thread(self._core.memory.episode, self._identity.namespace, named)
         except NotFound:
             return None
         calls = {call.id for call in kept.messages[-1].tool_calls}
         answered = {m.tool_call_id for m in _news(asked)}
         return kept if calls and calls <= answered and kept.mode == mode else None
+
+
+def lot_of(asked: Sequence[Message]) -> str | None:
+    """The episode that a conversation goes on from, by the calls it answers; None: it is a new one."""
+    found = [match for m in asked if (match := _OUR_CALL.fullmatch(m.tool_call_id or ""))]
+    return f"ep_{found[-1][1]}" if found else None
 
 
 def _named(turn: Turn, reply: Reply) -> Reply:

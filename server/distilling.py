@@ -41,6 +41,12 @@ class DistillOrder:
     seeds: tuple[int, ...]
     train: dict[str, Json]
     promote: bool
+    proposer: str = ""
+    """Who asked for it, and cannot let its adapter serve by hand."""
+    dry_run: bool = False
+    """Nothing is trained; the report says what would be."""
+    rebuilds: str | None = None
+    """The adapter in whose place it is made."""
 
 
 class Distilling:
@@ -103,6 +109,8 @@ class Distilling:
             "seeds": list(order.seeds),
             "encoder": self._settings.encoder,
             "promote": order.promote,
+            "proposer": order.proposer,
+            "dry_run": order.dry_run,
             "out": str(self._settings.adapters_dir.resolve()),
         }
 

@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from distill import copies
 from memory.errors import Conflict, NotFound
 from memory.writing.forgetting import Cascade
 from server.advising import ADVISE
-from server.jobs import JobAddress
-from server.services import Core
+from server.auth import Identity
+from server.distilling import DISTILL
+from server.jobs import JobAddress, json_object
+from server.ordering import again
+from server.services import Core, new_id
 from server.settings import Settings
 from server.work import LEARN, TASK
+
+if TYPE_CHECKING:
+    from distill.manifest import AdapterManifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,8 @@ class Reached:
 
     datasets: tuple[str, ...]
     adapters: tuple[str, ...]
+    blocked: tuple[AdapterManifest, ...] = ()
+    """Those that could serve until now."""
 
 
 def reach(core: Core, settings: Settings, namespace: str, cascade: Cascade, *, block: bool) -> Reached:
@@ -31,9 +40,21 @@ def reach(core: Core, settings: Settings, namespace: str, cascade: Cascade, *, b
         return Reached(datasets, ())
     registry = core.registry()
     adapters = registry.touched(namespace, cascade.episodes, cascade.of("retired", "quarantined"))
-    for adapter in adapters if block else ():
-        registry.block(adapter, f"{cascade.root.kind} {cascade.root.id!r} was forgotten")
-    return Reached(datasets, adapters)
+    blocked = tuple(one for one in map(registry.get, adapters) if one.blocked is None) if block else ()
+    for one in blocked:
+        registry.block(one.id, f"{cascade.root.kind} {cascade.root.id!r} was forgotten")
+    return Reached(datasets, adapters, blocked)
+
+
+async def rebuild(core: Core, caller: Identity, blocked: Iterable[AdapterManifest]) -> tuple[str, ...]:
+    """Queue the same recipes over the memory that is left, the newest of each and base; ids of the jobs."""
+    newest = {(one.base, one.recipe): one for one in sorted(blocked, key=lambda one: one.created_at)}
+    jobs: list[str] = []
+    for manifest in newest.values():
+        order = again(core.suites, caller.namespace, manifest, proposer=caller.principal)
+        address = JobAddress(caller.namespace, DISTILL, new_id("distill"))
+        jobs.append((await core.jobs.enqueue(address, json_object(order))).address.id)
+    return tuple(jobs)
 
 
 async def remove_copies(

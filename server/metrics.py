@@ -36,6 +36,11 @@ class Metrics:
             buckets=_STEPS,
             registry=self.registry,
         )
+        self.adapter_tasks = counter(
+            "apprentice_adapter_tasks",
+            "Tasks of local models that ended, by the adapter that worked on them",
+            ["model", "adapter", "outcome"],
+        )
         self.tokens = counter("apprentice_tokens", "Model tokens", ["model", "kind"])
 
         self.learning_tokens = counter(

@@ -16,12 +16,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.models.adapted import Adapted
 from agent.types import Model
 from memory.errors import NotFound
 from server.errors import UnknownModel
 
 if TYPE_CHECKING:  # torch takes seconds to import
-    from distill.registry import AdapterManifest, Registry
+    from distill.manifest import AdapterManifest
+    from distill.registry import Registry
 
 PROMOTED = "promoted"
 OpenRegistry = Callable[[], "Registry | None"]
@@ -81,10 +83,11 @@ class Models:
             for name in dict.fromkeys(names)
         )
 
-    def resolve(self, name: str | None, namespace: str) -> str:
+    def resolve(self, name: str | None, namespace: str, lot: str = "") -> str:
         """The name of the model that will answer. Raises UnknownModel.
 
-        An adapter may carry what its namespace has seen, so it answers in that namespace alone.
+        An adapter may carry what its namespace has seen, so it answers in that namespace alone. `lot`, the id
+        of the episode, draws who `promoted` is while an adapter is tried out.
         """
         name = name or self.default
         if name in self._ready:
@@ -100,14 +103,22 @@ class Models:
             raise self._unknown(name, namespace)
         if not plus:
             return name
-        registry = self._registry()
-        wanted = registry.current() if registry and adapter == PROMOTED else adapter
         mine = {m.id for m in self._manifests() if m.namespace == namespace and m.base == folder}
-        if wanted in mine:
-            return f"{base}+{wanted}"
+        wanted = self._promoted(lot) if adapter == PROMOTED else (adapter,)
+        for one in wanted:
+            if one in mine:
+                return f"{base}+{one}"
         if adapter == PROMOTED:
             return base
         raise self._unknown(name, namespace)
+
+    def _promoted(self, lot: str) -> tuple[str | None, ...]:
+        """Who is to answer, best first."""
+        registry = self._registry()
+        if registry is None:
+            return ()
+        pointer = registry.pointer()
+        return (pointer.chosen(lot), pointer.current)
 
     def base_folder(self, adapter_id: str) -> Path:
         """The model an adapter was made for. Raises NotFound, AdapterRefused."""
@@ -161,7 +172,9 @@ class Models:
         folder = self._folder / base.removeprefix("local:")
         registry = self._registry()
         if adapter and registry is not None:
-            return registry.load(adapter, folder, name=name)
+            prefix = registry.get(adapter).prompt_prefix
+            loaded = registry.load(adapter, folder, name=name)
+            return Adapted(loaded, prefix=prefix, check=registry.check(adapter))
         return LocalModel.load(folder, name=name)
 
     def _manifests(self) -> tuple[AdapterManifest, ...]:

@@ -22,6 +22,7 @@ from server.jobs import Jobs
 from server.metrics import Metrics
 from server.models import Models
 from server.settings import Settings
+from server.suites import Declared
 from server.worlds import Worlds
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -40,6 +41,8 @@ class Core:
     registry: Callable[[], Registry]
     jobs: Jobs
     agent: AgentSettings
+    suites: Declared
+    """Of the gate; nothing of their tasks is learned from."""
     checks: Checks = field(default_factory=Checks)
     learning_tokens_day: int | None = None
 

@@ -206,6 +206,14 @@ class Settings(BaseSettings):
     consolidate_daily: bool = False
     """Put every namespace's memory in order each night: merge near-duplicates, draw procedures, archive."""
 
+    distill_cron: str = ""
+    """When memory is turned into weights by itself (cron, UTC), in namespaces that declared suites and whose
+    memory grew. Empty: never."""
+    distill_least: Annotated[int, Field(ge=1)] = 50
+    """New verified episodes since the last distillation that this takes."""
+    distill_recipe: str = "step"
+    """By which recipe, into the model of tasks that name none."""
+
     @field_validator("hosted_models", "tools", "trusted_signers", "mined_patterns", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -253,6 +261,11 @@ class Settings(BaseSettings):
     def adapters_dir(self) -> Path:
         """The adapter registry."""
         return self.data_dir / "adapters"
+
+    @property
+    def suites_path(self) -> Path:
+        """The declared suites of the gate, by namespace."""
+        return self.data_dir / "suites.json"
 
     @property
     def distillations_dir(self) -> Path:

@@ -18,11 +18,14 @@ from server.auth import Keys, write_private
 from server.canary import CANARY_TICK, Canary
 from server.consolidating import NIGHTLY, Consolidating
 from server.distilling import DISTILL, Distilling
+from server.flowing import Flowing
 from server.jobs import JobKind, Jobs
 from server.metrics import Metrics
+from server.nightly import DISTILL_TICK, Nightly, NightSettings
 from server.services import Core, Services
 from server.settings import Settings
 from server.steering import agent_settings, check, checks_of, recall_settings
+from server.suites import Declared
 from server.work import TEND, Work
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -80,6 +83,7 @@ class _Opener:
             await core.jobs.launch(self._kinds(core))
             await core.jobs.schedule("tend", TEND, DAILY)
             await core.jobs.schedule("consolidate", NIGHTLY, BEFORE_DAWN)
+            await core.jobs.schedule("distill", DISTILL_TICK, self._settings.distill_cron or DAILY)
             await core.jobs.schedule("canary", CANARY_TICK, self._settings.canary_cron or DAILY)
         except BaseException:
             await asyncio.to_thread(core.memory.close)
@@ -111,6 +115,7 @@ class _Opener:
         where, index = _memory_at(settings)
         encoder = open_encoder(settings.encoder)
         checks = checks_of(settings, models, encoder)
+        suites = Declared(settings.suites_path)
         memory = Memory.open(
             where,
             encoder=encoder,
@@ -122,11 +127,12 @@ class _Opener:
             index=index,
             signers=Signers(settings.signing_key_path, frozenset(settings.trusted_signers)),
             limits=Limits(settings.memory_max_living, settings.memory_writes_per_minute),
+            held=suites.held,
         )
         if settings.previous_encoder:
             memory.reencode_in_background()
         parts = (memory, models, worlds, self._registry, self._jobs())
-        return Core(*parts, agent_settings(settings), checks, settings.learning_tokens_day)
+        return Core(*parts, agent_settings(settings), suites, checks, settings.learning_tokens_day)
 
     def _registry(self) -> Registry:
         from distill.registry import Registry  # imports torch
@@ -144,10 +150,13 @@ class _Opener:
         settings = self._settings
         work = Work(core, self._metrics, retention_s=settings.job_retention_days * 86_400)
         distilling = Distilling(core.memory, settings)
+        wanted = NightSettings(bool(settings.distill_cron), settings.distill_least, settings.distill_recipe)
         kinds = work.kinds(max_tasks=settings.max_running_tasks)
         consolidating = Consolidating(core.memory, nightly=settings.consolidate_daily)
         canary = Canary(core.memory, core.agent, is_wanted=bool(settings.canary_cron))
         own = {**kinds, **consolidating.kinds(), **canary.kinds(), **Advising(core).kinds()}
+        own |= Flowing(core).kinds()
+        own |= Nightly(core, wanted).kinds()
         return {**own, DISTILL: JobKind(distilling.run, limit=1)}
 
 

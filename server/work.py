@@ -198,6 +198,8 @@ class Work:
         self._metrics.tasks.labels(episode.world, mode, episode.outcome).inc()
         self._metrics.task_steps.labels(episode.world, mode).observe(episode.steps)
         self._metrics.spent_learning(episode.learning)
+        if episode.model.startswith("local:"):
+            self._metrics.adapter_tasks.labels(episode.model, episode.adapter or "", episode.outcome).inc()
         usage = episode.usage
         self._metrics.tokens.labels(episode.model, "prompt").inc(usage.prompt_tokens)
         self._metrics.tokens.labels(episode.model, "completion").inc(usage.completion_tokens)

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from memory.errors import StoreError
+from memory.heldout import HeldOut, nothing
 from memory.store.backend import Backend, Undone
 from memory.store.newcomers import Sought
 from memory.store.reader import Reader
@@ -72,10 +73,11 @@ class Job(Generic[T]):
 class Store:
     """An open database. Thread-safe."""
 
-    def __init__(self, backend: Backend, keeping: Keeping | None = None) -> None:
-        """`keeping` is for a database that no other process writes to."""
+    def __init__(self, backend: Backend, keeping: Keeping | None = None, held: HeldOut = nothing) -> None:
+        """`keeping` is for a database that no other process writes to; `held`: see `memory.heldout`."""
         self._backend = backend
         self._keeping = keeping
+        self._held = held
         self._jobs: SimpleQueue[Job[Any] | None] = SimpleQueue()
         self._closing = Lock()
         self._closed = False
@@ -84,18 +86,18 @@ class Store:
         self._thread.start()
 
     @classmethod
-    def open(cls, where: Path | str, *, max_pages: int | None = None) -> Store:
+    def open(cls, where: Path | str, *, max_pages: int | None = None, held: HeldOut = nothing) -> Store:
         """Open or create the SQLite file at a path, or the PostgreSQL database at a URL; mend its schema.
 
         `max_pages` bounds the file, in pages of 4096 bytes. Raises StoreLocked when another process has the
         file, DiskFull without space, StoreError when it is not a database of ours or cannot be reached.
         """
         if isinstance(where, Path):
-            return cls(Sqlite.open(where, max_pages=max_pages), Keeping())
+            return cls(Sqlite.open(where, max_pages=max_pages), Keeping(), held)
         # Its driver is an extra.
         from memory.store.postgres import Postgres
 
-        return cls(Postgres.open(where))
+        return cls(Postgres.open(where), held=held)
 
     @property
     def backend(self) -> Backend:
@@ -209,7 +211,7 @@ class Store:
     def _attempts(
         self, connection: Connection, batch: list[Job[Any]], sought: list[Sought]
     ) -> list[tuple[Any, Exception | None]]:
-        writer = Writer(connection)
+        writer = Writer(connection, self._held)
         writer.foresee(sought)
         outcomes = [self._attempt(connection, writer, job) for job in batch]
         writer.begin()

@@ -12,6 +12,7 @@ from memory.author import Author
 from memory.codec import dumps
 from memory.entry import RECALLABLE, Vector, digest_of
 from memory.errors import NotFound
+from memory.heldout import HeldOut, check_evidence, check_task, nothing
 from memory.store import statements
 from memory.store.appender import Appender, vector_row
 from memory.store.chain import NOTHING
@@ -53,8 +54,10 @@ FEW = 4
 class Writer(Appender):
     """A reader that may also write; handed to operations by `Store.write`, one for a whole transaction."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, held: HeldOut = nothing) -> None:
+        """`held`: the tasks of a namespace that nothing may be learned from."""
         super().__init__(connection)
+        self._held_out = held
         self._words = Words(self._dialect.name)
         self._lately = Lately()
         self._unknown: set[tuple[str, str]] = set()
@@ -83,6 +86,7 @@ class Writer(Appender):
         if not newcomers:
             return
         end, namespace = self._end(), newcomers[0].item.namespace
+        self._check_held(namespace, newcomers)
         space = space_of(namespace)
         for one in newcomers:
             item = one.item
@@ -103,6 +107,14 @@ class Writer(Appender):
             self._lately.add(len(self._later), author.encoder, one)
         living = sum(one.item.status in RECALLABLE for one in newcomers)
         self._count(namespace, items=len(newcomers), living=living)
+
+    def _check_held(self, namespace: str, newcomers: Sequence[Newcomer]) -> None:
+        """Raises Denied when one of them rests on a task that is held out."""
+        if not (held := self._held_out(namespace)):
+            return
+        for one in newcomers:
+            for piece in one.item.lineage.evidence:
+                check_evidence(held, one.item.text, self.find_episode(namespace, piece.episode))
 
     def settle(self) -> None:
         """Write what waits, and see that what follows can be taken back."""
@@ -172,7 +184,8 @@ class Writer(Appender):
         self._run(statements.CHANGE_UTILITY, [_named(item) | {"utility": now, "seq": self._end().seq}])
 
     def add_episode(self, episode: Episode, query_vector: Vector | None, principal: str, at: float) -> None:
-        """A new episode, with the vector its recall was asked with."""
+        """A new episode, with the vector its recall was asked with. Raises Denied on a task held out."""
+        check_task(self._held_out(episode.namespace), episode.task_id, episode.mode)
         values = _episode_values(episode)
         after: Json = {
             "episode": episode.id,

@@ -137,4 +137,5 @@ def _show(found: Any, *, as_json: bool) -> None:
     rows += [("forgotten", "episode", one) for one in cascade["episodes"]]
     rows += [("touched", "dataset", one) for one in found["datasets"]]
     rows += [("blocked", "adapter", one) for one in found["adapters"]]
+    rows += [("begun", "distillation", one) for one in found["rebuilds"]]
     show_table("Would be touched" if found["dry_run"] else "Touched", ("fate", "what", "id"), rows, "")

@@ -17,7 +17,7 @@ from agent.types import Delta, Reply
 from memory.errors import ApprenticeError, BadInput
 from memory.modes import ModeName
 from memory.types import Usage
-from server.chat import Chat, Turn
+from server.chat import Chat, Turn, lot_of
 from server.deps import CoreDep, Reader, ServicesDep, Worker
 from server.errors import error_body, shape_of
 from server.learning import mode_for
@@ -77,13 +77,16 @@ async def complete(
     """
     if body.stream and body.n != 1:
         raise BadInput("n must be 1 in a stream")
-    name = core.models.resolve(body.model, caller.namespace)
+    fresh = new_id("ep")
+    # What goes on with a conversation is answered by whoever began it, also while an adapter is tried out.
+    lot = lot_of([message.to_message() for message in body.messages]) or fresh
+    name = core.models.resolve(body.model, caller.namespace, lot)
     preset = preset_of(x_apprentice_deliberate)
     async with AsyncExitStack() as held:
         model = deliberating(await held.enter_async_context(core.models.use(name)), preset, scope="words")
         chat = Chat(core, services.metrics, caller, model)
         mode = await mode_for(core, services.settings, caller.namespace, x_apprentice_memory)
-        turn = await chat.prepare(body, mode, x_apprentice_family)
+        turn = await chat.prepare(body, mode, x_apprentice_family, fresh)
         headers = {"X-Apprentice-Episode": turn.episode} if turn.episode else {}
         if body.stream:
             answer = _Stream(chat, turn, name, with_usage=body.stream_options.include_usage)

@@ -9,12 +9,13 @@ from fastapi import APIRouter, Depends, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from memory.codec import from_json
-from memory.types import Json
+from memory.errors import BadInput
 from server.auth import Identity
 from server.deps import After, CoreDep, Limit, Operator, Reader
 from server.distilling import DISTILL, DistillOrder
 from server.errors import UnknownModel
 from server.jobs import Job, JobAddress, json_object
+from server.ordering import suites_for
 from server.schemas.distill import DistillationList, DistillationOut, DistillRequest, ProgressOut
 from server.services import Core, new_id
 
@@ -28,21 +29,29 @@ async def _existing(distillation_id: str, core: CoreDep, caller: Reader) -> JobA
 
 @router.post("", summary="Distil this namespace's memory", status_code=202)
 async def start(body: DistillRequest, core: CoreDep, caller: Operator) -> DistillationOut:
-    """Exports the memory, builds a dataset, trains an adapter, compares four arms; in its own process."""
+    """Exports the memory, builds a dataset, trains an adapter, compares four arms; in its own process.
+
+    A dry run ends with the dataset: its report says what is kept, masked and rejected, and why.
+    """
     base = core.models.resolve(body.base, caller.namespace)
     if not base.startswith("local:") or "+" in base:
         raise UnknownModel(f"{base!r} cannot be distilled into; name a `local:` model without an adapter")
     for suite in body.suites:
         core.worlds.catalogue(suite.world).tasks(site=suite.site, split=suite.split, n=suite.n)
-    suites: tuple[dict[str, Json], ...] = tuple(suite.model_dump(mode="json") for suite in body.suites)
+    seeds = tuple(body.seeds)
+    suites = suites_for(core.suites, caller.namespace, [(suite.suite(), seeds) for suite in body.suites])
+    if not suites and not body.dry_run:
+        raise BadInput("there is nothing to judge the adapter on: give `suites`, or declare some")
     order = DistillOrder(
         recipe=body.recipe,
         base=base.removeprefix("local:"),
         suites=suites,
         seed=body.seed,
-        seeds=tuple(body.seeds),
+        seeds=seeds,
         train=dict(body.train),
         promote=body.promote,
+        proposer=caller.principal,
+        dry_run=body.dry_run,
     )
     address = JobAddress(caller.namespace, DISTILL, new_id("distill"))
     return await _view(core, await core.jobs.enqueue(address, json_object(order)))
@@ -91,6 +100,8 @@ async def _view(core: Core, job: Job) -> DistillationOut:
         state=job.state,
         recipe=order.recipe,
         base=f"local:{order.base}",
+        proposer=order.proposer,
+        rebuilds=order.rebuilds,
         created_at=job.created_at,
         ended_at=job.ended_at,
         progress=await _latest(core, job),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 
@@ -10,10 +11,13 @@ from memory.errors import BadInput
 from memory.writing.forgetting import Cascade, Root, RootKind
 from server.auth import Identity
 from server.deps import CoreDep, Operator, ServicesDep
-from server.forgetting import reach, remove_copies
+from server.forgetting import reach, rebuild, remove_copies
 from server.schemas.revision import CascadeOut, EraseRequest, ForgetRequest, RevokeRequest
 from server.services import Core
 from server.settings import Settings
+
+if TYPE_CHECKING:
+    from distill.manifest import AdapterManifest
 
 router = APIRouter(prefix="/v1/memory", tags=["memory"])
 
@@ -32,12 +36,16 @@ async def forget(body: ForgetRequest, core: CoreDep, services: ServicesDep, call
         principal=caller.principal,
         dry_run=body.dry_run,
     )
-    return await _reported(core, services.settings, caller, cascade, dry_run=body.dry_run)
+    out, blocked = await _reported(core, services.settings, caller, cascade, dry_run=body.dry_run)
+    return await _rebuilt(core, caller, out, blocked)
 
 
 @router.post("/revoke", summary="Take back a source")
 async def revoke(body: RevokeRequest, core: CoreDep, services: ServicesDep, caller: Operator) -> CascadeOut:
-    """As `forget` of a source, and further: what was learned while any of it was in the prompt falls too."""
+    """As `forget` of a source, and further: what was learned while any of it was in the prompt falls too.
+
+    Adapters that rested on it stop answering at once, and are made again of what is left.
+    """
     cascade = await asyncio.to_thread(
         core.memory.revoke,
         caller.namespace,
@@ -45,7 +53,8 @@ async def revoke(body: RevokeRequest, core: CoreDep, services: ServicesDep, call
         principal=caller.principal,
         dry_run=body.dry_run,
     )
-    return await _reported(core, services.settings, caller, cascade, dry_run=body.dry_run)
+    out, blocked = await _reported(core, services.settings, caller, cascade, dry_run=body.dry_run)
+    return await _rebuilt(core, caller, out, blocked)
 
 
 @router.post("/erase", summary="Erase a thing and all that rests on it")
@@ -61,9 +70,10 @@ async def erase(body: EraseRequest, core: CoreDep, services: ServicesDep, caller
         _root(body.kind, body.id, caller),
         principal=caller.principal,
     )
-    out = await _reported(core, services.settings, caller, erased.cascade, dry_run=False)
+    out, blocked = await _reported(core, services.settings, caller, erased.cascade, dry_run=False)
     removed = await remove_copies(core, services.settings, caller.namespace, erased.episodes)
-    return out.model_copy(update={"erased": erased, "removed": list(removed)})
+    out = out.model_copy(update={"erased": erased, "removed": list(removed)})
+    return await _rebuilt(core, caller, out, blocked)
 
 
 def _root(kind: RootKind, name: str, caller: Identity) -> Root:
@@ -74,8 +84,16 @@ def _root(kind: RootKind, name: str, caller: Identity) -> Root:
 
 async def _reported(
     core: Core, settings: Settings, caller: Identity, cascade: Cascade, *, dry_run: bool
-) -> CascadeOut:
+) -> tuple[CascadeOut, tuple[AdapterManifest, ...]]:
+    """What fell, and the adapters that may serve no more since."""
     reached = await asyncio.to_thread(reach, core, settings, caller.namespace, cascade, block=not dry_run)
-    return CascadeOut(
+    out = CascadeOut(
         dry_run=dry_run, cascade=cascade, datasets=list(reached.datasets), adapters=list(reached.adapters)
     )
+    return out, reached.blocked
+
+
+async def _rebuilt(
+    core: Core, caller: Identity, out: CascadeOut, blocked: tuple[AdapterManifest, ...]
+) -> CascadeOut:
+    return out.model_copy(update={"rebuilds": list(await rebuild(core, caller, blocked))})

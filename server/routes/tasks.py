@@ -57,13 +57,13 @@ async def submit(
 
     202 with the task as accepted, or 200 once it has come as far as `wait` asks.
     """
-    order = await _order(body, core, services, caller)
+    address = JobAddress(caller.namespace, TASK, _task_id(idempotency_key))
+    order = await _order(body, core, services, caller, episode_id(address.id))
     if (
         USES[order.mode].learns
         and await core.jobs.backlog(caller.namespace, LEARN) >= services.settings.max_learning_backlog
     ):
         raise Busy("too many episodes of this namespace wait to be learned from; try again later")
-    address = JobAddress(caller.namespace, TASK, _task_id(idempotency_key))
     arguments = json_object(order)
     job = await core.jobs.start(address, arguments)
     if idempotency_key is not None and not _is_same(job.input, arguments):
@@ -158,7 +158,9 @@ async def _asked(core: Core, address: JobAddress) -> QuestionOut | None:
     )
 
 
-async def _order(body: TaskRequest, core: Core, services: Services, caller: Identity) -> TaskOrder:
+async def _order(
+    body: TaskRequest, core: Core, services: Services, caller: Identity, episode: str
+) -> TaskOrder:
     if body.site is not None:
         drawn = await asyncio.to_thread(
             core.worlds.catalogue(body.world).tasks, site=body.site, split="work", n=1, seed=body.seed
@@ -176,13 +178,15 @@ async def _order(body: TaskRequest, core: Core, services: Services, caller: Iden
         await asyncio.to_thread(core.memory.frozen, *named, token_budget=0, count_tokens=len)
     core.worlds.check(task, caller.namespace)
     deliberate = _checked_ways(body)
+    mode = await mode_for(core, services.settings, caller.namespace, body.memory)
+    await asyncio.to_thread(core.suites.check, caller.namespace, task.id, mode)
     return TaskOrder(
         world=task.world,
         family=task.family,
         text=task.text,
         config=dict(task.config),
-        model=core.models.resolve(body.model, caller.namespace),
-        memory=await mode_for(core, services.settings, caller.namespace, body.memory),
+        model=core.models.resolve(body.model, caller.namespace, episode),
+        memory=mode,
         budget=body.budget.to_budget(max_seconds=services.settings.max_task_s),
         seed=body.seed,
         principal=caller.principal,

@@ -82,6 +82,8 @@ class CascadeOut(BaseModel):
     """Distillations whose dataset has rows of the episodes; their text is removed by an erasure alone."""
     adapters: list[str]
     """Trained on the episodes, or with the items in view; they may not serve any more."""
+    rebuilds: list[str] = []
+    """Distillations that were begun to make such adapters again, of what is left."""
     erased: Erased | None = None
     """What was taken away and what a search for it finds: nothing."""
     removed: list[str] = []

@@ -39,6 +39,8 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/constitution/builds"): {"sites": ["maple 27"], "tasks": 1},
     ("POST", "/v1/constitution/rollback"): {"version": "1-a"},
     ("POST", "/v1/distillations"): {"suites": [{"name": "a", "site": "maple 27", "n": 1}]},
+    ("PUT", "/v1/suites"): {"suites": [{"name": "a", "site": "maple 27", "n": 1}]},
+    ("POST", "/v1/adapters/{adapter_id}/canary"): {"share": 0.5},
 }
 PARAMETERS = {
     "/v1/worlds/{name}/tasks": "?site=maple%2027&n=1",
@@ -59,7 +61,9 @@ OPERATORS = {
     "/v1/memory/consolidations/{consolidation_id}/cancel",
     "/v1/distillations",
     "/v1/distillations/{distillation_id}/cancel",
+    "/v1/suites",
     "/v1/adapters/{adapter_id}/promote",
+    "/v1/adapters/{adapter_id}/canary",
     "/v1/adapters/rollback",
 }
 
