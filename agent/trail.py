@@ -62,7 +62,9 @@ class Trail:
         self._steps = self._n_calls = self._silent = self._tokens = 0
         self.exploring: float | None = None
         """Temperature of a part's second try, which does without what was recalled."""
-        self._is_in_part = self.has_answered_part = False
+        self.part: str | None = None
+        """The part of the task that the model is set to; None is the whole."""
+        self.has_answered_part = False
 
     def open(self, opening: Opening) -> None:
         """Begin with these messages."""
@@ -135,18 +137,18 @@ class Trail:
 
     def take_part(self, part: str, *, temperature: float | None) -> None:
         """Set the model to a part of the task; with a temperature, to its second try."""
-        self._is_in_part, self.has_answered_part, self.exploring = True, False, temperature
+        self.part, self.has_answered_part, self.exploring = part, False, temperature
         again = "" if temperature is None else " another way"
         self.say(Message("user", f"Do this part{again}, then answer: {part}", kind="plan", agent="planner"))
 
     def take_whole(self, said: str) -> None:
         """Back to the task itself."""
-        self._is_in_part, self.exploring = False, None
+        self.part = self.exploring = None
         self.say(Message("user", said, kind="plan", agent="planner"))
 
     def answers_part(self, call: ToolCall) -> bool:
         """Is the call the answer of a part? It is noted then, and the world does not hear of it."""
-        if not self._is_in_part or call.name != ANSWER_TOOL:
+        if self.part is None or call.name != ANSWER_TOOL:
             return False
         self._steps += 1
         self._silent, self.has_answered_part = 0, True

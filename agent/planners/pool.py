@@ -58,6 +58,30 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class _Aim:
+    """What is attempted: the task, or the part of it that the run was set to."""
+
+    text: str
+    part: str | None
+    temperature: float | None
+    """Of a part's second try."""
+
+    @classmethod
+    def of(cls, desk: Desk) -> _Aim:
+        """As the run stands before the first attempt."""
+        trail = desk.trail
+        return cls(trail.part or desk.task.text, trail.part, trail.exploring)
+
+    def take_up(self, desk: Desk, said: str) -> None:
+        """Back to it, after the attempts."""
+        if self.part is None:
+            desk.trail.take_whole(said)
+        else:
+            desk.say(said)
+            desk.trail.take_part(self.part, temperature=self.temperature)
+
+
+@dataclass(frozen=True, slots=True)
 class PoolOfAttempts:
     """Try, revise, recombine, refine; the best is given. Plain models, and tasks without an answer, go turn
     by turn.
@@ -82,7 +106,8 @@ class PoolOfAttempts:
 
     async def _evolved(self, desk: Desk) -> Ending:
         opening, start, ends = desk.messages, desk.snapshot(), list[Ended]()
-        attempt = partial(self._attempt, desk, opening, start, ends)
+        aim = _Aim.of(desk)
+        attempt = partial(self._attempt, desk, aim, opening, start, ends)
         recalled = _recalled(opening)
         pool = await evolve(
             Pool(recalled),
@@ -95,30 +120,36 @@ class PoolOfAttempts:
         best = pool.best
         end = None if best is None else ends[best.id - len(recalled)]
         if end is None or end.call is None:
-            desk.trail.take_whole("None of the attempts came to an answer. Give the best you have.")
+            aim.take_up(desk, "None of the attempts came to an answer. Give the best you have.")
             return await React().run(desk)
         if can_go_back(desk) and desk.snapshot() != end.snapshot:
             await desk.restore(end.snapshot)
-        desk.trail.take_whole("The best attempt is given as the answer.")
+        aim.take_up(desk, "The best attempt is given as the answer.")
         _, ending = await desk.act(replace(end.call, id=""))
         return ending or await React().run(desk)
 
     async def _attempt(
-        self, desk: Desk, opening: Sequence[Message], start: Json, ends: list[Ended], strategy: str
+        self,
+        desk: Desk,
+        aim: _Aim,
+        opening: Sequence[Message],
+        start: Json,
+        ends: list[Ended],
+        strategy: str,
     ) -> tuple[Attempt, Judgement]:
         """One attempt from the start, the model shown the opening and this attempt alone."""
         if can_go_back(desk) and desk.snapshot() != start:
             await desk.restore(start)
         begun = len(desk.messages)
         desk.show(lambda messages: (*opening, *messages[begun:]))
-        told = f"{desk.task.text}\nStrategy: {strategy}" if strategy else desk.task.text
-        desk.trail.take_part(told, temperature=None)
+        told = f"{aim.text}\nStrategy: {strategy}" if strategy else aim.text
+        desk.trail.take_part(told, temperature=aim.temperature)
         await self._worked(desk)
         said = desk.messages[begun:]
         ends.append(Ended(_answer(said), desk.snapshot()))
         log = "\n".join(text for _, text in transcript(said))[-self.log :]
-        made = await condensed(desk.ask, f"Task: {desk.task.text}\n{log}", strategy)
-        return made, await self._judged(desk, log)
+        log = f"Task: {aim.text}\n{log}"
+        return await condensed(desk.ask, log, strategy), await self._judged(desk, log)
 
     async def _worked(self, desk: Desk) -> None:
         for _ in range(self.turns):
@@ -129,8 +160,7 @@ class PoolOfAttempts:
                 raise Over(ending)
 
     async def _judged(self, desk: Desk, log: str) -> Judgement:
-        told = f"Task: {desk.task.text}\n{log}\n\n{_JUDGE}"
-        asked = Message("user", told, kind="critique", agent=POOL)
+        asked = Message("user", f"{log}\n\n{_JUDGE}", kind="critique", agent=POOL)
         said = await json_of(desk.ask, Request((asked,)), _VERDICT)
         if said is None:
             return Judgement(0.0, None)

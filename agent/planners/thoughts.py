@@ -62,7 +62,7 @@ class GraphOfThoughts:
         voted = voting(desk.ask, votes=self.votes, otherwise=fixed, most_depth=self.depth, tries=self.tries)
         mind = reasoner(desk.ask, desk.prompt(), most_parts=self.most_parts, max_tokens=self.max_tokens)
         pool = await evolve(
-            begun(desk.task.text),
+            begun(desk.trail.part or desk.task.text),
             operators(mind, most_depth=self.depth, verifies=self.verifies),
             _noting(desk, voted if self.votes else fixed),
             most=self.most,

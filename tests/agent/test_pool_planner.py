@@ -11,6 +11,7 @@ from agent.models.scripted import FunctionModel, ScriptedModel
 from agent.opening import Run
 from agent.planners.pool import PoolOfAttempts
 from agent.types import ANSWER_TOOL, Budget, Observation, Task, ToolSpec
+from agent.verification.verify import Verifier
 from memory.types import Episode, Json, Message, ToolCall
 
 TASK = Task("t1", "open the box", "boxes", "lab", max_steps=40)
@@ -116,3 +117,27 @@ async def test_a_pool_is_replayed() -> None:
     model = ScriptedModel([], name=episode.model)
     again = await Agent(model, None, planner=PoolOfAttempts()).run(TASK, Box(), RUN, journal)
     assert again == episode
+
+
+async def test_a_part_is_answered_by_its_own_pool() -> None:
+    """The attempts are at the part; its answer is the part's, and the world hears of the whole's alone."""
+    plans = iter([["get it open"], [], []])
+
+    def speaks(messages: tuple[Message, ...]) -> Message:
+        text = messages[-1].text
+        if '"parts"' in text:
+            return Message("assistant", json.dumps({"parts": next(plans)}))
+        if text.startswith("Task: open the box"):
+            return Message("assistant", json.dumps({"score": 1, "done": True}))
+        if any(one.text.startswith("All parts are done") for one in messages):
+            return call(ANSWER_TOOL, answer="it is open")
+        return speak(messages)
+
+    verifier = Verifier(in_parts=True)
+    agent = Agent(FunctionModel(speaks), None, planner=PoolOfAttempts(), verifier=verifier)
+    episode = await agent.run(TASK, Box(), RUN)
+    assert episode.outcome == "success"
+    told = [one.text for one in episode.messages if one.text.startswith("Do this part")]
+    part, whole = (f"Do this part, then answer: {text}" for text in ("get it open", "open the box"))
+    tries = [part, f"{part}\nStrategy: push", f"{part}\nStrategy: slide"]
+    assert told == [part, *tries, part, whole]

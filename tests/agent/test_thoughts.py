@@ -22,6 +22,7 @@ from agent.pool.reasoning import reasoner
 from agent.pool.thoughts import begun, best_of, operators, static
 from agent.tools import ToolWorld
 from agent.types import Budget, Judgement, Task
+from agent.verification.verify import Verifier
 from memory.types import Episode, Message
 
 RUN = Run("ns", "ann", "e1")
@@ -256,3 +257,25 @@ async def test_it_is_replayed_alike_from_every_cut() -> None:
     task = Task("t1", text, "tools", "lists")
     agent = Agent(ScriptedModel([], name=whole.model), None, planner=GraphOfThoughts())
     assert await agent.run(task, ToolWorld([], check=judged), RUN, journal) == whole
+
+
+async def test_a_part_is_thought_through_by_itself() -> None:
+    """Not the whole task once more for each of its parts."""
+    text = problem("sort", 16, 2)
+    plans = iter([[split(text)[0]], [], []])
+    mind = Mind(2)
+
+    def speak(messages: tuple[Message, ...]) -> Message:
+        if messages[-1].text.endswith('Answer with JSON {"parts": ["…"]}.'):
+            return Message("assistant", json.dumps({"parts": next(plans)}))
+        return mind(messages)
+
+    model = FunctionModel(speak)
+    agent = Agent(model, None, planner=GraphOfThoughts(), verifier=Verifier(in_parts=True))
+    episode = await agent.run(Task("t1", text, "tools", "lists"), ToolWorld([], check=judged), RUN)
+    roots = [
+        one.messages[-1].text for one in model.history if "Done so far: nothing" in one.messages[-1].text
+    ]
+    thought_of = [one.splitlines()[0].removeprefix("[0] problem: ") for one in roots]
+    assert (thought_of[0], thought_of[-1]) == (split(text)[0], text)
+    assert episode.outcome == "success"
