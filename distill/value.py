@@ -1,9 +1,9 @@
 """A critic that is memory itself: what states and acts like these came to in other episodes. No fitting.
 
-Sources: ReAd (Zhang et al. 2024, arXiv 2405.14314): Monte Carlo returns of states and acts; WebRL (Qi et al.
-2024, arXiv 2411.02337): a value of states for advantages and for bands. Deviations: a kernel mean over the k
-nearest stored ones in the place of a fitted network, as in `memory.value.steps`; an episode is never asked
-about itself, so that its own luck is no expectation.
+Sources: ReAd (Zhang et al. 2024, arXiv 2405.14314): returns of states and acts; WebRL (Qi et al. 2024, arXiv
+2411.02337): a value of states for advantages and for bands. Deviations: a kernel mean over the k nearest
+stored ones in the place of a fitted network, as in `memory.value.steps`; an act that few have done near here
+is drawn to the value of where it led; an episode's own return is no part of what is expected of it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from agent.opening import situation_text
 from distill.signals.stored import reward_of
 from distill.speakers import speakers
 from memory.encoder import open_encoder
+from memory.entry import Matrix
 from memory.types import Episode
 from memory.value.states import Acted, acted, state_of
 from memory.value.steps import GAMMA
 
 Floats = NDArray[np.float64]
+Owners = NDArray[np.int64]
+"""(n,) the place of each turn's episode."""
 _BLOCK = 256
 """States that are compared with all others at once."""
 _NOWHERE = -2.0
@@ -52,6 +55,8 @@ class Worth:
     """Its own return."""
     value: float
     """Of the state, whatever was done there."""
+    led: float
+    """Of where it led: the next turn's value, discounted; of the last turn its own return."""
     act: float
     """Of the act in that state."""
 
@@ -64,8 +69,8 @@ class Critic:
     """Nearest entries: of a state any, of an act those of the same act."""
     width: float = 0.1
     """At a cosine of 1 - width an entry counts for 1 / e."""
-    prior_n: float = 0.5
-    """How many entries right here the prior counts for: of an act its state's value, of a state the mean."""
+    prior_n: float = 1.0
+    """How many entries right here the prior counts for: of a state the mean, of an act where it led."""
     gamma: float = GAMMA
     encoder: str = "hash-256"
     """By name, as `memory.encoder.open_encoder` has it: the server's own is `minilm` or `hash`."""
@@ -85,39 +90,57 @@ class Critic:
         self, lived: Sequence[tuple[Episode, tuple[Turn, ...]]]
     ) -> Iterator[tuple[str, tuple[Worth, ...]]]:
         turns = [turn for _, taken in lived for turn in taken]
+        if not turns:
+            yield from ((episode.id, ()) for episode, _ in lived)
+            return
         owner = np.repeat(np.arange(len(lived)), [len(taken) for _, taken in lived])
-        worth = np.array([one for episode, taken in lived for one in self.returns(taken, reward_of(episode))])
-        values, acts = self._expected(turns, owner, worth) if turns else (worth, worth)
-        for place, (episode, taken) in enumerate(lived):
-            own = owner == place
-            found = zip(taken, worth[own].tolist(), values[own].tolist(), acts[own].tolist(), strict=True)
-            yield episode.id, tuple(Worth(*one) for one in found)
+        come = np.array([one for episode, taken in lived for one in self._returns(taken, reward_of(episode))])
+        vectors = open_encoder(self.encoder).encode([f"{one.speaker} {one.state}" for one in turns])
+        value = self._values(vectors, owner, come)
+        led = self._led(turns, owner, come, value)
+        act = self._acts(vectors, owner, come, led, turns)
+        columns = [one.tolist() for one in (come, value, led, act)]
+        found = [Worth(*one) for one in zip(turns, *columns, strict=True)]
+        start = 0
+        for episode, taken in lived:
+            yield episode.id, tuple(found[start : start + len(taken)])
+            start += len(taken)
 
-    def returns(self, turns: Sequence[Turn], reward: float) -> tuple[float, ...]:
-        """What each turn came to."""
+    def _returns(self, turns: Sequence[Turn], reward: float) -> tuple[float, ...]:
         return tuple(reward * self.gamma ** (turns[-1].round - turn.round) for turn in turns)
 
-    def _expected(
-        self, turns: Sequence[Turn], owner: NDArray[np.int64], worth: Floats
-    ) -> tuple[Floats, Floats]:
-        """Values of the states and of the acts, (n,) each."""
-        vectors = open_encoder(self.encoder).encode([f"{one.speaker} {one.state}" for one in turns])
-        names = {action: place for place, action in enumerate(sorted({one.action for one in turns}))}
-        action = np.array([names[one.action] for one in turns])
-        prior = math.fsum(worth.tolist()) / len(turns)
-        values, acts = np.empty(len(turns)), np.empty(len(turns))
-        for start in range(0, len(turns), _BLOCK):
+    def _values(self, vectors: Matrix, owner: Owners, come: Floats) -> Floats:
+        """Of the states (n,), by the nearest ones of other episodes."""
+        prior, values = np.full(_BLOCK, math.fsum(come.tolist()) / len(come)), np.empty(len(come))
+        for start in range(0, len(come), _BLOCK):
             here = slice(start, start + _BLOCK)
-            # Rounded, for sums of products differ in their last digits from one machine to the next.
-            near = np.asarray(vectors[here] @ vectors.T, dtype=np.float64).round(5)  # (block, n)
+            near = _cosines(vectors[here], vectors)  # (block, n)
             near[owner[here, None] == owner] = _NOWHERE
-            values[here], _ = self._mean(near, worth, prior)
-            near[action[here, None] != action] = _NOWHERE
-            acts[here], _ = self._mean(near, worth, values[here])
-        return values, acts
+            values[here], _ = _kernel_mean(near, come, prior[: len(near)], self.k, self.width, self.prior_n)
+        return values
 
-    def _mean(self, near: Floats, worth: Floats, prior: float | Floats) -> tuple[Floats, Floats]:
-        return _kernel_mean(near, worth, prior, self.k, self.width, self.prior_n)
+    def _led(self, turns: Sequence[Turn], owner: Owners, come: Floats, value: Floats) -> Floats:
+        """Of where each turn led (n,)."""
+        led = come.copy()
+        for place in range(len(turns) - 1):
+            if owner[place] == owner[place + 1]:
+                waited = turns[place + 1].round - turns[place].round
+                led[place] = self.gamma**waited * value[place + 1]
+        return led
+
+    def _acts(
+        self, vectors: Matrix, owner: Owners, come: Floats, led: Floats, turns: Sequence[Turn]
+    ) -> Floats:
+        """Of the acts (n,), by the same act in the nearest states of other episodes."""
+        same: dict[str, list[int]] = {}
+        for place, turn in enumerate(turns):
+            same.setdefault(turn.action, []).append(place)
+        acts = np.empty(len(turns))
+        for places in same.values():
+            near = _cosines(vectors[places], vectors[places])  # (same, same)
+            near[owner[places][:, None] == owner[places]] = _NOWHERE
+            acts[places], _ = _kernel_mean(near, come[places], led[places], self.k, self.width, self.prior_n)
+        return acts
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,23 +173,32 @@ class Prospects:
         found: dict[str, Prospect] = {}
         for start in range(0, len(lived), _BLOCK):
             here = slice(start, start + _BLOCK)
-            near = np.asarray(vectors[here] @ vectors.T, dtype=np.float64).round(5)  # (block, n)
+            near = _cosines(vectors[here], vectors)  # (block, n)
             near[np.arange(len(near)), np.arange(start, start + len(near))] = _NOWHERE
-            means, weights = _kernel_mean(near, worth, 0.5, self.k, self.width, self.prior_n)
+            prior = np.full(len(near), 0.5)
+            means, weights = _kernel_mean(near, worth, prior, self.k, self.width, self.prior_n)
             pairs = zip(lived[here], means.tolist(), weights.tolist(), strict=True)
             found |= {one.id: Prospect(mean, weight) for one, mean, weight in pairs}
         return found
 
 
+def _cosines(one: Matrix, other: Matrix) -> Floats:
+    """(a, b), rounded: sums of products differ in their last digits from one machine to the next."""
+    return np.asarray(one @ other.T, dtype=np.float64).round(5)
+
+
 def _kernel_mean(
-    near: Floats, worth: Floats, prior: float | Floats, k: int, width: float, prior_n: float
+    near: Floats, worth: Floats, prior: Floats, k: int, width: float, prior_n: float
 ) -> tuple[Floats, Floats]:
-    """Means (b,) over the k nearest of each row of cosines (b, n), and their weights; equal ones by place."""
-    places = np.argsort(-near, axis=1, kind="stable")[:, :k]
-    cosines = np.take_along_axis(near, places, axis=1)
-    weights = np.where(cosines > _NOWHERE, np.exp((np.minimum(cosines, 1.0) - 1.0) / width), 0.0)
+    """Means (b,) and weights (b,) over the k nearest of each row of cosines (b, n), with priors (b,)."""
+    if near.shape[1] > k:
+        places = np.sort(np.argpartition(-near, k - 1, axis=1)[:, :k], axis=1)
+        near, told = np.take_along_axis(near, places, axis=1), worth[places]
+    else:
+        told = np.broadcast_to(worth, near.shape)
+    weights = np.where(near > _NOWHERE, np.exp((np.minimum(near, 1.0) - 1.0) / width), 0.0)
     total = weights.sum(axis=1)
-    return np.asarray(((weights * worth[places]).sum(axis=1) + prior_n * prior) / (total + prior_n)), total
+    return np.asarray(((weights * told).sum(axis=1) + prior_n * prior) / (total + prior_n)), total
 
 
 def turns_of(episode: Episode) -> tuple[Turn, ...]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Literal
 
 from distill.signals.stored import Credit
@@ -21,7 +20,7 @@ class Advantage:
 
     Without `lam` Q(s, a) - V(s), both from memory: ReAd (arXiv 2405.14314). With it the two terms of WebRL
     (arXiv 2411.02337), lam (r + gamma V(s') - V(s)) + (1 - lam) (R - V(s)), where R is the episode's own
-    return. Deviation: values are discounted returns instead of probabilities of success.
+    return; 1/2 there. Deviation: values are discounted returns instead of probabilities of success.
     """
 
     critic: Critic = field(default_factory=Critic)
@@ -36,8 +35,8 @@ class Advantage:
         if self.lam is None:
             yield from ((one, one.act - one.value) for one in found)
             return
-        for one, step in zip(found, _surprises(found, self.critic.gamma), strict=True):
-            yield one, self.lam * step + (1.0 - self.lam) * (one.come - one.value)
+        for one in found:
+            yield one, self.lam * one.led + (1.0 - self.lam) * one.come - one.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +69,12 @@ class Gae:
 
     def _along(self, found: Sequence[Worth]) -> Iterable[tuple[Worth, float]]:
         gamma, total = self.critic.gamma, 0.0
-        steps = _surprises(found, gamma)
-        waits = [after.turn.round - one.turn.round for one, after in pairwise(found)]
-        for one, step, wait in reversed(list(zip(found, steps, [*waits, 0], strict=True))):
-            total = step + gamma**wait * self.lam * total
+        for place, one in reversed(list(enumerate(found))):
+            after = found[place + 1] if place + 1 < len(found) else None
+            waited = gamma ** (after.turn.round - one.turn.round) if after else 0.0
+            led = waited * after.value if after else one.come
+            total = led - one.value + waited * self.lam * total
             yield one, total
-
-
-def _surprises(found: Sequence[Worth], gamma: float) -> list[float]:
-    """Of each turn r + gamma V(s') - V(s); the last one's return stands in the place of what follows."""
-    steps = [
-        gamma ** (after.turn.round - one.turn.round) * after.value - one.value
-        for one, after in pairwise(found)
-    ]
-    return [*steps, found[-1].come - found[-1].value] if found else []
 
 
 def _placed(episode: Episode, found: Iterable[tuple[Worth, float]]) -> tuple[float, ...]:
