@@ -57,7 +57,7 @@ def tokens_day(core: Core, dials: Dials) -> int | None:
 class Ways:
     """How one request wants to be worked on; None is as the server's settings have it."""
 
-    planner: str | None = None
+    planner: str | Planner | None = None
     policy: Policy | None = None
     """Narrows the server's: both must allow."""
     deliberate: PresetName | None = None
@@ -107,8 +107,9 @@ def _guards(checks: Checks, policy: Policy | None) -> tuple[Guard, ...]:
     return (privilege, Quota(spawns=checks.max_spawns), *more)
 
 
-def _planner(checks: Checks, name: str | None) -> Planner:
-    planner = planner_named(name or checks.planner)
+def _planner(checks: Checks, wanted: str | Planner | None) -> Planner:
+    wanted = wanted or checks.planner
+    planner = planner_named(wanted) if isinstance(wanted, str) else wanted
     return planner if checks.admission is None else Admitted(planner, checks.admission)
 
 

@@ -7,6 +7,8 @@ import typer
 from server.commands import (
     constitution,
     distil,
+    figure,
+    flow,
     forgetting,
     keys,
     knowledge,
@@ -30,6 +32,8 @@ app.command()(serve.serve)
 app.command()(demo)
 app.add_typer(work.task_app, name="task")
 app.command()(work.chat)
+app.command()(figure.figure)
+app.add_typer(flow.flow_app, name="flow")
 app.add_typer(knowledge.memory_app, name="memory")
 knowledge.memory_app.command("export")(moving.export)
 knowledge.memory_app.command("import")(moving.import_)

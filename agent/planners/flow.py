@@ -2,24 +2,28 @@
 
 Source: CoRE (arXiv 2405.06907), its interpreter. Deviations: a step is done by turns of the model with the
 world's own tools and ends when the model says so by a tool; what it noted then is its memory; the program
-may be the newest flow that memory holds for the family.
+may be the flow of the family that did best so far, which the episode is then credited to.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.desk import Desk
 from agent.ending import Ending
+from agent.opening import situation
 from agent.planners.program import Program, Step, parse
 from agent.planners.react import React
+from agent.reminding import Reminder
 from agent.types import Observation, Request, ToolSpec
+from memory.codec import from_json, to_json
 from memory.core import Memory
 from memory.errors import BadInput
 from memory.modes import USES
-from memory.types import Draft, FlowBody, Item, Json, Message
+from memory.types import Draft, FlowBody, Item, Json, Message, Query, Recalled
+from memory.value.means import prior_mean, shrunken
 
 STEP_DONE = ToolSpec(
     "step_done",
@@ -36,17 +40,21 @@ STEP_DONE = ToolSpec(
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Follow a program; without one the newest of memory's for the task's family, else turn by turn."""
+    """Follow a program; without one memory's best for the task's family, else turn by turn."""
 
     program: Program | None = None
+    item: str | None = None
+    """Id of the flow in memory that is wanted, whatever others did."""
     most: int = 20
     """Steps of the program; then it is cut, and the model goes on by itself."""
     name: str = "flow"
 
     async def run(self, desk: Desk) -> Ending:
         """Interpret until the run is over. Models that read plain text go turn by turn."""
-        program = self.program or await _known(desk)
-        if program is None or desk.model.style == "plain":
+        if desk.model.style == "plain":
+            return await React().run(desk)
+        program = self.program or await _known(desk, self.item)
+        if program is None:
             return await React().run(desk)
         desk.offer(STEP_DONE, _noted)
         step = program.steps[0]
@@ -93,28 +101,55 @@ async def _decided(desk: Desk, step: Step) -> str:
     return then
 
 
-async def _known(desk: Desk) -> Program | None:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A flow of memory's, and that it was shown."""
+
+    steps: tuple[str, ...]
+    shown: Reminder
+
+
+async def _known(desk: Desk, wanted: str | None) -> Program | None:
     memory = desk.memory
     if memory is None or not USES[desk.run.memory].shows:
         return None
+    query = situation(desk.task, desk.run, desk.settings)
+    query = replace(query, family=desk.task.family, kinds=("flow",), k=1)
+    query = replace(query, drop_rate=0.0, hold_out=0.0, mixture=())
 
     async def look() -> Json:
-        return await asyncio.to_thread(_newest, memory, desk.run.namespace, desk.task.family)
+        return to_json(await asyncio.to_thread(_found, memory, query, wanted))
 
-    text = await desk.effects.once("flow", look)
-    return None if text is None else parse(str(text))
+    kept = await desk.effects.once("flow", look)
+    if kept is None:
+        return None
+    found = from_json(_Found, kept)
+    desk.trail.reminded(found.shown)
+    return parse("\n".join(found.steps))
 
 
-def _newest(memory: Memory, namespace: str, family: str) -> str | None:
+def _found(memory: Memory, query: Query, wanted: str | None) -> _Found | None:
+    """The flow, and a record that it was shown: chosen by what it did, not by likeness, without a coin."""
+    item = best_flow(memory, query.namespace, str(query.family)) if wanted is None else None
+    if wanted is not None:
+        item = memory.get(query.namespace, wanted)
+    if item is None:
+        return None
+    if not isinstance(item.body, FlowBody) or item.status != "active" or item.trust <= 0:
+        raise BadInput(f"{item.id!r} is no flow in force: take one that `apprentice flow list` shows")
+    record = memory.recall(query, count_tokens=len).record()
+    shown = Recalled(item.id, item.version, item.utility.q, 1.0, shown=True)
+    return _Found(item.body.steps, Reminder(None, replace(record, items=(shown,), tokens=0), item.trust))
+
+
+def best_flow(memory: Memory, namespace: str, family: str) -> Item | None:
+    """The family's flow with the highest mean reward of the runs that followed it, drawn towards the mean
+    of all while these are few: one that was never run goes before those below that. Ties: the newest.
+    """
     items = memory.items(namespace, kind="flow", status="active", family=family, limit=100)
     found = [one for one in items if isinstance(one.body, FlowBody) and one.trust > 0]
-    latest = max(found, key=lambda one: one.updated_at, default=None)
-    return None if latest is None else "\n".join(_steps(latest))
-
-
-def _steps(item: Item) -> tuple[str, ...]:
-    assert isinstance(item.body, FlowBody)
-    return item.body.steps
+    prior = prior_mean([one.utility for one in found])
+    return max(found, key=lambda one: (shrunken(one.utility, prior), one.created_at), default=None)
 
 
 def keep_flow(

@@ -38,7 +38,8 @@ PLANNERS: Mapping[str, Callable[[], Planner]] = MappingProxyType(
 
 
 def planner_named(name: str) -> Planner:
-    """A planner with its defaults; `goals:` may say where it searches, `team:` who is in it.
+    """A planner with its defaults; `goals:` may say where it searches, `team:` who is in it,
+    `flow:` which item of memory is followed.
 
     Raises BadInput on an unknown name.
 
@@ -48,6 +49,8 @@ def planner_named(name: str) -> Planner:
     kind, _, about = name.partition(":")
     if kind == "goals" and about:
         return Goals.of(about)
+    if kind == "flow" and about:
+        return Flow(item=about)
     if kind == "team" and about:
         return Team.of(about)
     if name not in PLANNERS:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.generate.flows import improve_flow
+from agent.generate.flows import improve_flow, proven_flow
 from agent.journal import MemoryJournal
 from agent.loop import Agent
 from agent.models.scripted import FunctionModel, ScriptedModel
 from agent.opening import Run
-from agent.planners.flow import STEP_DONE, Flow, keep_flow
+from agent.planners.flow import STEP_DONE, Flow, best_flow, keep_flow
+from agent.planners.named import planner_named
 from agent.planners.program import Program, parse
 from agent.tools import FunctionTool, ToolWorld
 from agent.types import Judgement, Reply, Request, Task
@@ -106,7 +107,8 @@ def kitchen(done: list[str]) -> ToolWorld:
         return FunctionTool.of(do, name=name)
 
     def check(task: Task, answer: str) -> Judgement:
-        return Judgement(1.0, done[:1] == ["fetch"] and done[-1:] == ["brew"] and answer == "nuts")
+        is_right = done[:1] == ["fetch"] and done[-1:] == ["brew"] and answer == "nuts"
+        return Judgement(float(is_right), is_right)
 
     return ToolWorld([tool("fetch"), tool("grind"), tool("brew")], check=check)
 
@@ -157,6 +159,32 @@ async def test_the_newest_flow_of_a_family_is_followed(memory: Memory) -> None:
     assert (await lived("kitchen", "e1"))[1] == ["fetch", "brew"]
     assert (await lived("cellar", "e2"))[1] == []
     assert (await lived("kitchen", "e3", memory="off"))[1] == []
+
+
+async def test_the_flow_that_did_better_is_served(memory: Memory) -> None:
+    """Whichever is newer: runs are credited to the flow they followed, and to that alone; one never run goes
+    before one that failed.
+    """
+    good = keep_flow(memory, "ns", parse(TEXT), "make coffee", "kitchen", principal="ann")
+    poor = parse("a ::: process ::: Brew. ::: next::end\nend ::: terminal ::: Say it.")
+    bad = keep_flow(memory, "ns", poor, "make coffee", "kitchen", principal="ann")
+
+    async def lived(name: str, planner: str) -> list[str]:
+        done: list[str] = []
+        agent = Agent(FunctionModel(Cook(ground=True)), memory, planner=planner_named(planner))
+        episode = await agent.run(TASK, kitchen(done), Run("ns", "ann", name))
+        memory.record(episode, principal="ann")
+        await agent.learn(episode)
+        return done
+
+    assert await lived("e0", "flow") == ["brew"]
+    assert await lived("e1", "flow") == ["fetch", "brew"]
+    assert await lived("e2", "flow") == ["fetch", "brew"]
+    assert best_flow(memory, "ns", "kitchen") == memory.get("ns", good.id)
+    used = [memory.get("ns", one.id).utility for one in (good, bad)]
+    assert [(one.n, one.q) for one in used] == [(2, 1.0), (1, 0.0)]
+    assert await lived("e3", f"flow:{bad.id}") == ["brew"]
+    assert memory.get("ns", bad.id).utility.n == 2
 
 
 def program(*order: str) -> Program:
@@ -210,3 +238,24 @@ async def test_the_incumbent_stays_where_nothing_is_better() -> None:
 
     best, _ = await improve_flow(ask, graded, program("fetch", "brew", "grind"), goal="x", epochs=3)
     assert best.program == program("fetch", "brew", "grind")
+
+
+@pytest.mark.parametrize(("elsewhere", "better"), [(("fetch", "grind", "brew"), True), (("brew",), False)])
+async def test_what_does_more_on_other_tasks_is_better(elsewhere: tuple[str, ...], better: bool) -> None:
+    """A flow that fits its training tasks alone is not; the first is scored once on those."""
+    scored: list[Program] = []
+
+    async def ask(request: Request) -> tuple[Reply, ...]:
+        return (Reply(Message("assistant", program("fetch", "grind", "brew").text)),)
+
+    async def score(found: Program) -> float:
+        scored.append(found)
+        return await graded(found)
+
+    async def held_out(found: Program) -> float:
+        return float(found == program(*elsewhere))
+
+    first = program("brew", "fetch", "grind")
+    found = await proven_flow(ask, score, held_out, first, goal="coffee", epochs=1)
+    assert (found.first.score, found.best.score, found.is_better) == (0.0, 1.0, better)
+    assert scored.count(first) == 1
