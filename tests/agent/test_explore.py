@@ -180,3 +180,21 @@ async def test_each_part_has_an_end_of_its_own() -> None:
     episode = await Agent(model, None, planner=planner, verifier=verifier).run(TASK, Rooms(), RUN)
     assert episode.outcome == "success"
     assert heard == list(ends)
+
+
+async def test_repairs_and_expectations_are_replayed_from_every_cut() -> None:
+    """The same episode wherever the journal was cut off."""
+
+    def speak(messages: tuple[Message, ...]) -> Message:
+        asked = '"expected"' in messages[-1].text or '"effect"' in messages[-1].text
+        end = "house/west/stairs/cellar."
+        return expecting(end)(messages) if asked else clumsy(WRONG["name"])(messages)
+
+    journal, planner = MemoryJournal(), Explore(simulates=False)
+    whole = await Agent(FunctionModel(speak), None, planner=planner).run(TASK, Rooms(), RUN, journal)
+    names = list(journal.record)
+    assert whole.outcome == "success"
+    for cut in range(len(names) + 1):
+        kept = MemoryJournal({name: journal.record[name] for name in names[:cut]})
+        again = await Agent(FunctionModel(speak), None, planner=planner).run(TASK, Rooms(), RUN, kept)
+        assert (again.messages, again.outcome) == (whole.messages, whole.outcome)
