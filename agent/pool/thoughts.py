@@ -82,36 +82,38 @@ def operators(
 
     async def solve(pool: Thoughts, on: tuple[Entry[Thought], ...]) -> Change[Thought]:
         said = await reasoner.solve(on[0].content.problem)
-        made = await _answered(on[0], said)
+        made = await _answered(reasoner, on[0], said)
         return Change((made,), (len(pool.entries),) if said is None else ())
 
     async def refine(pool: Thoughts, on: tuple[Entry[Thought], ...]) -> Change[Thought]:
         (old,) = on
         fault = old.judgement.feedback if old.judgement else ""
         said = await reasoner.refine(old.content.problem, old.content.answer or "", fault)
-        made = await _answered(pool.entries[old.content.of], said)
+        made = await _answered(reasoner, pool.entries[old.content.of], said)
         is_worse = said is None or (made.judgement is not None and made.judgement.score < old.score)
         return Change((made,), (len(pool.entries) if is_worse else old.id,))
-
-    async def keep(_: Thoughts, on: tuple[Entry[Thought], ...]) -> Change[Thought]:
-        best = max(on, key=lambda one: one.score)
-        return Change(dropped=tuple(one.id for one in on if one is not best))
 
     async def aggregate(pool: Thoughts, on: tuple[Entry[Thought], ...]) -> Change[Thought]:
         whole = on[0]
         found = [(part.content.problem, best_of(pool, part.id)) for part in parts_of(pool, whole.id)]
         parts = [(problem, one.content.answer or "") for problem, one in found if one is not None]
         said = await reasoner.aggregate(whole.content.problem, parts, _faults_before(pool, whole.id))
-        made = await _answered(whole, said)
+        made = await _answered(reasoner, whole, said)
         is_wrong = verifies and made.judgement is not None and made.judgement.ok is False
         return Change((made,), (len(pool.entries),) if is_wrong or said is None else ())
 
-    async def _answered(problem: Entry[Thought], answer: str | None) -> Made[Thought]:
-        about = problem.content
-        judged = _UNSAID if answer is None else await reasoner.judge(about.problem, answer)
-        return Made(Thought(about.problem, answer or "", about.depth, problem.id), judged)
+    return {"split": split, "solve": solve, "refine": refine, "keep": _keep, "aggregate": aggregate}
 
-    return {"split": split, "solve": solve, "refine": refine, "keep": keep, "aggregate": aggregate}
+
+async def _keep(_: Thoughts, on: tuple[Entry[Thought], ...]) -> Change[Thought]:
+    best = max(on, key=lambda one: one.score)
+    return Change(dropped=tuple(one.id for one in on if one is not best))
+
+
+async def _answered(reasoner: Reasoner, problem: Entry[Thought], answer: str | None) -> Made[Thought]:
+    about = problem.content
+    judged = _UNSAID if answer is None else await reasoner.judge(about.problem, answer)
+    return Made(Thought(about.problem, answer or "", about.depth, problem.id), judged)
 
 
 def _faults_before(pool: Thoughts, problem: int) -> str:
