@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from agent.worlds.site import held_out_sites
 from distill.settings import TrainSettings
@@ -13,6 +15,7 @@ TINY = ROOT / "agent" / "models" / "tiny"
 WORLD = "household"
 FIRST = 20
 """The sites before were looked at by other benches or while the model was made."""
+Work = TypeVar("Work")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class Plan:
     """Where the raw results go."""
     sites: tuple[str, ...] = field(default_factory=lambda: held_out_sites(FIRST + 4)[FIRST:])
     """One a seed: what is learned at one is of no use at another."""
+    n_sites: int = 3
+    """Of them, but for the first study, which is at all."""
     episodes: int = 500
     """In a pool."""
     gate: int = 32
@@ -47,10 +52,10 @@ class Plan:
             self, sites=self.sites[:1], episodes=40, gate=12, retained=8, worked=6, train=train, is_quick=True
         )
 
-    @property
-    def own_sites(self) -> tuple[str, ...]:
-        """Of this process."""
-        return self.sites[self.part[0] :: self.part[1]]
+    def dealt(self, work: Sequence[Work], first: int = 0) -> Sequence[Work]:
+        """What of it this process does; the process `first` takes the first."""
+        part, parts = self.part
+        return work[(part - first) % parts :: parts]
 
     def notes(self, phase: str) -> Path:
         """The file of this process's results."""

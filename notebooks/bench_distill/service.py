@@ -38,7 +38,7 @@ LIES = 0.5
 def internalise(plan: Plan) -> None:
     """The bundled model works at each site with memory; `python -m distill` makes adapter and arms."""
     notes = Notes(plan.notes("internalise"))
-    for site in plan.own_sites:
+    for site in plan.dealt(plan.sites[: plan.n_sites]):
         if notes.has("arms", site=site):
             continue
         folder = plan.folder / "internalise"
@@ -90,7 +90,7 @@ def _distilled(plan: Plan, site: str, folder: Path) -> dict[str, dict[str, dict[
 def poison(plan: Plan) -> None:
     """A stranger's bundle teaches where nothing is: not believed, believed all the same, and taken back."""
     notes = Notes(plan.notes("poison"))
-    for site in plan.own_sites:
+    for site in plan.dealt(plan.sites[: plan.n_sites], first=1):
         if notes.has("poison", site=site):
             continue
         seed = plan.sites.index(site)

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 
 from agent.models.local.model import LocalModel
 from agent.types import Model
-from distill.recipes import recipe_named
-from distill.select import Both, Success
+from distill.recipes import found
+from distill.select import Both, Everything, Success
 from distill.shapes.conditioning import ConditionOnFeedback
 from distill.shapes.masks import MaskErrors, Whole
 from distill.signals.advantages import Advantage
-from distill.signals.combined import Exp, Positive
+from distill.signals.combined import Positive
 from distill.signals.outcomes import Uniform
 from distill.types import Recipe, Row, Select, Stream
 from memory.types import Episode
@@ -24,6 +24,8 @@ from notebooks.bench_distill.plan import TINY, Plan
 from notebooks.bench_distill.pools import Worker, cleared, gate, pool
 from notebooks.bench_learning.notes import Notes
 
+BASE = "bundled model"
+
 
 @dataclass(frozen=True, slots=True)
 class Faultless:
@@ -31,14 +33,6 @@ class Faultless:
 
     def __call__(self, episodes: Sequence[Episode]) -> tuple[Episode, ...]:
         return tuple(e for e in episodes if all(message.ok is not False for message in e.messages))
-
-
-@dataclass(frozen=True, slots=True)
-class Everything:
-    """All there are, failures too."""
-
-    def __call__(self, episodes: Sequence[Episode]) -> tuple[Episode, ...]:
-        return tuple(episodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +56,7 @@ class Study:
     arms: tuple[Arm, ...]
     retention: bool = False
     """Is what the bundled model could do before measured too?"""
+    at_all_sites: bool = False
 
 
 def cloned(name: str, select: Select) -> Recipe:
@@ -81,11 +76,11 @@ MASKS = Study(
     is_marked=True,
     arms=(
         Arm("all tokens", cloned("all tokens", Success())),
-        Arm("masked", recipe_named("step")),
+        Arm("masked", found("step")),
         Arm("clean only", cloned("clean only", Both((Success(), Faultless())))),
     ),
+    at_all_sites=True,
 )
-FEEDBACK = ConditionOnFeedback()
 CREDIT = Study(
     "credit",
     (Worker(0.1), Worker(0.4), Worker(0.8)),
@@ -93,12 +88,12 @@ CREDIT = Study(
     arms=(
         Arm("cloning", cloned("cloning", Everything())),
         Arm("successes", cloned("successes", Success())),
-        Arm("steps, exp(A / 0.3)", Recipe("awr", Everything(), Exp(Advantage()), Whole())),
+        Arm("steps, exp(A / 0.3)", found("read")),
         Arm("steps, A > 0", Recipe("positive", Everything(), Positive(Advantage()), Whole())),
         Arm(
             "behind its feedback",
-            Recipe("faft", Everything(), Uniform(), FEEDBACK),
-            prefixes=(FEEDBACK.best, "wanted: failure, many steps."),
+            found("faft"),
+            prefixes=(ConditionOnFeedback().best, "wanted: failure, many steps."),
         ),
     ),
 )
@@ -114,20 +109,19 @@ MIXTURE = Study(
 def measure(study: Study, plan: Plan) -> None:
     """All arms at this process's sites that are not in the notes yet."""
     notes = Notes(plan.notes(study.name))
-    for site in plan.own_sites:
-        _base(study, plan, notes, site)
-        for arm in study.arms:
-            if not notes.has("arm", site=site, arm=arm.name):
-                _measured(study, arm, plan, notes, site)
+    sites = plan.sites[: None if study.at_all_sites else plan.n_sites]
+    for site, arm in plan.dealt([(site, arm) for site in sites for arm in (None, *study.arms)]):
+        if notes.has("arm", site=site, arm=BASE if arm is None else arm.name):
+            continue
+        if arm is None:
+            _base(study, plan, notes, site)
+        else:
+            _measured(study, arm, plan, notes, site)
 
 
 def _base(study: Study, plan: Plan, notes: Notes, site: str) -> None:
-    if notes.has("arm", site=site, arm="bundled model"):
-        return
     with closing(LocalModel.load(TINY, name="tiny")) as model:
-        notes.add(
-            "arm", study=study.name, site=site, arm="bundled model", **_scores(study, model, plan, site, "")
-        )
+        notes.add("arm", study=study.name, site=site, arm=BASE, **_scores(study, model, plan, site, ""))
 
 
 def _measured(study: Study, arm: Arm, plan: Plan, notes: Notes, site: str) -> None:
@@ -148,10 +142,10 @@ def _measured(study: Study, arm: Arm, plan: Plan, notes: Notes, site: str) -> No
 
 def _scores(study: Study, model: Model, plan: Plan, site: str, prefix: str) -> dict[str, object]:
     tasks = gate(site, plan.gate)
-    found: dict[str, object] = {
+    told: dict[str, object] = {
         start: asdict(scored(model, tasks, stumble=start == "stumbled", prefix=prefix))
         for start in ("clean", "stumbled")
     }
     if study.retention:
-        found["retained"] = remembered(model, plan.retained)
-    return found
+        told["retained"] = remembered(model, plan.retained)
+    return told
