@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,35 @@ class TrainProgress:
     update: int
     updates: int
     loss: float
+    stage: str = ""
+    """Its name, where there are several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What a training run came to, its weights on disk."""
+
+    updates: int
+    tokens: int
+    """Trained tokens per epoch."""
+    first_loss: float
+    last_loss: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is trained, on what, from where."""
+
+    rows: Examples
+    base: Path
+    out: Path
+    """The adapter goes to `adapter` below it, checkpoints to `checkpoints`."""
+    settings: TrainSettings
+    seed: int
+    objective: Objective = "nll"
+    start: Path | None = None
+    """The adapter of the stage before; None: the base as it is."""
 
 
 def train(
@@ -65,31 +94,47 @@ def train(
     Goes on from the last whole checkpoint below `out`. Raises Cancelled after saving one when asked to stop,
     DistillError when the loss is not finite or the machine lacks what the settings ask for.
     """
+    run = Run(rows, base, out, settings, seed, objective, start)
+    fitted, model = fit(run, on_progress, is_cancelled)
+    merged = model.merge_and_unload() if settings.method == "lora" else model
+    return trained(run, fitted, merged)
+
+
+def trained(run: Run, fitted: Fitted, model: Any) -> Trained:
+    """A run that came to its end; `model` has the adapter merged."""
+    numbers = {field.name: getattr(fitted, field.name) for field in fields(Fitted)}
+    return Trained(run.out / "adapter", model, **numbers)
+
+
+def fit(
+    run: Run, on_progress: Callable[[TrainProgress], None], is_cancelled: Callable[[], bool]
+) -> tuple[Fitted, Any]:
+    """The same in this process, which may be one of several; also the model as the trainer leaves it."""
     disable_progress_bar()
-    torch.set_num_threads(settings.threads)
-    checkpoints = out / "checkpoints"
-    model = open_model(base, start, settings, seed)
-    trainer = make_trainer(objective, rows, model, Chat.open(base), settings, checkpoints, seed)
+    torch.set_num_threads(run.settings.threads)
+    checkpoints = run.out / "checkpoints"
+    model = open_model(run.base, run.start, run.settings, run.seed)
+    chat = Chat.open(run.base)
+    trainer = make_trainer(run.objective, run.rows, model, chat, run.settings, checkpoints, run.seed)
     watcher = _Watcher(on_progress, is_cancelled)
     trainer.add_callback(watcher)
-    with attention_of(objective, model, settings):
+    with attention_of(run.objective, model, run.settings):
         result = trainer.train(resume_from_checkpoint=_last_checkpoint(checkpoints))
     if watcher.was_cancelled:
         raise Cancelled(f"training was stopped after {trainer.state.global_step} updates")
-    _save(trainer, base, out / "adapter")
+    _save(trainer, run.base, run.out / "adapter")
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     if not losses or not all(map(math.isfinite, losses)):
         raise DistillError("the training loss is not finite; lower the learning rate")
     edge = max(1, len(losses) // 10)
-    return Trained(
-        out / "adapter",
-        trainer.model.merge_and_unload() if settings.method == "lora" else trainer.model,
+    fitted = Fitted(
         updates=trainer.state.global_step,
-        tokens=sum(row.n_trained for row in rows),
+        tokens=sum(row.n_trained for row in run.rows),
         first_loss=sum(losses[:edge]) / edge,
         last_loss=sum(losses[-edge:]) / edge,
         seconds=float(result.metrics["train_runtime"]),
     )
+    return fitted, trainer.model
 
 
 class _Watcher(TrainerCallback):
