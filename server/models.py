@@ -8,6 +8,7 @@ serves at once.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -18,13 +19,14 @@ from typing import TYPE_CHECKING
 
 from agent.models.adapted import Adapted
 from agent.types import Model
-from memory.errors import NotFound
+from memory.errors import ModelError, NotFound
 from server.errors import UnknownModel
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from distill.manifest import AdapterManifest
     from distill.registry import Registry
 
+log = logging.getLogger("apprentice.models")
 PROMOTED = "promoted"
 OpenRegistry = Callable[[], "Registry | None"]
 """Gives the adapter registry, or None while there are no adapters: opening it imports torch."""
@@ -59,8 +61,13 @@ class Models:
         registry: OpenRegistry | None = None,
         limit: int = 4,
         ready: Mapping[str, Model] | None = None,
+        vllm: Mapping[str, str] | None = None,
     ) -> None:
-        """`ready` are models that exist already, by name; they come first and are never closed."""
+        """`ready` are models that exist already, by name; they come first and are never closed.
+
+        `vllm` are the URLs of our own vLLM servers by the folder whose model they serve.
+        """
+        self._vllm = vllm or {}
         self._folder = folder
         self.default = default
         self._hosted = hosted
@@ -170,12 +177,41 @@ class Models:
 
         base, _, adapter = name.partition("+")
         folder = self._folder / base.removeprefix("local:")
+        if folder.name in self._vllm:
+            return self._on_vllm(name, folder, adapter)
         registry = self._registry()
         if adapter and registry is not None:
             prefix = registry.get(adapter).prompt_prefix
             loaded = registry.load(adapter, folder, name=name)
             return Adapted(loaded, prefix=prefix, check=registry.check(adapter))
         return LocalModel.load(folder, name=name)
+
+    def _on_vllm(self, name: str, folder: Path, adapter: str) -> Model:
+        """A base that our own vLLM serves, or an adapter that it is told to load and that is then checked."""
+        from agent.models.hosted import LiteModel, ModelSettings  # imports its library lazily
+        from server.vllm import Vllm, canary_prompts
+
+        url, registry = self._vllm[folder.name], self._registry()
+        # Tools in words, as local models are told of them and adapters trained.
+        settings = ModelSettings(native_tools=False)
+        model = LiteModel(
+            f"hosted_vllm/{adapter or folder.name}",
+            api_base=f"{url.rstrip('/')}/v1",
+            settings=settings,
+            allow_calls=True,
+        )
+        if not adapter or registry is None:
+            return Adapted(model, name=name)
+        manifest = registry.verify(adapter, folder)
+        server = Vllm(url)
+        server.publish(adapter, registry.path(adapter), manifest.fingerprint, canary_prompts(folder))
+        return Adapted(
+            model,
+            prefix=manifest.prompt_prefix,
+            check=registry.check(adapter),
+            name=name,
+            on_close=lambda: _quietly(server.unload, adapter),
+        )
 
     def _manifests(self) -> tuple[AdapterManifest, ...]:
         registry = self._registry()
@@ -192,6 +228,13 @@ class Models:
     def _unknown(self, name: str, namespace: str) -> UnknownModel:
         known = ", ".join(card.name for card in self.list(namespace)) or "none"
         return UnknownModel(f"the model {name!r} does not exist here; local models: {known}")
+
+
+def _quietly(unload: Callable[[str], None], adapter: str) -> None:
+    try:
+        unload(adapter)
+    except ModelError as error:
+        log.warning("adapter %s stays loaded: %s", adapter, error)
 
 
 def _close(model: Model) -> None:

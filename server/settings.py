@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     """Patterns of model names that may be sent to hosted providers; empty forbids all. Comma-separated."""
     endpoints: dict[str, str] = {}
     """Base URL of self-hosted models by name, as JSON, e.g. `{"hosted_vllm/qwen": "http://127.0.0.1:8001/v1"}`."""
+    vllm: dict[str, str] = {}
+    """Base URL of a vLLM server of yours by the model folder that it serves, as JSON, e.g. `{"qwen":
+    "http://127.0.0.1:8001"}`: `local:qwen` and its adapters are answered there, see docs/distillation.md."""
     tools: Annotated[tuple[str, ...], NoDecode] = ()
     """Python functions, `module:function`, that tasks of the world `tools` may call. Comma-separated."""
     mcp_servers: Path | None = None

@@ -110,6 +110,7 @@ class _Opener:
             registry=lambda: self._registry() if settings.adapters_dir.exists() else None,
             limit=settings.max_models,
             ready=self._parts.models,
+            vllm=settings.vllm,
         )
         worlds = Worlds(load_tools(settings.tools), mcp_servers(settings))
         where, index = _memory_at(settings)

@@ -20,9 +20,11 @@ class Adapted:
         prefix: str | None = None,
         check: Callable[[], None] = lambda: None,
         name: str | None = None,
+        on_close: Callable[[], None] = lambda: None,
     ) -> None:
         """`prefix` goes before the task of each prompt; `check` raises when the adapter may serve no more."""
         self._model, self._prefix, self._check, self._name = model, prefix or "", check, name
+        self._on_close = on_close
 
     @property
     def name(self) -> str:
@@ -58,6 +60,7 @@ class Adapted:
         close: Callable[[], None] | None = getattr(self._model, "close", None)
         if close is not None:
             close()
+        self._on_close()
 
     def _asked(self, request: Request) -> Request:
         if not self._prefix:

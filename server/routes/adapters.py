@@ -14,7 +14,7 @@ from server.auth import Identity, Keys
 from server.deps import CoreDep, Limit, Operator, Reader, ServicesDep
 from server.jobs import json_object
 from server.schemas.distill import AdapterList, AdapterOut, CanaryIn, LineageOut, LineageRow, PromoteIn
-from server.services import Core
+from server.services import Core, Services
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from distill.manifest import AdapterManifest
@@ -86,11 +86,10 @@ async def promote(
     reason = body.reason if body else ""
 
     def do() -> AdapterOut:
-        _view_of(core, caller, adapter_id)
-        _approve(core, services.keys, caller, adapter_id, reason)
         core.registry().promote(adapter_id)
         return _view_of(core, caller, adapter_id)
 
+    await _ready(core, services, caller, adapter_id, reason)
     return await asyncio.to_thread(do)
 
 
@@ -104,11 +103,11 @@ async def canary(
 
     def do() -> AdapterOut:
         _view_of(core, caller, adapter_id)
-        if body.share:
-            _approve(core, services.keys, caller, adapter_id, body.reason)
         core.registry().try_out(adapter_id, body.share)
         return _view_of(core, caller, adapter_id)
 
+    if body.share:
+        await _ready(core, services, caller, adapter_id, body.reason)
     return await asyncio.to_thread(do)
 
 
@@ -124,6 +123,18 @@ async def rollback(core: CoreDep, caller: Operator) -> AdapterList:
         return _views(core, caller)
 
     return AdapterList(data=await asyncio.to_thread(do))
+
+
+async def _ready(core: Core, services: Services, caller: Identity, adapter_id: str, reason: str) -> None:
+    """Approved, loaded, and found to answer as it did when trained, before anybody is sent to it."""
+
+    def approve() -> str:
+        model = _view_of(core, caller, adapter_id).model
+        _approve(core, services.keys, caller, adapter_id, reason)
+        return model
+
+    async with core.models.use(await asyncio.to_thread(approve)):
+        pass
 
 
 def _approve(core: Core, keys: Keys, caller: Identity, adapter_id: str, reason: str) -> None:

@@ -9,6 +9,14 @@ from pathlib import Path
 
 from memory.errors import ModelError
 
+CANARIES = (
+    "your task is to put a clean mug on shelf 2",
+    "go to the cabinet and look what is in it",
+    "what did you learn ?",
+)
+"""What a fingerprint asks, as a user's message each."""
+CANARY_TOKENS = 8
+"""How many are written to each; no stop mark ends them."""
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",

@@ -16,19 +16,12 @@ import torch
 from agent.models.local.chat import Chat
 from agent.models.local.engine import Engine
 from agent.models.local.forms import in_form, options_of
-from agent.models.local.identity import Fingerprint
+from agent.models.local.identity import CANARIES, CANARY_TOKENS, Fingerprint
 from agent.models.local.jobs import Generated, Generation, Scoring
 from agent.models.local.weights import context_length, load_model
 from agent.types import Delta, Reply, Request, Style
 from memory.errors import BadInput
 from memory.types import Message, Usage
-
-_CANARIES = (
-    "your task is to put a clean mug on shelf 2",
-    "go to the cabinet and look what is in it",
-    "what did you learn ?",
-)
-_CANARY_TOKENS = 8
 
 
 class LocalModel:
@@ -125,9 +118,9 @@ class LocalModel:
     def fingerprint(self) -> Fingerprint:
         """Greedy continuations of the canaries and their log-probabilities. Blocks for a few dozen tokens."""
         futures: list[Future[Generated]] = []
-        for canary in _CANARIES:
+        for canary in CANARIES:
             prompt = self._chat.prompt((Message("user", canary),))
-            futures.append(self._engine.generate(Generation(prompt, _CANARY_TOKENS, frozenset())))
+            futures.append(self._engine.generate(Generation(prompt, CANARY_TOKENS, frozenset())))
         written = [future.result() for future in futures]
         return Fingerprint(
             tuple(done.tokens for done in written), tuple(round(done.logprob, 4) for done in written)
