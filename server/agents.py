@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ from agent.automaton.answering import Speaking
 from agent.automaton.speaking import Protocol
 from agent.deliberate.named import deliberating
 from agent.deliberate.presets import PresetName
-from agent.desk import Planner
+from agent.desk import Kit, Planner
 from agent.guards.privilege import Policy, Privilege
 from agent.guards.quota import Quota
 from agent.loop import Agent
@@ -63,11 +63,17 @@ class Ways:
     deliberate: PresetName | None = None
     speaking: Protocol | None = None
     """How an answer is laid out."""
+    held: tuple[Policy, ...] = ()
+    """What held the tasks above this one."""
+    depth: int = 0
+    """How many those are."""
 
 
 @asynccontextmanager
-async def at_work(core: Core, namespace: str, model: str, ways: Ways | None = None) -> AsyncIterator[Agent]:
-    """An agent with its model, guards and verifier, loaded inside the block.
+async def at_work(
+    core: Core, namespace: str, model: str, ways: Ways | None = None, kits: Sequence[Kit] = ()
+) -> AsyncIterator[Agent]:
+    """An agent with its model, guards and verifier, loaded inside the block; `kits` beside the server's own.
 
     Raises what models raise, and BadInput on a planner that is not there.
     """
@@ -80,16 +86,16 @@ async def at_work(core: Core, namespace: str, model: str, ways: Ways | None = No
         settings = await learner_settings(core, namespace)
     async with AsyncExitStack() as held:
         worker = _thinking(await held.enter_async_context(core.models.use(model)), checks, ways)
-        kits = (checks.forge,) if checks.forge is not None and worker.style == "full" else ()
+        forge = checks.forge if worker.style == "full" else None
         yield Agent(
             worker,
             core.memory,
-            settings=replace(settings, tools=True) if kits else settings,
-            guards=_guards(checks, ways.policy),
+            settings=replace(settings, tools=True) if forge is not None else settings,
+            guards=_guards(checks, ways),
             advantage=checks.advantage if is_guarded else None,
             verifier=await _verifier(core, held) if is_verified else None,
             planner=_planner(checks, ways.planner),
-            kits=kits,
+            kits=(*kits, forge) if forge is not None else kits,
             holding=checks.holding,
         )
 
@@ -101,10 +107,11 @@ def _thinking(model: Model, checks: Checks, ways: Ways) -> Model:
     return model if protocol is None else Speaking(model, protocol)
 
 
-def _guards(checks: Checks, policy: Policy | None) -> tuple[Guard, ...]:
-    privilege = Privilege(tuple(filter(None, (checks.policy, policy))))
+def _guards(checks: Checks, ways: Ways) -> tuple[Guard, ...]:
+    privilege = Privilege(tuple(filter(None, (checks.policy, ways.policy, *ways.held))))
+    quota = Quota(spawns=checks.max_spawns, depth=ways.depth, max_depth=checks.max_depth)
     more = (one for one in (checks.order, checks.safety) if one is not None)
-    return (privilege, Quota(spawns=checks.max_spawns), *more)
+    return (privilege, quota, *more)
 
 
 def _planner(checks: Checks, wanted: str | Planner | None) -> Planner:

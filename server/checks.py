@@ -45,6 +45,8 @@ class Checks:
     """What refuses calls by their outcome."""
     max_spawns: int = 0
     """Agents or tasks that a task may start."""
+    max_depth: int = 1
+    """Only tasks with fewer above them may."""
     admission: FeasibleSettings | None = None
     """How tasks are weighed before they are begun; None begins all."""
     forge: Forge | None = None

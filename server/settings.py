@@ -136,8 +136,11 @@ class Settings(BaseSettings):
     safety_notes: bool = False
     """Recall hazards that were met or foreseen, with what to do instead."""
     max_spawns: Annotated[int, Field(ge=0)] = 0
-    """Agents or tasks that one task may start by its tools. Those may start as many again: give such a tool a
-    bound of its own."""
+    """Agents or tasks that one task may start by its tools; above 0, tasks of the world `tools` are given
+    `submit_task`."""
+    max_spawn_depth: Annotated[int, Field(ge=0)] = 1
+    """How deep those may go: with 1, tasks that were started by `submit_task` start none. What tools of your
+    own start over HTTP counts as set by a caller."""
     admission: bool = False
     """Weigh each task before it is begun, by the model's own word and by how tasks like it went; what is
     hopeless is declined, in between a human is asked."""

@@ -118,6 +118,7 @@ def checks_of(settings: Settings, models: Models, encoder: Encoder) -> Checks:
         settings.deliberate,
         Safety() if settings.safety_guard else None,
         settings.max_spawns,
+        settings.max_spawn_depth,
         FeasibleSettings() if settings.admission else None,
         _forge(settings) if settings.forge != "off" else None,
         _consistency(settings, encoder) if settings.verify_by == "consistency" else None,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from agent.automaton.speaking import protocol_of
 from agent.deliberate.presets import PresetName
+from agent.desk import Kit
 from agent.guards.files import load_policy
 from agent.learning.verdicts import judged
 from agent.loop import Agent
@@ -22,6 +23,8 @@ from server.agents import Ways, at_work, learner_settings
 from server.jobs import JobAddress, JobKind, JobRun, json_object
 from server.metrics import Metrics
 from server.services import Core
+from server.spawning import Spawner
+from server.worlds import TOOLS
 
 TASK, LEARN, TEND = "task", "learn", "tend"
 LEARNERS = 8
@@ -56,6 +59,10 @@ class TaskOrder:
     """What the request itself said."""
     speaking: str | None = None
     """What the request itself said: the text of a specification."""
+    held: tuple[dict[str, Json], ...] = ()
+    """What held the tasks that this one comes from, see `server.spawning`."""
+    depth: int = 0
+    """How many tasks stand above it; 0 where a caller set it."""
 
     @property
     def mode(self) -> Mode:
@@ -66,7 +73,8 @@ class TaskOrder:
         """How the request wants it worked on, where it says so."""
         policy = None if self.policy is None else load_policy(self.policy)
         protocol = None if self.speaking is None else protocol_of(self.speaking)
-        return Ways(self.planner, policy, self.deliberate, protocol)
+        held = tuple(load_policy(one) for one in self.held)
+        return Ways(self.planner, policy, self.deliberate, protocol, held, self.depth)
 
     def attempt(self, namespace: str, episode: str) -> Run:
         """The run that the task asks for, and the episode it leaves."""
@@ -124,7 +132,8 @@ class Work:
         order = from_json(TaskOrder, dict(arguments))
         namespace = run.address.namespace
         task = self._core.worlds.task(order.world, order.config)
-        async with at_work(self._core, namespace, order.model, order.ways()) as agent:
+        kits = self._spawning(run.address, order)
+        async with at_work(self._core, namespace, order.model, order.ways(), kits) as agent:
             episode = await agent.run(
                 task,
                 await self._core.worlds.enter(task, namespace),
@@ -188,6 +197,11 @@ class Work:
             LEARN: JobKind(self.learn, limit=LEARNERS, ordered=True),
             TEND: JobKind(self.tend, limit=1),
         }
+
+    def _spawning(self, address: JobAddress, order: TaskOrder) -> tuple[Kit, ...]:
+        """The tool that sets tasks, where any may be set."""
+        may = self._core.checks.max_spawns > 0 and order.world == TOOLS
+        return (Spawner(self._core, address, order),) if may else ()
 
     async def _save_cut(self, address: JobAddress, episode: Episode) -> None:
         # A cancelled task leaves what it did. One cut off by a shutdown goes on later and saves then.

@@ -69,6 +69,8 @@ class _QuotaForm(_Form):
     calls: dict[str, int] = {}
     spawns: int = Field(default=0, ge=0)
     spawn_tools: list[str] = sorted(SPAWN_TOOLS)
+    depth: int = Field(default=0, ge=0)
+    max_depth: int | None = Field(default=None, ge=0)
 
 
 _FormT = TypeVar("_FormT", bound=_Form)

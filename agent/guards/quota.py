@@ -28,6 +28,10 @@ class Quota:
     spawns: int = 0
     """Agents or tasks that may be created in all; a refused call counts too."""
     spawn_tools: frozenset[str] = SPAWN_TOOLS
+    depth: int = 0
+    """How many tasks stand above this one, by its record."""
+    max_depth: int | None = None
+    """Only a task with fewer above it may start any."""
     name = "quota"
 
     def check(self, call: ToolCall, context: GuardContext) -> Verdict:
@@ -49,6 +53,9 @@ class Quota:
         n_called = sum(one.name == call.name for one in before) + nested.count(call.name)
         if limit is not None and n_called >= limit:
             return Verdict("block", f"{call.name!r} may be called {limit} times in a task", self.name)
+        if call.name in self.spawn_tools and self.max_depth is not None and self.depth >= self.max_depth:
+            reason = f"tasks may be started {self.max_depth} deep, and this one is {self.depth} deep already"
+            return Verdict("block", reason, self.name)
         spawned = sum(copies(one) for one in before if one.name in self.spawn_tools)
         spawned += sum(name in self.spawn_tools for name in nested)
         if call.name in self.spawn_tools and spawned + copies(call) > self.spawns:

@@ -250,7 +250,7 @@ async def _learning(core: Core, job: Job) -> tuple[bool | None, str | None]:
 
 def _is_same(stored: Mapping[str, Json], asked: Mapping[str, Json]) -> bool:
     # Another key of the namespace may ask again, also when its dial has been turned meanwhile.
-    names = set(asked) - {"principal", "channel", "memory"}
+    names = set(asked) - {"principal", "channel", "memory", "held", "depth"}
     return all(stored.get(name) == asked[name] for name in names)
 
 

@@ -327,6 +327,14 @@ def test_no_agent_is_started_unless_allowed() -> None:
     assert two.check(call("spawn"), context(messages=answered("submit_task", "spawn"))).action == "block"
 
 
+def test_agents_are_started_only_so_deep() -> None:
+    """Who stands too deep starts none, whatever number is left; other calls are free."""
+    for depth, action in ((0, "allow"), (1, "allow"), (2, "block"), (3, "block")):
+        quota = Quota(spawns=9, depth=depth, max_depth=2)
+        assert quota.check(call("submit_task"), context()).action == action
+        assert quota.check(call("read"), context()).action == "allow"
+
+
 def test_quota_from_json() -> None:
     """Limits are read strictly."""
     assert load_quota({"max_steps": 3, "spawn_tools": ["fork"]}) == Quota(

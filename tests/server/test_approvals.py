@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +37,9 @@ def settings(folder: Path, **more: object) -> Settings:
 def act(messages: tuple[Message, ...]) -> Message:
     """Presses once and answers with what came of it."""
     last = messages[-1]
+    if "You write the rules" in last.text:
+        rules = [{"tool": "press"}] if "press the red button" in last.text else []
+        return Message("assistant", json.dumps({"rules": rules}))
     if last.role != "tool":
         return Message("assistant", "", tool_calls=(ToolCall("x", "press", {"button": "red"}),))
     return Message("assistant", "", tool_calls=(ToolCall("x", "finish", {"answer": last.text}),))
@@ -142,9 +146,10 @@ def test_a_request_narrows_the_servers_policy_and_never_widens_it(tmp_path: Path
         assert (wrong.status_code, "not a policy" in wrong.text) == (422, True)
 
 
-def test_a_task_is_held_to_its_own_words(tmp_path: Path) -> None:
-    """Nobody asked for a button where nobody said press."""
-    services = build(settings(tmp_path, write_policy=True), Parts(models=MODELS))
+@pytest.mark.parametrize("writer", ["rules", "model", True])
+def test_a_task_is_held_to_its_own_words(tmp_path: Path, writer: str | bool) -> None:
+    """Nobody asked for a button where nobody said press, whoever reads that."""
+    services = build(settings(tmp_path, write_policy=writer), Parts(models=MODELS))
     with serve(services, MODELS) as served, served.client() as client:
         assert "not allowed here" in ended(client, ask(client, text="tell me the time", policy=None))
         assert ended(client, ask(client, policy=None)) == "click red"

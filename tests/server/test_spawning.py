@@ -1,4 +1,4 @@
-"""A task that sets tasks on its own server, by the server's own API: refused unless an operator allows it."""
+"""A task that sets tasks by the tool `submit_task`: refused unless an operator allows it, and how deep."""
 
 from __future__ import annotations
 
@@ -16,17 +16,6 @@ from memory.types import Message, ToolCall
 from server.settings import Settings
 from server.wiring import Parts, build
 from tests.server.served import Served, serve
-
-_SERVER: list[tuple[str, str]] = []
-"""Where the tool finds the server, and its key."""
-
-
-def submit_task(text: str) -> str:
-    """Set a task on the server."""
-    url, key = _SERVER[-1]
-    headers = {"Authorization": f"Bearer {key}"}
-    made = httpx.post(f"{url}/v1/tasks", json={"text": text}, headers=headers, timeout=30.0)
-    return str(made.json()["id"])
 
 
 def spreader() -> FunctionModel:
@@ -46,12 +35,9 @@ def spreader() -> FunctionModel:
 @contextmanager
 def serving(folder: Path, **more: object) -> Iterator[Served]:
     fixed = {"data_dir": folder, "encoder": "hash", "model": "spreader", "job_poll_s": 0.02, "port": 0}
-    settings = Settings(**fixed | {"tools": (f"{__name__}:submit_task",)} | more)  # type: ignore[arg-type]
     models = {"spreader": spreader()}
-    with serve(build(settings, Parts(models)), models) as served:
-        _SERVER.append((served.url, served.key()))
+    with serve(build(Settings(**fixed | more), Parts(models)), models) as served:  # type: ignore[arg-type]
         yield served
-        _SERVER.clear()
 
 
 def settled(client: httpx.Client) -> list[dict[str, Any]]:
@@ -64,12 +50,35 @@ def settled(client: httpx.Client) -> list[dict[str, Any]]:
     raise AssertionError("the tasks did not end")
 
 
-@pytest.mark.parametrize(("max_spawns", "expected"), [(0, 1), (1, 4)])
-def test_a_task_starts_as_many_tasks_as_it_may(tmp_path: Path, max_spawns: int, expected: int) -> None:
-    """None by default, and it is told so; its own work ends as it would have."""
-    with serving(tmp_path, max_spawns=max_spawns) as served, served.client() as client:
-        first = client.post("/v1/tasks", json={"text": "spread 3", "memory": "off"}).json()
-        assert len(settled(client)) == expected
-        messages = client.get(f"/v1/episodes/{first['episode']}").json()["messages"]
-        told = [str(one["content"]) for one in messages if one["role"] == "tool"]
-        assert ("agents may be started" in told[0]) == (max_spawns == 0)
+def told(client: httpx.Client, task: dict[str, Any]) -> list[str]:
+    """What tools answered a task."""
+    messages = client.get(f"/v1/episodes/{task['episode']}").json()["messages"]
+    return [str(one["content"]) for one in messages if one["role"] == "tool"]
+
+
+@pytest.mark.parametrize(
+    ("spawns", "depth", "n_tasks"), [(0, 9, 1), (1, 0, 1), (1, 1, 2), (1, 2, 3), (1, 9, 4)]
+)
+def test_a_task_starts_as_many_tasks_as_deep_as_it_may(
+    tmp_path: Path, spawns: int, depth: int, n_tasks: int
+) -> None:
+    """None by default; at a depth of 1 a grandchild is refused, and told so; all end as they would have."""
+    with serving(tmp_path, max_spawns=spawns, max_spawn_depth=depth) as served, served.client() as client:
+        client.post("/v1/tasks", json={"text": "spread 3", "memory": "off"})
+        tasks = settled(client)
+        assert sorted(one["text"] for one in tasks) == [f"spread {3 - n}" for n in range(n_tasks)][::-1]
+        (last,) = [one for one in tasks if one["text"] == f"spread {4 - n_tasks}"]
+        if spawns and n_tasks < 4:
+            assert f"tasks may be started {depth} deep, and this one is {depth} deep" in told(client, last)[0]
+        if not spawns:
+            assert "there is no tool" in told(client, last)[0]
+
+
+def test_what_held_a_task_holds_its_child(tmp_path: Path) -> None:
+    """The child's own words cannot ask for what the first was not allowed."""
+    allowed = {"rules": [{"tool": "submit_task", "effect": "allow", "when": {"text": {"const": "spread 2"}}}]}
+    with serving(tmp_path, max_spawns=1, max_spawn_depth=9) as served, served.client() as client:
+        client.post("/v1/tasks", json={"text": "spread 3", "memory": "off", "policy": allowed})
+        child = next(one for one in settled(client) if one["text"] == "spread 2")
+        assert len(client.get("/v1/tasks").json()["data"]) == 2
+        assert "not allowed here" in told(client, child)[0]
