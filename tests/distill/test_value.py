@@ -97,8 +97,8 @@ class TestOracle:
 
 @pytest.fixture(scope="module")
 def pool() -> Pool:
-    """Errors at three rates; 40 tasks, six attempts at each."""
-    return asyncio.run(household_pool("maple 27", tasks=40, attempts=6, rates=(0.1, 0.3, 0.6)))
+    """Errors at three rates; 16 tasks, six attempts at each."""
+    return asyncio.run(household_pool("maple 27", tasks=16, attempts=6, rates=(0.1, 0.3, 0.6)))
 
 
 def share(pool: Pool, credit: Credit) -> float:
