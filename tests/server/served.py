@@ -7,10 +7,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from starlette.routing import BaseRoute
 
 from agent.types import Model
 from server.app import create_app
@@ -43,7 +45,7 @@ class Served:
 @contextmanager
 def serve(services: Services, models: Mapping[str, Model]) -> Iterator[Served]:
     """Run the services in a thread until the generator is closed."""
-    app = create_app(services)
+    app = _worked_out(create_app(services))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -58,6 +60,24 @@ def serve(services: Services, models: Mapping[str, Model]) -> Iterator[Served]:
         finally:
             server.should_exit = True
             thread.join(timeout=20.0)
+
+
+@cache
+def _included() -> dict[int, BaseRoute]:
+    return {}
+
+
+def _worked_out(app: FastAPI) -> FastAPI:
+    """The same app, its routes those of the first app of this process.
+
+    They are one and the same for all apps, and to work out their schemas takes as long as all else that a
+    server does to start.
+    """
+    known = _included()
+    for place, route in enumerate(app.router.routes):
+        if (router := getattr(route, "original_router", None)) is not None:
+            app.router.routes[place] = known.setdefault(id(router), route)
+    return app
 
 
 def _wait_until_ready(url: str, thread: threading.Thread) -> None:
