@@ -72,7 +72,7 @@ def _left_out(admitted: Sequence[Episode], taken: Sequence[Row], rows: Sequence[
         if episode.id in used:
             continue
         if episode.id in chosen:
-            yield Rejected(episode.id, "no message of it has weight: every act was refused")
+            yield Rejected(episode.id, "nothing of it trains: every act was refused, or no row is made of it")
         else:
             yield Rejected(episode.id, "the recipe does not select it")
 
