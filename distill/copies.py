@@ -33,10 +33,11 @@ def remove(jobs: Path, namespace: str) -> tuple[str, ...]:
 
 
 def _manifests(jobs: Path, namespace: str) -> Iterator[tuple[Path, list[str]]]:
-    for path in sorted(jobs.glob("*/dataset/manifest.json")):
-        manifest = json.loads(path.read_text("utf-8"))
-        if manifest["namespace"] == namespace:
-            yield path.parent.parent, manifest["episodes"]
+    for folder in sorted(jobs.glob("*/dataset")):
+        # Stages that the last one went on from have folders of their own below.
+        manifests = [json.loads(path.read_text("utf-8")) for path in folder.glob("**/manifest.json")]
+        if manifests and manifests[0]["namespace"] == namespace:
+            yield folder.parent, [id_ for one in manifests for id_ in one["episodes"]]
 
 
 def _namespace(job: Path) -> str | None:

@@ -20,11 +20,11 @@ from distill.manifest import AdapterManifest, Lineage
 from distill.prepare import Prepared
 from distill.progress import Cancelled, Progress
 from distill.registry import Registry
-from distill.render import tokenise
 from distill.report import gate_json, report_json, scores_of
 from distill.retention import Learned, matrix
 from distill.spec import JobForm
-from distill.train import Trained, TrainProgress, train
+from distill.stages import Place, stage_of, train_stages
+from distill.train import Trained, TrainProgress
 from distill.types import Row
 from memory.core import Memory
 from memory.encoder import Encoder, open_encoder
@@ -71,23 +71,18 @@ def _train(job: Job) -> Trained:
     form = job.form
 
     def tell(step: TrainProgress) -> None:
-        job.progress.tell("train", step.update, step.updates, metrics={"loss": step.loss})
+        message = f"stage {step.stage}" if step.stage else ""
+        job.progress.tell("train", step.update, step.updates, message, {"loss": step.loss})
 
     if job.is_cancelled():
         raise Cancelled("the distillation was stopped before training")
     job.progress.tell("train", 0, 1, "loading the base model")
     chat = Chat.open(form.base)
     context = context_of(form.base)
-    rows = tokenise(job.prepared.dataset.rows, chat, min(context, chat.settings.context or context))
-    return train(
-        rows,
-        form.base,
-        job.folder / "train",
-        form.train,
-        seed=form.seed,
-        on_progress=tell,
-        is_cancelled=job.is_cancelled,
-    )
+    longest = min(context, chat.settings.context or context)
+    stages = [stage_of(one, chat, longest) for one in job.prepared.stages]
+    place = Place(form.base, job.folder / "train", form.train, form.seed)
+    return train_stages(stages, place, tell, job.is_cancelled)
 
 
 def _register(job: Job, registry: Registry, trained: Trained) -> AdapterManifest:
@@ -109,14 +104,16 @@ def _register(job: Job, registry: Registry, trained: Trained) -> AdapterManifest
         recipe=dataset.recipe,
         method=repr(job.prepared.recipe),
         dataset=dataset.hash,
-        episodes=dataset.episodes,
+        episodes=job.prepared.episodes,
         items=job.prepared.items,
         seed=form.seed,
         settings=asdict(form.train),
         proposer=form.proposer,
         prompt_prefix=job.prepared.recipe.prompt_prefix,
     )
-    added = registry.add(trained.folder, manifest, tuple(map(_lineage, dataset.rows)))
+    added = registry.add(
+        trained.folder, manifest, tuple(_lineage(row) for one in job.prepared.stages for row in one.rows)
+    )
     job.progress.tell("register", 1, 1, f"adapter {added.id}")
     return added
 

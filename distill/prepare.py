@@ -11,7 +11,7 @@ from distill import dataset as files
 from distill.build import build
 from distill.bundle import Bundle, read_bundle, shown_items
 from distill.progress import Progress
-from distill.recipes import recipe_named
+from distill.recipes import recipe_named, stages
 from distill.registry import Registry
 from distill.retention import Learned
 from distill.spec import JobForm
@@ -26,6 +26,7 @@ class Prepared:
 
     recipe: Recipe
     dataset: Dataset
+    """Of the last stage."""
     base: FolderIdentity
     """Of the model that training starts from."""
     encoder: str
@@ -36,6 +37,18 @@ class Prepared:
     """What those could do."""
     items: tuple[str, ...] = ()
     """Shown to the episodes that train."""
+    before: tuple[Dataset, ...] = ()
+    """Of the stages that the recipe goes on from, in order."""
+
+    @property
+    def stages(self) -> tuple[Dataset, ...]:
+        """Of all stages."""
+        return (*self.before, self.dataset)
+
+    @property
+    def episodes(self) -> tuple[str, ...]:
+        """Ids of all that train in any stage, in order."""
+        return tuple(sorted({id_ for one in self.stages for id_ in one.episodes}))
 
 
 def prepare(form: JobForm, folder: Path, progress: Progress) -> Prepared:
@@ -55,11 +68,20 @@ def prepare(form: JobForm, folder: Path, progress: Progress) -> Prepared:
     dataset = build(recipe, bundle, form.seed, form.admission)
     dataset = replace(dataset, rejected=(*dataset.rejected, *unused))
     files.write(dataset, recipe, folder / "dataset")
+    before = tuple(_before(form, one, bundle, folder) for one in stages(recipe)[:-1])
     message = f"{len(dataset.rows)} rows, {len(dataset.rejected)} episodes left out"
     progress.tell("build", 1, 1, message, {"rows": len(dataset.rows), "rejected": len(dataset.rejected)})
-    used = frozenset(dataset.episodes)
+    prepared = Prepared(recipe, dataset, base, bundle.encoder, suites, history, before=before)
+    used = frozenset(prepared.episodes)
     items = {item for e in bundle.episodes if e.id in used for item in shown_items(e)}
-    return Prepared(recipe, dataset, base, bundle.encoder, suites, history, tuple(sorted(items)))
+    return replace(prepared, items=tuple(sorted(items)))
+
+
+def _before(form: JobForm, recipe: Recipe, bundle: Bundle, folder: Path) -> Dataset:
+    """The dataset of a stage before the last, in a folder of its own."""
+    dataset = build(recipe, bundle, form.seed, form.admission)
+    files.write(dataset, recipe, folder / "dataset" / recipe.name)
+    return dataset
 
 
 def _earlier(history: Iterable[Learned]) -> Iterable[tuple[Suite, tuple[int, ...]]]:

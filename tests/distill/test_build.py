@@ -13,12 +13,9 @@ from hypothesis import strategies as st
 from distill.build import build
 from distill.bundle import Admission, Bundle, read_bundle
 from distill.dataset import from_line, read_rows, to_line, write
-from distill.recipes import RECIPES, recipe_named, trainable
+from distill.recipes import RECIPES, recipe_named, stages
 from distill.seeing.terminal import coloured
-from distill.select import Success
-from distill.shapes.masks import Whole
-from distill.signals.outcomes import Uniform
-from distill.types import Dataset, Recipe
+from distill.types import Dataset
 from memory.errors import DistillError
 from memory.types import Episode
 from tests.distill.episodes import (
@@ -164,12 +161,10 @@ class TestRefusals:
         episodes = [make_episode("e1"), make_episode("e2")]
         assert len(build(recipe_named("step"), _bundle(episodes), 0).rows) == 1
 
-    @pytest.mark.parametrize("objective", ["prefer", "unpaired", "regress"])
-    def test_objectives_that_are_not_trained_are_refused_by_name(self, objective: str) -> None:
-        """The set is closed, and only one member is built."""
-        recipe = Recipe("x", Success(), Uniform(), Whole(), objective=objective)  # type: ignore[arg-type]
-        with pytest.raises(DistillError, match=objective):
-            trainable(recipe)
+    def test_a_recipe_goes_on_from_those_before_it(self) -> None:
+        """The first stage first; one that went on from itself would never begin."""
+        chains = {name: [one.name for one in stages(recipe_named(name))] for name in ("malt", "step")}
+        assert chains == {"malt": ["malt.1", "malt"], "step": ["step"]}
 
     def test_an_unknown_recipe_names_those_there_are(self) -> None:
         """The message is the remedy."""

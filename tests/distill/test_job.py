@@ -17,7 +17,9 @@ import pytest
 from agent.loop import Agent
 from agent.opening import Run
 from agent.worlds.catalogue import catalogue
+from distill import copies
 from distill.bundle import read_bundle
+from distill.job import Job, run_job
 from distill.prepare import prepare
 from distill.progress import Progress
 from distill.registry import Registry
@@ -29,6 +31,7 @@ from memory.errors import DistillError
 from memory.types import Episode, Json
 from tests.distill.episodes import write_bundle
 from tests.distill.expert import expert_model
+from tests.distill.lived import everything
 from tests.distill.tiny import make_folder
 
 SITE = "maple 27"
@@ -178,6 +181,32 @@ def test_gate_tasks_that_taught_nothing_void_nothing(tmp_path: Path, worked: tup
     form = form.model_copy(update={"bundle": tmp_path / "learned"})
     with pytest.raises(DistillError, match="gate tasks"):
         prepare(form, tmp_path / "job", Progress(tmp_path / "progress.jsonl"))
+
+
+def test_a_recipe_of_two_stages_is_one_job(tmp_path: Path) -> None:
+    """Each in its turn; the adapter is traced to the rows of both, and so is a copy of an episode."""
+    episodes = [replace(one, namespace=NAMESPACE) for one in asyncio.run(everything())]
+    (tmp_path / "jobs" / "a").mkdir(parents=True)
+    write_bundle(tmp_path / "bundle", episodes)
+    words = " ".join(message.text for episode in episodes for message in episode.messages)
+    base = make_folder(tmp_path / "tiny", words=words, context=1024)
+    changes: dict[str, Json] = {"recipe": "malt", "suites": [], "train": {"epochs": 1, "min_updates": 2}}
+    folder = _job(tmp_path / "jobs" / "a", (tmp_path / "bundle", base), **changes)
+    form, progress = read_job(folder), Progress(folder / "progress.jsonl")
+    prepared = prepare(form, folder, progress)
+    report = run_job(Job(form, prepared, folder, progress, lambda: False))
+    told = [
+        str(line["message"]) for line in _progress(folder) if line["stage"] == "train" and line["metrics"]
+    ]
+    assert list(dict.fromkeys(told)) == ["stage malt.1", "stage malt"]
+    registry = Registry(folder / "adapters")
+    manifest = registry.get(str(report["adapter"]))
+    rows = registry.lineage(manifest.id)
+    assert len(rows) == sum(len(one.rows) for one in prepared.stages) > len(prepared.dataset.rows)
+    early = set(prepared.before[0].episodes) - set(prepared.dataset.episodes)
+    assert early <= set(manifest.episodes)
+    for episode in manifest.episodes:
+        assert copies.datasets(tmp_path / "jobs", NAMESPACE, [episode]) == ("a",)
 
 
 class TestRefusals:
