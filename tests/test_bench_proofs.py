@@ -17,8 +17,9 @@ from memory.value.lift import Toss, lift_of, verdict
 from notebooks.bench_learning import ablations, cooperative, null, planted, poison, scenes
 from notebooks.bench_learning.blind import holds
 from notebooks.bench_learning.notes import Records
-from notebooks.bench_learning.null import NullRun, redrawn
+from notebooks.bench_learning.null import NullRun
 from notebooks.bench_learning.plan import Plan
+from notebooks.bench_learning.redrawn import expected, redrawn, tossed
 from notebooks.bench_learning.scenes import Kind, Scene
 from notebooks.bench_learning.stage import Echo
 
@@ -39,11 +40,11 @@ def test_redrawn_coins_are_weighed_as_memory_weighs_them() -> None:
     rng = Random("rewards")
     rewards = [float(rng.random() < 0.4) for _ in range(40)]
     found = redrawn(rewards, runs=12, principles=3, rate=0.5, seed=1)
-    coins = null.tossed(12, 3, len(rewards), 0.5, 1)
+    coins = tossed(12, 3, len(rewards), 0.5, 1)
     for run, decided in enumerate(found):
         for place in range(3):
             tosses = [
-                Toss(bool(coins[run, place, n]), 0.5, reward, null.expected(rewards[:n]))
+                Toss(bool(coins[run, place, n]), 0.5, reward, expected(rewards[:n]))
                 for n, reward in enumerate(rewards)
             ]
             said = [verdict(lift_of(tosses[: n + 1]), place + 1) for n in range(len(tosses))]
