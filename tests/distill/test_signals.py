@@ -130,6 +130,18 @@ class TestAgreement:
         assert Trust(Consensus())(votes)["e0"][1] == pytest.approx(0.6 + 0.4 * 0.2 / 0.5)
         assert Trust(Consensus())(votes[:2])["e0"][1] == 1.0
 
+    def test_what_is_learned_of_wrong_labels_is_less_with_trust(self) -> None:
+        """They are wrong where attempts disagree: here 2 of 7 labels are, each trusted two thirds."""
+        sure = [answered(f"a{n}", "right") for n in range(5)]
+        votes = ("wrong", "wrong", "right", "4", "5")
+        split = [answered(f"b{n}", vote, task_id="t2") for n, vote in enumerate(votes)]
+        shares = []
+        for signal in (Consensus(), Trust(Consensus())):
+            learned = {id_: credit[1] for id_, credit in signal([*sure, *split]).items()}
+            wrong = math.fsum(learned[one.id] for one in split if learned[one.id])
+            shares.append(wrong / math.fsum(learned.values()))
+        assert shares == pytest.approx([2 / 7, 1.36 / 6.36])
+
     def test_difficulty_is_what_attempts_come_to(self) -> None:
         """Failure counts up to 1, doubt is highest at one half."""
         tries = [answered(f"e{n}", "4", reward=float(n > 0)) for n in range(4)]
