@@ -17,7 +17,7 @@ from memory.types import Json
 if TYPE_CHECKING:  # imports the protocol's packages
     from agent.mcp.tools import McpServers
 
-BUNDLED = ("household", "workshop", "city")
+BUNDLED = ("household", "workshop", "estate", "city")
 TOOLS = "tools"
 
 

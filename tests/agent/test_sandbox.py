@@ -156,6 +156,7 @@ async def test_no_file_elsewhere_is_changed(secret: Path) -> None:
             "times": f"os.utime({name!r}, (0, 0))",
             "attribute": f"os.setxattr({name!r}, 'user.x', b'y')",
             "pth": "import sysconfig; open(sysconfig.get_path('purelib') + '/evil.pth', 'w')",
+            "pth, empty": "import sysconfig; os.open(sysconfig.get_path('stdlib') + '/evil.pth', os.O_CREAT)",
             "stdlib": "import json; open(json.__file__, 'a')",
             "bytecode": "import json; open(json.__cached__, 'ab')",
         }

@@ -195,6 +195,9 @@ def test_worlds_list_the_same_tasks_for_the_same_seed(client: httpx.Client) -> N
         "wait": "finished",
     }
     assert client.post("/v1/tasks", json=body).json()["text"] == tasks[0]["text"]
+    worlds = {world["name"]: world["listed"] for world in client.get("/v1/worlds").json()}
+    assert worlds == {"household": True, "workshop": True, "estate": True, "city": True, "tools": False}
+    assert client.get("/v1/worlds/estate/tasks", params=params).json()[0]["world"] == "estate"
 
 
 def first_step(client: httpx.Client, task_id: str) -> None:
