@@ -15,6 +15,7 @@ import threading
 import warnings
 from pathlib import Path
 
+from distill.case_policy import CASE_POLICY, fit_case_policy
 from distill.dry import dry_json
 from distill.prepare import prepare
 from distill.progress import Cancelled, Progress
@@ -38,6 +39,9 @@ def main(folder: Path) -> int:
     progress = Progress(folder / "progress.jsonl")
     try:
         form = read_job(folder)
+        if form.recipe == CASE_POLICY:
+            _report(folder, fit_case_policy(form, folder, progress))
+            return DONE
         prepared = prepare(form, folder, progress)
         # Ten seconds of imports, which a job that is refused or asked for its data alone need not wait for.
         if form.dry_run:

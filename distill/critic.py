@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,14 +66,24 @@ class Report:
     """The same for the shrunken mean of each item over the other folds; a constant has one half."""
 
 
-def rows_of(episodes: Sequence[Episode], texts: Mapping[str, str], encoder: Encoder) -> Rows:
-    """From episodes in the order they were lived and the items' texts. Raises DistillError on none."""
+def rows_of(
+    episodes: Sequence[Episode],
+    texts: Mapping[str, str],
+    encoder: Encoder,
+    *,
+    own: Mapping[str, Set[str]] | None = None,
+) -> Rows:
+    """From episodes in the order they were lived and the items' texts. Raises DistillError on none.
+
+    `own` are the tasks that each item was made of: it may know how those went, and says nothing of them.
+    """
+    made = own or {}
     told = [
         (episode.recall.query.text, one.item, reward)
         for episode in episodes
         if episode.recall is not None and (reward := reward_of(episode)) is not None
         for one in episode.recall.items
-        if one.shown and one.item in texts
+        if one.shown and one.item in texts and episode.task_id not in made.get(one.item, ())
     ]
     if not told:
         raise DistillError("no episode with an outcome was shown an item: a critic has nothing to learn from")
