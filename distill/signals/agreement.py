@@ -18,10 +18,14 @@ Chance = Literal["agreement", "success"]
 
 
 def chances(episodes: Sequence[Episode], of: Chance = "agreement", by: By = "group") -> Mapping[str, float]:
-    """p̂ of each episode's task, 0..1, by episode id. A missing answer agrees with nothing."""
+    """p̂ of each episode's task, 0..1, by episode id. A missing answer agrees with nothing.
+
+    Where no attempt gave any, as in worlds where acts alone count, outcomes are all there is.
+    """
     found: dict[str, float] = {}
     for group in grouped(episodes, by).values():
-        share = _mean_reward(group) if of == "success" else _share(group)
+        is_told = of == "agreement" and any(_votes(group))
+        share = _share(group) if is_told else _mean_reward(group)
         found |= {one.id: share for one in group}
     return found
 
@@ -40,8 +44,8 @@ def majorities(episodes: Sequence[Episode], by: By = "group") -> Mapping[str, st
 class Consensus:
     """1 where an attempt answers as most attempts at the task did, else 0: no outcome is needed.
 
-    Source: the executor's pseudo labels of Agent0 (arXiv 2511.16043). Deviation: where two answers are as
-    common, neither is the label.
+    Source: the executor's pseudo labels of Agent0 (arXiv 2511.16043). Deviations: where two answers are as
+    common, neither is the label; where no attempt answers, because acts alone count, the outcome is.
     """
 
     by: By = "group"
@@ -49,10 +53,13 @@ class Consensus:
     def __call__(self, episodes: Sequence[Episode]) -> Credit:
         """The same on all the model's messages of an episode."""
         common = majorities(episodes, self.by)
-        return {
-            one.id: spread(one, float(common[one.id] is not None and answer_of(one) == common[one.id]))
-            for one in episodes
-        }
+        credit: dict[str, tuple[float, ...]] = {}
+        for group in grouped(episodes, self.by).values():
+            is_told = any(_votes(group))
+            for one in group:
+                agrees = common[one.id] is not None and answer_of(one) == common[one.id]
+                credit[one.id] = spread(one, float(agrees) if is_told else _mean_reward([one]))
+        return credit
 
 
 @dataclass(frozen=True, slots=True)
