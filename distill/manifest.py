@@ -89,6 +89,10 @@ class Lineage:
     stream: str
 
 
+# Made once: it takes longer than reading a file by it.
+_MANIFESTS, _ROWS = TypeAdapter(AdapterManifest), TypeAdapter(Lineage)
+
+
 def checksums(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of an adapter but what is known of it."""
     own = {MANIFEST, LINEAGE}
@@ -99,14 +103,14 @@ def checksums(folder: Path) -> dict[str, str]:
 def read(path: Path) -> AdapterManifest:
     """Raises AdapterRefused when it cannot be read."""
     try:
-        return TypeAdapter(AdapterManifest).validate_json(path.read_bytes())
+        return _MANIFESTS.validate_json(path.read_bytes())
     except (ValidationError, OSError) as error:
         raise AdapterRefused(f"the manifest {str(path)!r} cannot be read: {error}") from error
 
 
 def write(path: Path, manifest: AdapterManifest) -> None:
     """In the place of what is there, at once."""
-    put(path, TypeAdapter(AdapterManifest).dump_json(manifest, indent=1))
+    put(path, _MANIFESTS.dump_json(manifest, indent=1))
 
 
 def read_lineage(folder: Path) -> tuple[Lineage, ...]:
@@ -114,14 +118,12 @@ def read_lineage(folder: Path) -> tuple[Lineage, ...]:
     path = folder / LINEAGE
     if not path.exists():
         return ()
-    adapter = TypeAdapter(Lineage)
-    return tuple(adapter.validate_json(line) for line in path.read_bytes().splitlines())
+    return tuple(_ROWS.validate_json(line) for line in path.read_bytes().splitlines())
 
 
 def write_lineage(folder: Path, rows: Sequence[Lineage]) -> None:
     """One line for each row."""
-    adapter = TypeAdapter(Lineage)
-    put(folder / LINEAGE, b"".join(adapter.dump_json(row) + b"\n" for row in rows))
+    put(folder / LINEAGE, b"".join(_ROWS.dump_json(row) + b"\n" for row in rows))
 
 
 def put(path: Path, data: bytes) -> None:

@@ -59,12 +59,17 @@ class Pointer:
         return self.canary.adapter if is_drawn else self.current
 
 
+_POINTERS = TypeAdapter(Pointer)
+
+
 class Registry:
     """A folder of adapters. Any number of processes may read and write it."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self._folder = folder
         self._clock = clock
+        self._known: dict[Path, tuple[tuple[int, int], AdapterManifest]] = {}
+        """Manifests as they were read, with time and inode of the file."""
 
     def path(self, adapter_id: str) -> Path:
         """The folder of one adapter. Raises NotFound."""
@@ -78,14 +83,14 @@ class Registry:
         found: list[AdapterManifest] = []
         for path in sorted(self._folder.glob(f"*/{MANIFEST}")):
             try:
-                found.append(manifests.read(path))
+                found.append(self._read(path))
             except AdapterRefused:
                 continue  # `verify` says what is wrong with it; one bad folder must not hide the others
         return tuple(sorted(found, key=lambda manifest: (manifest.created_at, manifest.id)))
 
     def get(self, adapter_id: str) -> AdapterManifest:
         """One manifest. Raises NotFound, AdapterRefused when it cannot be read."""
-        return manifests.read(self.path(adapter_id) / MANIFEST)
+        return self._read(self.path(adapter_id) / MANIFEST)
 
     def lineage(self, adapter_id: str) -> tuple[Lineage, ...]:
         """Where every row of it came from. Raises NotFound."""
@@ -162,21 +167,10 @@ class Registry:
             return manifest
 
     def check(self, adapter_id: str) -> Callable[[], None]:
-        """What to call before every answer: raises AdapterRefused once it may not serve any more, NotFound.
-
-        The manifest is read again when its file has changed.
-        """
-        path = self.path(adapter_id) / MANIFEST
-        seen: list[tuple[int, int]] = []
+        """What to call before every answer: raises AdapterRefused once it may serve no more, NotFound."""
 
         def refuse_blocked() -> None:
-            try:
-                stat = path.stat()
-            except FileNotFoundError:
-                raise NotFound(f"there is no adapter {adapter_id!r} any more") from None
-            if seen != [(stat.st_mtime_ns, stat.st_ino)]:
-                self._servable(adapter_id)
-                seen[:] = [(stat.st_mtime_ns, stat.st_ino)]
+            self._servable(adapter_id)
 
         return refuse_blocked
 
@@ -258,9 +252,21 @@ class Registry:
         if not path.exists():
             return Pointer()
         try:
-            return TypeAdapter(Pointer).validate_json(path.read_bytes())
+            return _POINTERS.validate_json(path.read_bytes())
         except ValidationError as error:
             raise AdapterRefused(f"{str(path)!r} is not a valid pointer: {error}") from error
+
+    def _read(self, path: Path) -> AdapterManifest:
+        """Again only where it has changed: every request for an adapter asks."""
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise AdapterRefused(f"the manifest {str(path)!r} cannot be read: {error}") from error
+        stamp = (stat.st_mtime_ns, stat.st_ino)
+        known = self._known.get(path)
+        if known is None or known[0] != stamp:
+            known = self._known[path] = (stamp, manifests.read(path))
+        return known[1]
 
     def _servable(self, adapter_id: str) -> AdapterManifest:
         manifest = self.get(adapter_id)
@@ -273,7 +279,7 @@ class Registry:
         return manifest
 
     def _point(self, pointer: Pointer) -> Pointer:
-        manifests.put(self._folder / _POINTER, TypeAdapter(Pointer).dump_json(pointer))
+        manifests.put(self._folder / _POINTER, _POINTERS.dump_json(pointer))
         return pointer
 
     @contextmanager

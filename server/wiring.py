@@ -76,6 +76,7 @@ class _Opener:
         self._settings = settings
         self._parts = parts
         self._metrics = metrics
+        self._adapters: Registry | None = None
 
     async def open(self) -> Core:
         core = await asyncio.to_thread(self._open_core)
@@ -138,7 +139,9 @@ class _Opener:
     def _registry(self) -> Registry:
         from distill.registry import Registry  # imports torch
 
-        return Registry(self._settings.adapters_dir)
+        if self._adapters is None:
+            self._adapters = Registry(self._settings.adapters_dir)
+        return self._adapters
 
     def _jobs(self) -> Jobs:
         if self._parts.jobs is not None:

@@ -158,6 +158,7 @@ class TestApproval:
 class TestTraffic:
     """A share for the candidate, an instant way back."""
 
+    @pytest.mark.slow
     def test_a_canary_answers_its_share(self, local: Served, add: Add, registry: Registry) -> None:
         """Drawn by the episode's id: tasks and chats; counted by adapter; promoted it answers all."""
         old, new = add(4.0, gate={"promoted": True}), add(5.0, gate={"promoted": True})
@@ -183,6 +184,7 @@ class TestTraffic:
             client.post(f"/v1/adapters/{old}/canary", json={"share": 0})
             assert asked(client) == new
 
+    @pytest.mark.slow
     def test_rollback_is_instant_under_load(self, local: Served, add: Add) -> None:
         """Eight callers at once: whoever asks after the answer gets the one before; nobody gets an error."""
         old, new = add(6.0, gate={"promoted": True}), add(7.0, gate={"promoted": True})
@@ -208,6 +210,7 @@ class TestTraffic:
         assert {name for began, name in answers if began > back} == {old}
         assert new in {name for began, name in answers if began < back}
 
+    @pytest.mark.slow
     def test_the_prefix_it_was_trained_with_is_in_its_prompts(self, local: Served, add: Add) -> None:
         """A prompt of its tasks is longer by it; the base's are not."""
         plain, asking = add(8.0), add(9.0, prompt_prefix="looking for mug on shelf 1")
