@@ -18,14 +18,10 @@ Chance = Literal["agreement", "success"]
 
 
 def chances(episodes: Sequence[Episode], of: Chance = "agreement", by: By = "group") -> Mapping[str, float]:
-    """p̂ of each episode's task, 0..1, by episode id. A missing answer agrees with nothing.
-
-    Where no attempt gave any, as in worlds where acts alone count, outcomes are all there is.
-    """
+    """p̂ of each episode's task, 0..1, by episode id. A missing answer agrees with nothing."""
     found: dict[str, float] = {}
     for group in grouped(episodes, by).values():
-        is_told = of == "agreement" and any(_votes(group))
-        share = _share(group) if is_told else _mean_reward(group)
+        share = _mean_reward(group) if of == "success" else _share(group)
         found |= {one.id: share for one in group}
     return found
 
@@ -44,8 +40,8 @@ def majorities(episodes: Sequence[Episode], by: By = "group") -> Mapping[str, st
 class Consensus:
     """1 where an attempt answers as most attempts at the task did, else 0: no outcome is needed.
 
-    Source: the executor's pseudo labels of Agent0 (arXiv 2511.16043). Deviations: where two answers are as
-    common, neither is the label; where no attempt answers, because acts alone count, the outcome is.
+    Source: the executor's pseudo labels of Agent0 (arXiv 2511.16043). Deviation: where two answers are as
+    common, neither is the label.
     """
 
     by: By = "group"
@@ -53,13 +49,10 @@ class Consensus:
     def __call__(self, episodes: Sequence[Episode]) -> Credit:
         """The same on all the model's messages of an episode."""
         common = majorities(episodes, self.by)
-        credit: dict[str, tuple[float, ...]] = {}
-        for group in grouped(episodes, self.by).values():
-            is_told = any(_votes(group))
-            for one in group:
-                agrees = common[one.id] is not None and answer_of(one) == common[one.id]
-                credit[one.id] = spread(one, float(agrees) if is_told else _mean_reward([one]))
-        return credit
+        return {
+            one.id: spread(one, float(common[one.id] is not None and answer_of(one) == common[one.id]))
+            for one in episodes
+        }
 
 
 @dataclass(frozen=True, slots=True)

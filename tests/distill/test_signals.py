@@ -124,12 +124,6 @@ class TestAgreement:
         assert chances(votes)["e3"] == pytest.approx(2 / 3)
         assert not any(credit[1] for credit in Consensus()(votes[1:]).values())
 
-    def test_where_nobody_answers_the_outcome_is_the_label(self) -> None:
-        """Acts alone count there."""
-        tries = [make_episode(f"e{n}", task_id="t1", outcome="success" if n else "failure") for n in range(3)]
-        assert {id_: credit[1] for id_, credit in Consensus()(tries).items()} == {"e0": 0, "e1": 1, "e2": 1}
-        assert chances(tries)["e0"] == pytest.approx(2 / 3)
-
     def test_trust_grows_with_agreement(self) -> None:
         """0.6 up to p̂ = 0.3, 1 from 0.8 on."""
         votes = [answered(f"e{n}", "4") for n in range(2)] + [answered(f"f{n}", str(n)) for n in range(5, 7)]
