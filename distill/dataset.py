@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from agent.models.wire import tools_to_wire
 from agent.types import ToolSpec
@@ -29,7 +30,7 @@ def to_line(row: Row) -> str:
     """One row as a line of JSON, the same bytes for the same row."""
     data = {
         "id": hashlib.sha256(repr(row_key(row)).encode()).hexdigest()[:16],
-        "messages": [_entry(message) for message in row.messages],
+        "messages": [entry_of(message) for message in row.messages],
         # Text, because a table of nested values of changing types does not load; TRL reads it so.
         "tools": json.dumps(tools_to_wire(row.tools), sort_keys=True),
         "meta": {
@@ -94,8 +95,9 @@ def read_lines(folder: Path) -> tuple[str, ...]:
     return tuple(line for line in text.split("\n") if line)
 
 
-def _entry(message: Message) -> dict[str, object]:
-    entry: dict[str, object] = {
+def entry_of(message: Message) -> dict[str, Any]:
+    """A message on the wire, with its weight."""
+    entry: dict[str, Any] = {
         "role": message.role,
         "content": message.text,
         "weight": float(message.weight or 0.0),
