@@ -14,6 +14,7 @@ from agent.models.local.model import LocalModel
 from agent.models.local.weights import frozen
 from distill import copies
 from distill.manifest import AdapterManifest, Lineage
+from distill.merge import merge
 from distill.registry import Canary, Pointer, Registry
 from distill.render import TokenRow
 from distill.retention import Score
@@ -309,3 +310,15 @@ def test_copies_of_a_memory_are_found_and_removed(tmp_path: Path) -> None:
     assert copies.remove(tmp_path, "home") == ()
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["job.json", "report.json"]
     assert (tmp_path / "c" / "bundle").exists()
+
+
+def test_a_blocked_adapter_is_not_merged(
+    registry: Registry, trained: Trained, manifest: AdapterManifest, base: Path, tmp_path: Path
+) -> None:
+    """A copy could be stopped by nobody."""
+    added = registry.add(trained.folder, manifest)
+    merge(registry.path(added.id), base, tmp_path / "before")
+    registry.block(added.id, "an episode was forgotten")
+    with pytest.raises(AdapterRefused, match="forgotten"):
+        merge(registry.path(added.id), base, tmp_path / "after")
+    assert not (tmp_path / "after").exists()
