@@ -13,36 +13,22 @@ RECIPES: tuple[Recipe, ...] = (*IMITATION, *REPAIRING, *CREDIT, *ASKING)
 
 
 def recipe_named(name: str) -> Recipe:
-    """The recipe of a name. Raises DistillError for one that does not exist or cannot be trained."""
-    recipe = found(name)
-    for stage in stages(recipe):
-        trainable(stage)
-    return recipe
-
-
-def stages(recipe: Recipe) -> tuple[Recipe, ...]:
-    """What is trained one after another: the recipes it goes on from, then itself. Raises DistillError."""
-    chain = [recipe]
-    while chain[0].after is not None:
-        before = found(chain[0].after)
-        if before in chain:
-            raise DistillError(f"recipe {recipe.name!r} goes on from itself")
-        chain.insert(0, before)
-    return tuple(chain)
-
-
-def found(name: str) -> Recipe:
-    """The recipe of a name, whether it can be trained here or only built. Raises DistillError."""
+    """The recipe of a name. Raises DistillError for one that does not exist."""
     for recipe in RECIPES:
         if recipe.name == name:
             return recipe
     raise DistillError(f"no recipe is called {name!r}; there are {', '.join(r.name for r in RECIPES)}")
 
 
-def trainable(recipe: Recipe) -> None:
-    """Refuse what the trainer does not do. Raises DistillError."""
-    if recipe.prompt_prefix is not None:
-        raise DistillError(f"recipe {recipe.name!r} has a prompt prefix; serving does not add prefixes")
+def stages(recipe: Recipe) -> tuple[Recipe, ...]:
+    """What is trained one after another: the recipes it goes on from, then itself. Raises DistillError."""
+    chain = [recipe]
+    while chain[0].after is not None:
+        before = recipe_named(chain[0].after)
+        if before in chain:
+            raise DistillError(f"recipe {recipe.name!r} goes on from itself")
+        chain.insert(0, before)
+    return tuple(chain)
 
 
 def check(recipe: Recipe) -> None:

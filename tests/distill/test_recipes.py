@@ -14,7 +14,7 @@ from agent.planners.admitted import ASKED as CAN_YOU
 from agent.prompt import command_of
 from distill.build import build
 from distill.bundle import Admission, Bundle
-from distill.recipes import RECIPES, found
+from distill.recipes import RECIPES, recipe_named
 from distill.select import Everything, Success
 from distill.shapes.masks import MaskErrors, Whole
 from distill.signals.outcomes import Outcome, Uniform
@@ -106,7 +106,7 @@ def agenttuning(rows: Built) -> None:
 
 def faft(rows: Built) -> None:
     """Failures train, and say that they are wanted; the prefix that serves is that of good rows."""
-    best = found("faft").prompt_prefix or "none"
+    best = recipe_named("faft").prompt_prefix or "none"
     assert rows.outcomes == {"success", "failure"}
     assert all("wanted: failure" in row.messages[0].text for row in rows.of("home0-lost"))
     assert min(rows.weights("home0-lost")) == 1.0
@@ -359,14 +359,14 @@ def test_every_recipe_is_checked() -> None:
     """Names are given once, and stages follow ones that there are."""
     assert [one.name for one in RECIPES] == list(dict.fromkeys(one.name for one in RECIPES))
     assert {one.name for one in RECIPES} == set(CHECKS)
-    assert all(found(one.after) for one in RECIPES if one.after)
+    assert all(recipe_named(one.after) for one in RECIPES if one.after)
 
 
 @pytest.mark.parametrize("name", list(CHECKS))
 def test_it_trains_what_the_paper_says(pool: tuple[Episode, ...], name: str) -> None:
     """From real episodes of all kinds together."""
     check, _ = CHECKS[name]
-    check(made(pool, found(name)))
+    check(made(pool, recipe_named(name)))
 
 
 @pytest.mark.parametrize("name", list(CHECKS))
@@ -374,7 +374,7 @@ def test_without_its_mechanism_it_does_not(pool: tuple[Episode, ...], name: str)
     """So the check above is about the mechanism."""
     check, without = CHECKS[name]
     with pytest.raises((AssertionError, DistillError, ValueError, IndexError, KeyError, StopIteration)):
-        check(made(pool, without(found(name))))
+        check(made(pool, without(recipe_named(name))))
 
 
 def test_the_pool_is_the_same_each_time(pool: tuple[Episode, ...]) -> None:

@@ -17,7 +17,7 @@ from agent.prompt import command_of
 from distill.build import build
 from distill.bundle import Admission, Bundle
 from distill.dataset import from_line, to_line
-from distill.recipes import RECIPES, found
+from distill.recipes import RECIPES, recipe_named
 from distill.signals.combined import Scaled
 from distill.types import Dataset, Recipe, Row
 from memory.errors import DistillError
@@ -71,7 +71,7 @@ def test_the_order_of_episodes_changes_no_byte(
     """Same set, same seed: same lines, same hash."""
     shuffled = episodes.copy()
     rng.shuffle(shuffled)
-    first, second = made(found(name), episodes, seed), made(found(name), shuffled, seed)
+    first, second = made(recipe_named(name), episodes, seed), made(recipe_named(name), shuffled, seed)
     assert first == second
     if first is not None and second is not None:
         assert list(map(to_line, first.rows)) == list(map(to_line, second.rows))
@@ -87,7 +87,7 @@ def test_targets_are_the_models_own_words(name: str, episodes: list[Episode]) ->
 
 def check_targets(name: str, episodes: list[Episode]) -> None:
     lived = {episode.id: episode for episode in episodes}
-    dataset = made(found(name), episodes)
+    dataset = made(recipe_named(name), episodes)
     for row in dataset.rows if dataset else ():
         if row.stream == "general":
             continue
@@ -141,7 +141,7 @@ def test_only_the_ratios_of_weights_count(name: str, episodes: list[Episode], fa
 
 
 def check_ratios(name: str, episodes: list[Episode], factor: float) -> None:
-    recipe = found(name)
+    recipe = recipe_named(name)
     if recipe.objective == "prefer":
         return
     scaled = replace(recipe, signal=Scaled(recipe.signal, factor))
@@ -155,9 +155,9 @@ def check_ratios(name: str, episodes: list[Episode], factor: float) -> None:
 def test_the_laws_hold_of_the_whole_pool(name: str) -> None:
     """Where every shape has something to make rows of; nothing of memory trains, rows survive their lines."""
     episodes = list(real())
-    dataset = made(found(name), episodes)
+    dataset = made(recipe_named(name), episodes)
     assert dataset is not None
-    assert made(found(name), episodes[::-1]) == dataset
+    assert made(recipe_named(name), episodes[::-1]) == dataset
     check_targets(name, episodes)
     check_ratios(name, episodes, 4.0)
     for row in dataset.rows:
@@ -181,7 +181,7 @@ def _scaled(rows: tuple[Row, ...]) -> Counter[tuple[object, ...]]:
 def test_a_mixture_has_exactly_its_shares(n: int, seed: int) -> None:
     """To the rounding of one row, with the same rows for the same seed."""
     episodes = [replace(real()[0], id=f"x{k}", outcome="success", messages=_numbered(k)) for k in range(n)]
-    recipe = found("agenttuning")
+    recipe = recipe_named("agenttuning")
     dataset = made(recipe, episodes, seed)
     assert dataset is not None
     n_general = sum(row.stream == "general" for row in dataset.rows)
