@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from agent.models.local.model import LocalModel
 from agent.types import Model
-from distill.recipes import found
+from distill.recipes import recipe_named
 from distill.select import Both, Everything, Success
 from distill.shapes.conditioning import ConditionOnFeedback
 from distill.shapes.masks import MaskErrors, Whole
@@ -76,7 +76,7 @@ MASKS = Study(
     is_marked=True,
     arms=(
         Arm("all tokens", cloned("all tokens", Success())),
-        Arm("masked", found("step")),
+        Arm("masked", recipe_named("step")),
         Arm("clean only", cloned("clean only", Both((Success(), Faultless())))),
     ),
     at_all_sites=True,
@@ -88,11 +88,11 @@ CREDIT = Study(
     arms=(
         Arm("cloning", cloned("cloning", Everything())),
         Arm("successes", cloned("successes", Success())),
-        Arm("steps, exp(A / 0.3)", found("read")),
+        Arm("steps, exp(A / 0.3)", recipe_named("read")),
         Arm("steps, A > 0", Recipe("positive", Everything(), Positive(Advantage()), Whole())),
         Arm(
             "behind its feedback",
-            found("faft"),
+            recipe_named("faft"),
             prefixes=(ConditionOnFeedback().best, "wanted: failure, many steps."),
         ),
     ),
