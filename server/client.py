@@ -92,6 +92,10 @@ class Client:
         """Change something. Raises ApiError."""
         return self._json("PATCH", path, json=body)
 
+    def put(self, path: str, body: object) -> Any:
+        """Put something in the place of what was there. Raises ApiError."""
+        return self._json("PUT", path, json=body)
+
     def delete(self, path: str) -> Any:
         """Remove something. Raises ApiError."""
         return self._json("DELETE", path)

@@ -35,12 +35,13 @@ async def declare(body: SuitesIn, core: CoreDep, caller: Operator) -> SuitesOut:
     return _view(done)
 
 
-@router.delete("", summary="Withdraw the suites of this namespace's gate", status_code=204)
-async def withdraw(core: CoreDep, caller: Operator) -> None:
+@router.delete("", summary="Withdraw the suites of this namespace's gate")
+async def withdraw(core: CoreDep, caller: Operator) -> SuitesOut:
     """Their tasks may be learned from again. 404 where there are none."""
     if core.suites.of(caller.namespace) is None:
         raise NotFound("this namespace has declared no suites")
     await asyncio.to_thread(core.suites.withdraw, caller.namespace)
+    return _view(None)
 
 
 def _view(found: Declaration | None) -> SuitesOut:

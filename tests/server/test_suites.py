@@ -10,12 +10,14 @@ from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from distill.suites import Suite
 from memory.core import Memory
 from memory.encoder import HashEncoder
 from memory.errors import Denied
 from memory.types import Draft, Evidence, Lineage, NoteBody
+from server.cli import app
 from server.ordering import suites_for
 from server.suites import Declaration, Declared
 from tests.distill.episodes import NAMESPACE, make_episode
@@ -55,8 +57,29 @@ def test_suites_are_declared_shown_and_withdrawn(client: httpx.Client) -> None:
     assert client.get("/v1/suites").json() == told
     assert client.put("/v1/suites", json={"suites": [{**SUITE, "n": 999}]}).status_code == 422
     assert client.get("/v1/suites").json() == told
-    assert client.delete("/v1/suites").status_code == 204
+    assert client.delete("/v1/suites").status_code == 200
     assert client.delete("/v1/suites").status_code == 404
+
+
+def test_suites_on_the_command_line(
+    served: Served, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Declared, listed, withdrawn."""
+    monkeypatch.setenv("APPRENTICE_API_KEY", served.key(request.node.name[:40]))
+    monkeypatch.setenv("APPRENTICE_URL", served.url)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: str) -> str:
+        result = CliRunner().invoke(app, ["suites", *words])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert "8 tasks" in run("declare", "--site", "maple 27", "--retain", "oak 30", "--n", "4")
+    listed = run("list")
+    assert "adapt maple 27" in listed
+    assert "retain oak 30" in listed
+    assert "no suites" in run("withdraw")
+    assert "apprentice suites declare" in run("list")
 
 
 def test_a_gate_task_is_not_learned_from(client: httpx.Client) -> None:
@@ -70,7 +93,7 @@ def test_a_gate_task_is_not_learned_from(client: httpx.Client) -> None:
     done = client.post("/v1/tasks", json={**HOUSE, "config": task["config"], "memory": "frozen"}).json()
     assert (done["state"], done["learned"]) == ("done", None)
     assert client.post("/v1/tasks", json={**HOUSE, "site": "maple 27"}).json()["learned"] is True
-    assert client.delete("/v1/suites").status_code == 204
+    assert client.delete("/v1/suites").status_code == 200
     again = client.post("/v1/tasks", json={**HOUSE, "config": task["config"], "memory": "learn"})
     assert again.json()["learned"] is True
 
