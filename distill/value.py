@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,14 +73,17 @@ class Critic:
     prior_n: float = 1.0
     """How many entries right here the prior counts for: of a state the mean, of an act where it led."""
     gamma: float = GAMMA
+    within: Literal["world", "family"] = "world"
+    """Who learns from whom; a family is smaller, where a world has tens of thousands of turns."""
     encoder: str = "hash-256"
     """By name, as `memory.encoder.open_encoder` has it: the server's own is `minilm` or `hash`."""
 
     def __call__(self, episodes: Sequence[Episode]) -> Mapping[str, tuple[Worth, ...]]:
-        """Every turn of every episode as the other episodes of its world see it. Raises EncoderError."""
-        told: dict[str, list[tuple[Episode, tuple[Turn, ...]]]] = {}
+        """Every turn of every episode as the others of its world or family see it. Raises EncoderError."""
+        told: dict[tuple[str, str], list[tuple[Episode, tuple[Turn, ...]]]] = {}
         for episode in sorted(episodes, key=lambda one: one.id):
-            told.setdefault(episode.world, []).append((episode, turns_of(episode)))
+            key = episode.world, episode.family if self.within == "family" else ""
+            told.setdefault(key, []).append((episode, turns_of(episode)))
         return {id_: worth for lived in told.values() for id_, worth in self._judged(lived)}
 
     def openings(self, episodes: Sequence[Episode]) -> Mapping[str, float | None]:
@@ -202,7 +206,7 @@ def _kernel_mean(
 
 
 def turns_of(episode: Episode) -> tuple[Turn, ...]:
-    """The model's turns in order; a turn that neither calls nor says anything is none."""
+    """The model's turns in order; reading what memory holds is none, saying nothing is one."""
     calls = {one.message: one for one in acted(episode.task, episode.messages)}
     roles = speakers(episode.messages)
     found: list[Turn] = []
@@ -211,8 +215,8 @@ def turns_of(episode: Episode) -> tuple[Turn, ...]:
     for place, message in enumerate(episode.messages):
         if message.role != "assistant" or message.kind == "memory":
             continue
-        if place not in calls and (message.tool_calls or not message.text.strip()):
-            continue  # it read what memory holds, or was silent
+        if place not in calls and message.tool_calls:
+            continue  # it read what memory holds
         if roles[place] in spoken:
             n_rounds += 1
             spoken.clear()

@@ -55,11 +55,14 @@ class TestCritic:
         assert [one.come for one in found] == [0.25, 0.5, 1.0]
 
     def test_turns_are_calls_and_words_in_the_state_they_were_made_in(self) -> None:
-        """Reading memory is none, nor is silence."""
+        """Reading memory is none; silence is one, for it costs time."""
         episode = walked("e1", "a", 1.0)
         word, nothing = Message("assistant", "Done  now", kind="answer"), Message("assistant", " ")
-        turns = turns_of(replace(episode, messages=(*episode.messages, word, nothing)))
-        assert [(one.message, one.round, one.action) for one in turns] == [(1, 0, "do a"), (3, 1, "done now")]
+        fetch = replace(nothing, tool_calls=(ToolCall("m1", "recall", {"title": "mug"}),))
+        found = Message("tool", "how to", kind="memory", tool_call_id="m1")
+        turns = turns_of(replace(episode, messages=(*episode.messages, fetch, found, word, nothing)))
+        acts = [(one.message, one.round, one.action) for one in turns]
+        assert acts == [(1, 0, "do a"), (5, 1, "done now"), (6, 2, "")]
         assert "it is a" in turns[1].state
 
     def test_worlds_do_not_mix(self) -> None:
@@ -67,6 +70,9 @@ class TestCritic:
         lived = [walked(f"e{n}", "a", 1.0) for n in range(3)]
         other = replace(walked("o", "a", 0.0), world="elsewhere")
         assert Critic()([*lived, other])["o"][0].value == 0.0
+        sibling = replace(walked("s", "a", 0.0), family="oak 3")
+        assert Critic()([*lived, sibling])["s"][0].value > 0.5
+        assert Critic(within="family")([*lived, sibling])["s"][0].value == 0.0
 
     def test_prospects_are_of_the_nearest_tasks(self) -> None:
         """Without any a half."""
