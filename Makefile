@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check format serve bench bench-memory bench-learning bench-distill bench-dojo docs pretrain clean
+.PHONY: help install demo test test-slow check format serve bench bench-memory bench-learning bench-distill bench-distill-speed bench-dojo docs pretrain clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,6 +62,9 @@ bench-learning: install ## does it learn, by what and at what price, into docs/b
 
 bench-distill: install ## what weights learn of memory by which recipe, into docs/bench; takes two hours
 	$(BIN)/python -m notebooks.bench_distill --parts 2
+
+bench-distill-speed: install ## training beside TRL's stock trainer, ratios into docs/bench; takes ten minutes
+	$(BIN)/python -m notebooks.bench_distill_speed
 
 bench-dojo: install ## what privileges stop and cost on AgentDojo, no model, into docs/bench; takes ten minutes
 	$(BIN)/python -m notebooks.bench_dojo
