@@ -15,7 +15,10 @@ from distill.recipes import check
 from distill.shapes.masks import trajectory
 from distill.types import Dataset, Episodes, Objective, Recipe, Rejected, Row, Shape
 from memory.errors import BadInput, DistillError
-from memory.types import Episode
+from memory.types import Episode, Kind
+
+_BESIDE: frozenset[Kind | None] = frozenset({"plan", "reflect", "critique", "observe"})
+"""Kinds of what is not said in a turn of the model."""
 
 
 def build(
@@ -51,10 +54,17 @@ def _shaped(
     shape: Shape, taken: Sequence[Row], lived: Episodes, stream: str, objective: Objective
 ) -> tuple[Row, ...]:
     return tuple(
-        replace(kept, stream=stream, tools=kept.tools or tools_of(lived[row.episode].world))
+        replace(kept, stream=stream, tools=kept.tools or _tools(kept, lived))
         for row in shape(taken, lived)
         if not (kept := _weighted(row, objective)).is_empty
     )
+
+
+def _tools(row: Row, lived: Episodes) -> tuple[ToolSpec, ...]:
+    """What the model is told of: nothing where it is asked beside its turns, or is to be the world."""
+    if all(not one.tool_calls and one.kind in _BESIDE for one in row.messages if one.weight):
+        return ()
+    return tools_of(lived[row.episode].world)
 
 
 def _weighted(row: Row, objective: Objective) -> Row:

@@ -122,7 +122,9 @@ def render(row: Row, chat: Chat) -> TokenRow:
 
 
 def _refuse_unknown_tools(row: Row, chat: Chat) -> None:
-    if chat.settings.style == "full" and not row.tools and any(m.tool_calls for m in row.messages):
+    # What is asked beside the turns is asked without tools, whatever was called before.
+    calls = any(m.tool_calls and m.weight for m in row.messages)
+    if chat.settings.style == "full" and not row.tools and calls:
         raise DistillError(f"episode {row.episode} called tools of a world that distillation does not know")
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import fmean
 
 import pytest
 
+from agent.models.local.chat import Chat
 from agent.planners.admitted import ASKED as CAN_YOU
 from agent.prompt import command_of
 from distill.build import build
 from distill.bundle import Admission, Bundle
 from distill.recipes import RECIPES, recipe_named
+from distill.render import render
 from distill.select import Everything, Success
 from distill.shapes.masks import MaskErrors, Whole
 from distill.signals.outcomes import Outcome, Uniform
@@ -380,3 +384,30 @@ def test_without_its_mechanism_it_does_not(pool: tuple[Episode, ...], name: str)
 def test_the_pool_is_the_same_each_time(pool: tuple[Episode, ...]) -> None:
     """Nothing in it is drawn by chance."""
     assert asyncio.run(everything()) == pool
+
+
+@pytest.mark.parametrize("name", list(CHECKS))
+def test_what_is_trained_is_what_is_served(pool: tuple[Episode, ...], name: str, chat: Chat) -> None:
+    """Rows of a bundled world become tokens, each served prompt a prefix of them; targets have weight."""
+    try:
+        rows = made([one for one in pool if one.world == "household"], recipe_named(name)).rows
+    except DistillError:
+        return  # a recipe of teams, plans or searches has nothing to learn there
+    for row in rows:
+        tokens = render(row, chat)
+        assert any(tokens.weights) is not row.is_empty
+        assert len(tokens.tokens) == len(tokens.weights)
+
+
+def test_what_is_asked_beside_the_turns_is_asked_without_tools(
+    pool: tuple[Episode, ...], base: Path, tmp_path: Path
+) -> None:
+    """As the planners ask; turns are told of their tools."""
+    folder = Path(shutil.copytree(base, tmp_path / "full"))
+    (folder / "apprentice.json").write_text('{"style": "full", "stop": ["<end>"]}', encoding="utf-8")
+    chat = Chat.open(folder)
+    plans = made(pool, recipe_named("pilot.2"))
+    assert {row.tools for row in plans.rows} == {()}
+    assert all(any(render(row, chat).weights) for row in plans.of("plan-with"))
+    assert all(row.tools for row in made(pool, recipe_named("step")).of("home"))
+    assert all(row.tools for row in made(pool, recipe_named("knowrl")).of("home"))
