@@ -46,7 +46,7 @@ def main(folder: Path) -> int:
         # Ten seconds of imports, which a job that is refused or asked for its data alone need not wait for.
         if form.dry_run:
             progress.tell("done", 1, 1, "nothing was trained: a dry run")
-            _report(folder, dry_json(prepared.dataset))
+            _report(folder, dry_json(prepared.stages))
             return DONE
         from distill.job import Job, run_job
 

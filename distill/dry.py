@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from distill.types import Dataset
 from memory.types import Json
 
 
-def dry_json(dataset: Dataset) -> dict[str, Json]:
-    """What would be kept, masked and rejected, and why; nothing was trained."""
-    reasons = Counter(one.reason for one in dataset.rejected)
+def dry_json(stages: Sequence[Dataset]) -> dict[str, Json]:
+    """What would be kept, masked and rejected, and why, in any stage; nothing was trained.
+
+    What the last stage leaves out and an earlier one learns from is not rejected.
+    """
+    learned: list[Json] = [*sorted({id_ for dataset in stages for id_ in dataset.episodes})]
+    rejected = [one for one in stages[-1].rejected if one.episode not in learned]
+    reasons = Counter(one.reason for one in rejected)
     rows: list[Json] = []
     masked: Counter[str] = Counter()
-    for row in dataset.rows:
+    for stage, row in ((dataset.recipe, row) for dataset in stages for row in dataset.rows):
         why: Counter[str] = Counter(
             "a step that went wrong" if message.ok is False else "given no credit"
             for message in row.messages
@@ -22,6 +28,7 @@ def dry_json(dataset: Dataset) -> dict[str, Json]:
         masked += why
         rows.append(
             {
+                "stage": stage,
                 "episode": row.episode,
                 "stream": row.stream,
                 "trained": sum(bool(message.weight) for message in row.messages),
@@ -31,10 +38,10 @@ def dry_json(dataset: Dataset) -> dict[str, Json]:
         )
     return {
         "dry_run": True,
-        "kept": {"rows": rows, "episodes": list(dataset.episodes), "hash": dataset.hash},
+        "kept": {"rows": rows, "episodes": learned, "hash": stages[-1].hash},
         "masked": dict(masked),
         "rejected": {
             "reasons": dict(reasons.most_common()),
-            "episodes": [{"episode": one.episode, "reason": one.reason} for one in dataset.rejected],
+            "episodes": [{"episode": one.episode, "reason": one.reason} for one in rejected],
         },
     }

@@ -38,8 +38,18 @@ def report_json(
             "seconds": round(trained.seconds, 2),
             "first_loss": round(trained.first_loss, 4),
             "last_loss": round(trained.last_loss, 4),
+            "seconds_per_point": _per_point(trained.seconds, gate),
         },
     }
+
+
+def _per_point(seconds: float, gate: dict[str, Json]) -> float | None:
+    """Seconds of training for each percentage point gained on the suites to adapt to; None without gain."""
+    told = gate["difference"]
+    assert isinstance(told, dict)
+    gains = [one["success"] for one in told.values() if isinstance(one, dict) and one["role"] == "adapt"]
+    gain = sum(float(str(one)) for one in gains)
+    return round(seconds * len(gains) / (100 * gain), 3) if gain > 0 else None
 
 
 def gate_json(
