@@ -127,6 +127,12 @@ class Models:
         pointer = registry.pointer()
         return (pointer.chosen(lot), pointer.current)
 
+    def still(self, name: str) -> str:
+        """The name itself, or its base where its adapter may not serve any more."""
+        base, _, adapter = name.partition("+")
+        is_gone = name.startswith("local:") and adapter and adapter not in {m.id for m in self._manifests()}
+        return base if is_gone else name
+
     def base_folder(self, adapter_id: str) -> Path:
         """The model an adapter was made for. Raises NotFound, AdapterRefused."""
         registry = self._registry()

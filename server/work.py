@@ -164,7 +164,7 @@ class Work:
         memory = self._core.memory
         episode = await asyncio.to_thread(memory.episode, run.address.namespace, order.episode)
         try:
-            async with self._core.models.use(order.model) as model:
+            async with self._core.models.use(self._core.models.still(order.model)) as model:
                 settings = await learner_settings(self._core, run.address.namespace)
                 report = await Agent(model, memory, settings=settings).learn(episode, run)
         except ApprenticeError:

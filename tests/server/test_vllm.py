@@ -125,7 +125,9 @@ async def test_a_base_of_the_settings_is_answered_there(
     async with models.use(name) as model:
         assert model.name == f"local:small+{made}"
         assert set(fake.loaded) == {made}
+        assert models.still(name) == name
         registry.block(made, "its source was revoked")
+        assert models.still(name) == "local:small"
         with pytest.raises(AdapterRefused, match="revoked"):
             await model.complete(_request())
     models.close()
