@@ -189,6 +189,10 @@ class Catalogue(Protocol):
         """The task of one configuration (what `Task.config` holds). Raises BadInput."""
         ...
 
+    def split_of(self, task: Task) -> str:
+        """The split that a task belongs to, however it is worded. Raises BadInput."""
+        ...
+
     def make(self) -> World:
         """A fresh world."""
         ...

@@ -101,7 +101,8 @@ class Admitted:
 
 def near(situation: str, episodes: Sequence[Episode]) -> tuple[Near, ...]:
     """How finished tasks went, by their likeness to a situation; what ended otherwise says nothing."""
-    told = [(one, reward) for one in episodes if (reward := reward_of(one)) is not None]
+    lived = (one for one in episodes if one.origin == "real")
+    told = [(one, reward) for one in lived if (reward := reward_of(one)) is not None]
     if not told:
         return ()
     texts = [situation_text(one.task, one.family) for one, _ in told]

@@ -91,14 +91,22 @@ class SiteCatalogue:
         site, goal = self._read(config)
         return self._make(site, goal)
 
+    def split_of(self, task: Task) -> str:
+        """The split that a task belongs to, however it is worded. Raises BadInput."""
+        site, goal = self._read(task.config)
+        if goal.family in HELD_OUT_FAMILIES:
+            return "family"
+        if goal.wording >= 3 - HELD_OUT_WORDINGS:
+            return "wording"
+        return "gate" if _is_gate(self._make(site, replace(goal, wording=0))) else "work"
+
     def make(self) -> SiteWorld:
         """A fresh world."""
         return SiteWorld(self)
 
     def _task(self, site: Site, goal: Goal, split: str) -> Task | None:
         task = self._make(site, goal)
-        is_gate = int(task.id[-2:], 16) % 4 == 0
-        return task if split in ("family", "wording") or is_gate == (split == "gate") else None
+        return task if split in ("family", "wording") or _is_gate(task) == (split == "gate") else None
 
     def _make(self, site: Site, goal: Goal) -> Task:
         config: dict[str, Json] = {"site": site.name, **asdict(goal), "things": list(goal.things)}
@@ -121,6 +129,10 @@ class SiteCatalogue:
                 if (goal.family, goal.things, goal.target) == wanted:
                     return site, replace(goal, wording=wording)
         raise BadInput(f"{dict(config)!r} is no task of the {self._name}; list some with its `tasks`")
+
+
+def _is_gate(task: Task) -> bool:
+    return int(task.id[-2:], 16) % 4 == 0
 
 
 def _offers(site: Site, split: str) -> list[Goal]:

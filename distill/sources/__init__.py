@@ -1,0 +1,1 @@
+"""What to try next: tasks that a model proposes from what memory holds, behind one filter."""
