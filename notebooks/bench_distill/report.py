@@ -44,6 +44,11 @@ class Spread:
         half = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5
         return cls(mean, mean - half, mean + half)
 
+    @property
+    def share(self) -> Spread:
+        """Within 0 and 1, as shares are."""
+        return Spread(self.mean, max(0.0, self.low), min(1.0, self.high))
+
     def __str__(self) -> str:
         return f"{100 * self.mean:.0f} ({100 * self.low:.0f} to {100 * self.high:.0f})"
 
@@ -75,10 +80,12 @@ class Arms:
         made = []
         for arm, prefix in self:
             row = [f"{arm}, asked for {prefix!r}" if prefix else arm]
-            row += [str(Spread.of(self.of(arm, start, prefix=prefix))) for start in ("clean", "stumbled")]
-            row.append(str(Spread.of(self.of(arm, "clean", "wrong", prefix))))
+            row += [
+                str(Spread.of(self.of(arm, start, prefix=prefix)).share) for start in ("clean", "stumbled")
+            ]
+            row.append(str(Spread.of(self.of(arm, "clean", "wrong", prefix)).share))
             if "retained" in next(iter(self._by[arm, prefix].values())):
-                row.append(str(Spread.of(self.of(arm, "retained", prefix=prefix))))
+                row.append(str(Spread.of(self.of(arm, "retained", prefix=prefix)).share))
             made.append(row)
         return made
 
@@ -193,7 +200,7 @@ def _draw(studies: dict[str, Arms], path: Path) -> None:
     for axis, (name, arms) in zip(axes[0], drawn.items(), strict=True):
         starts = ("clean", "stumbled", "retained") if name == "mixture" else ("clean", "stumbled")
         for place, start in enumerate(starts):
-            found = [Spread.of(arms.of(arm, start, prefix=prefix)) for arm, prefix in arms]
+            found = [Spread.of(arms.of(arm, start, prefix=prefix)).share for arm, prefix in arms]
             at = [number + 0.25 * place for number in range(len(found))]
             half = [[max(0.0, s.mean - s.low) for s in found], [max(0.0, s.high - s.mean) for s in found]]
             axis.bar(at, [s.mean for s in found], 0.25, yerr=half, label=start, capsize=2)
