@@ -1,6 +1,7 @@
 """The weighted trainer, its checkpoints and its adapters."""
 
 import random
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from distill.progress import Cancelled
 from distill.render import TokenRow
 from distill.settings import TrainSettings
 from distill.train import train
+from distill.trainers.flat import FlatCollator, by_segments
 from distill.trainers.objectives import WeightedCollator, WeightedTrainer, summed_nll
 from memory.errors import AdapterRefused
 
@@ -63,12 +65,14 @@ def _loss(model: Any, rows: list[TokenRow], *, masked: bool) -> float:
 class TestLoss:
     """The weighted loss against what it must equal."""
 
-    @pytest.mark.parametrize("accumulation", [1, 2])
+    @pytest.mark.parametrize(("accumulation", "packing"), [(1, False), (2, False), (2, True)])
     def test_weights_of_one_train_as_the_stock_trainer_does(
-        self, base: Path, chat: Chat, tmp_path: Path, accumulation: int
+        self, base: Path, chat: Chat, tmp_path: Path, accumulation: int, packing: bool
     ) -> None:
-        """The same weights after several updates, also with gradient accumulation."""
+        """The same weights after several updates, also with gradient accumulation and without padding."""
         rows, after = _rows(), []
+        rows = [TokenRow(row.tokens[: 24 - at], row.weights[: 24 - at]) for at, row in enumerate(rows)]
+        collator = FlatCollator() if packing else WeightedCollator(pad_token_id=0)
         for kind in (SFTTrainer, WeightedTrainer):
             arguments = SFTConfig(
                 output_dir=str(tmp_path / kind.__name__),
@@ -94,9 +98,10 @@ class TestLoss:
                 args=arguments,
                 train_dataset=table if kind is WeightedTrainer else table.remove_columns("loss_weights"),
                 processing_class=chat.tokenizer,
-                data_collator=WeightedCollator(pad_token_id=0) if kind is WeightedTrainer else None,
+                data_collator=collator if kind is WeightedTrainer else None,
             )
-            trainer.train()
+            with by_segments(trainer.model) if packing and kind is WeightedTrainer else nullcontext():
+                trainer.train()
             after.append(dict(trainer.model.named_parameters()))
         for name, weight in after[0].items():
             torch.testing.assert_close(weight, after[1][name], rtol=1e-4, atol=1e-5)
