@@ -77,7 +77,7 @@ class TestPlans:
         assert search > 0.4 > tea
         assert finish > tea
         (planned,) = by_text(episode, credit, lambda one: one.kind == "plan")
-        assert 0.4 < planned < 1.0
+        assert 0.4 < planned < max(search, finish) < 1.0
 
     async def test_without_a_plan_there_is_nothing_to_adhere_to(self) -> None:
         """All zero."""
@@ -263,7 +263,7 @@ class TestCalibration:
         credit = {id_: worth[1] for id_, worth in Calibration()([*easy, *hard, lucky]).items()}
         assert credit["a0"] > 0.4
         assert credit["c1"] < -0.4
-        assert 0.0 < Calibration()(easy[:2])["a0"][1] < credit["a0"]
+        assert Calibration()(easy[:2])["a0"][1] == pytest.approx((2 * 0.75 - 1) / 3)
         assert Calibration()(easy[:1])["a0"][1] == 0.0
 
 
