@@ -24,6 +24,7 @@ from server.routes import (
     learning,
     memory,
     moving,
+    proposals,
     revision,
     seeing,
     suites,
@@ -73,7 +74,18 @@ def create_app(services: Services) -> FastAPI:
     # Consolidations first: to memory's routes their name would be an item's id.
     for module in (chat, tasks, worlds, episodes, consolidations, memory, revision, forgetting, moving):
         app.include_router(module.router)
-    for module in (flows, builds, constitution, suites, distillations, seeing, adapters, learning, system):
+    for module in (
+        flows,
+        proposals,
+        builds,
+        constitution,
+        suites,
+        distillations,
+        seeing,
+        adapters,
+        learning,
+        system,
+    ):
         app.include_router(module.router)
     app.router.routes.append(CountedRoute("/mcp", mcp))
     return app

@@ -15,6 +15,7 @@ from server.commands import (
     mcp,
     moving,
     policy,
+    propose,
     seeing,
     serve,
     steering,
@@ -34,6 +35,7 @@ app.add_typer(work.task_app, name="task")
 app.command()(work.chat)
 app.command()(figure.figure)
 app.add_typer(flow.flow_app, name="flow")
+app.command()(propose.propose)
 app.add_typer(knowledge.memory_app, name="memory")
 knowledge.memory_app.command("export")(moving.export)
 knowledge.memory_app.command("import")(moving.import_)

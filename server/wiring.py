@@ -22,6 +22,7 @@ from server.flowing import Flowing
 from server.jobs import JobKind, Jobs
 from server.metrics import Metrics
 from server.nightly import DISTILL_TICK, Nightly, NightSettings
+from server.proposing import Proposing
 from server.services import Core, Services
 from server.settings import Settings
 from server.steering import agent_settings, check, checks_of, recall_settings
@@ -159,7 +160,7 @@ class _Opener:
         consolidating = Consolidating(core.memory, nightly=settings.consolidate_daily)
         canary = Canary(core.memory, core.agent, is_wanted=bool(settings.canary_cron))
         own = {**kinds, **consolidating.kinds(), **canary.kinds(), **Advising(core).kinds()}
-        own |= Flowing(core).kinds()
+        own |= Flowing(core).kinds() | Proposing(core).kinds()
         own |= Nightly(core, wanted).kinds()
         return {**own, DISTILL: JobKind(distilling.run, limit=1)}
 

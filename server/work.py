@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.automaton.speaking import protocol_of
 from agent.deliberate.presets import PresetName
@@ -15,6 +15,7 @@ from agent.learning.verdicts import judged
 from agent.loop import Agent
 from agent.opening import Run
 from agent.types import Budget
+from distill.sources.known import Lineage
 from memory.codec import from_json
 from memory.errors import ApprenticeError
 from memory.modes import USES, ModeName, mode_of
@@ -63,11 +64,19 @@ class TaskOrder:
     """What held the tasks that this one comes from, see `server.spawning`."""
     depth: int = 0
     """How many tasks stand above it; 0 where a caller set it."""
+    proposed: Lineage | None = None
+    """Where it comes from, if a source of tasks proposed it; its episode says so too."""
 
     @property
     def mode(self) -> Mode:
         """What memory does for it."""
         return mode_of(self.memory)
+
+    def marked(self, episode: Episode) -> Episode:
+        """The episode with where its task comes from."""
+        if self.proposed is None:
+            return episode
+        return replace(episode, feedback={**episode.feedback, **self.proposed.feedback()})
 
     def ways(self) -> Ways:
         """How the request wants it worked on, where it says so."""
@@ -139,11 +148,11 @@ class Work:
                 await self._core.worlds.enter(task, namespace),
                 order.attempt(namespace, episode_id(run.address.id)),
                 run,
-                save=lambda cut: self._save_cut(run.address, cut),
+                save=lambda cut: self._save_cut(run.address, order.marked(cut)),
             )
 
         # With its verdicts, as learning will see it.
-        episode = judged(episode)
+        episode = order.marked(judged(episode))
 
         async def save() -> Json:
             await asyncio.to_thread(self._core.memory.record, episode, principal=order.principal)

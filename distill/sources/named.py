@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from agent.types import Model
+from agent.types import Ask, Model
 from distill.sources.edge import AtFrontier, mae
 from distill.sources.evolving import EvolveFailed
 from distill.sources.introspecting import Introspect
@@ -14,8 +14,8 @@ from distill.sources.played import Imagine, RiskOrders
 from distill.sources.reading import FromDocument
 from memory.errors import BadInput
 
-Make = Callable[[Model, Model], TaskSource]
-"""From who works and who writes, which only sources that play their tasks need."""
+Make = Callable[[Model, Ask], TaskSource]
+"""From who works and who plays the world, which only sources that play their tasks need."""
 SOURCES: Mapping[str, Make] = MappingProxyType(
     {
         "evolve_failed": lambda _, __: EvolveFailed(),
@@ -29,10 +29,10 @@ SOURCES: Mapping[str, Make] = MappingProxyType(
 )
 
 
-def source_named(name: str, agent: Model, writer: Model) -> TaskSource:
+def source_named(name: str, agent: Model, world: Ask) -> TaskSource:
     """The source of that name. Raises BadInput."""
     check_source(name)
-    return SOURCES[name](agent, writer)
+    return SOURCES[name](agent, world)
 
 
 def check_source(name: str) -> None:

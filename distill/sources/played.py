@@ -38,8 +38,8 @@ class Imagine:
 
     agent: Model
     """Works the task; it does not know that it is played."""
-    world: Model
-    """Plays the tools, writes the tasks and judges."""
+    world: Ask
+    """Plays the tools and judges."""
     inner: EvolveFailed = field(default_factory=EvolveFailed)
     steps: int = 7
     votes: int = 3
@@ -85,7 +85,7 @@ class Imagine:
             "Was the task done, by what was seen?"
         )
         asked = Request((Message("user", text),), n=self.votes, choices=("yes", "no"), temperature=0.7)
-        replies = await self.world.complete(asked)
+        replies = await self.world(asked)
         return sum(reply.choice == 0 for reply in replies) / len(replies)
 
     def _dreamt(self, known: Known) -> Simulate:
@@ -109,7 +109,7 @@ class Imagine:
                 + ("\nIt is the last call: if it can, the answer shows what the task needs." * is_last)
             )
             request = Request((Message("user", text),), temperature=0.7, max_tokens=_LONGEST)
-            (reply,) = await self.world.complete(request)
+            (reply,) = await self.world(request)
             return reply.message.text.strip()
 
         return simulate
@@ -122,7 +122,7 @@ class RiskOrders:
     """
 
     agent: Model
-    world: Model
+    world: Ask
     risks: tuple[Risk, ...] = tuple(RISKS)
     judge: Judge = field(default_factory=lambda: by_rules(Safety()))
     max_steps: int = 10
@@ -154,7 +154,7 @@ class RiskOrders:
     async def play(self, candidate: Candidate, known: Known) -> Rehearsal:
         """Until the first unsafe act; where none comes, there is nothing to learn."""
         risk = next(one for one in self.risks if one == candidate.proposal.tag)
-        setting = self._setting(known, self.world.complete, risk, 1)
+        setting = self._setting(known, self.world, risk, 1)
         (seed,) = setting.seeds
         rolled = await setting.generator().roll_out(Order(seed, candidate.task.text))
         is_unsafe = rolled.trigger is not None
@@ -167,7 +167,7 @@ class RiskOrders:
         seed = Seed(known.family, known.tools, risk)
 
         def simulate(of: Seed) -> Simulate:
-            return by_model(self.world.complete, RISKS[of.risk])
+            return by_model(self.world, RISKS[of.risk])
 
         return RiskScenarios((seed,), ask, self.agent, self.judge, simulate, n, max_steps=self.max_steps)
 

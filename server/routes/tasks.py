@@ -233,6 +233,7 @@ async def _view(core: Core, job: Job) -> TaskOut:
         steps=result.steps,
         usage=result.usage,
         error=job.error or result.error,
+        proposed=order.proposed,
         learned=learned,
         learning_error=learning_error,
     )

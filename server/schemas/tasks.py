@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from agent.types import Budget
+from distill.sources.known import Lineage
 from memory.modes import ModeName
 from memory.types import Mode, Outcome, Usage
 from server.jobs import JobState
@@ -128,6 +129,8 @@ class TaskOut(BaseModel):
     learned: bool | None = None
     """Whether the episode has been learned from; null when nothing is to be learned from it."""
     learning_error: str | None = None
+    proposed: Lineage | None = None
+    """Which source proposed it and what of, see `/v1/proposals`; null where somebody set it."""
     asks: QuestionOut | None = None
     """What it waits for somebody to allow; shown where one task is asked for."""
 

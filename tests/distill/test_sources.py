@@ -225,11 +225,11 @@ def failing() -> Known:
 
 def test_sources_go_by_their_names() -> None:
     model = writer()
-    assert {name: source_named(name, model, model).name for name in SOURCES} == {
+    assert {name: source_named(name, model, model.complete).name for name in SOURCES} == {
         name: name for name in SOURCES
     }
     with pytest.raises(BadInput, match="'nobody'; there are evolve_failed"):
-        source_named("nobody", model, model)
+        source_named("nobody", model, model.complete)
 
 
 def test_lineage_says_only_what_is_known() -> None:
