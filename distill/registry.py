@@ -284,8 +284,10 @@ class Registry:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """One writer at a time, whatever its process."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """One writer at a time, whatever its process; where there is no adapter, nothing is written."""
+        if not self._folder.exists():
+            yield
+            return
         with (self._folder / ".lock").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -169,11 +169,14 @@ class TestPointer:
         with pytest.raises(Conflict):
             registry.rollback()
 
-    def test_what_does_not_exist_cannot_be_promoted(self, registry: Registry) -> None:
+    def test_what_does_not_exist_cannot_be_promoted(self, registry: Registry, tmp_path: Path) -> None:
         """The pointer never dangles."""
         with pytest.raises(NotFound):
             registry.promote("step-000000000000")
+        with pytest.raises(Conflict):
+            registry.rollback()
         assert registry.current() is None
+        assert not (tmp_path / "adapters").exists()
 
     def test_half_a_write_is_never_read(
         self, registry: Registry, trained: Trained, manifest: AdapterManifest, tmp_path: Path
