@@ -10,6 +10,7 @@ from agent.models.local.identity import FolderIdentity, identify
 from distill import dataset as files
 from distill.build import build
 from distill.bundle import Bundle, read_bundle, shown_items
+from distill.general import read_general
 from distill.progress import Progress
 from distill.recipes import recipe_named, stages
 from distill.registry import Registry
@@ -65,7 +66,7 @@ def prepare(form: JobForm, folder: Path, progress: Progress) -> Prepared:
     bundle, unused = _unlearned(read_bundle(form.bundle, form.namespace), suites)
     refuse_seen((task for one in suites for task in one.tasks), bundle.task_ids)
     progress.tell("build", 0, 1, f"recipe {recipe.name} over {len(bundle.episodes)} episodes")
-    dataset = build(recipe, bundle, form.seed, form.admission)
+    dataset = _built(form, recipe, bundle)
     dataset = replace(dataset, rejected=(*dataset.rejected, *unused))
     files.write(dataset, recipe, folder / "dataset")
     before = tuple(_before(form, one, bundle, folder) for one in stages(recipe)[:-1])
@@ -79,9 +80,14 @@ def prepare(form: JobForm, folder: Path, progress: Progress) -> Prepared:
 
 def _before(form: JobForm, recipe: Recipe, bundle: Bundle, folder: Path) -> Dataset:
     """The dataset of a stage before the last, in a folder of its own."""
-    dataset = build(recipe, bundle, form.seed, form.admission)
+    dataset = _built(form, recipe, bundle)
     files.write(dataset, recipe, folder / "dataset" / recipe.name)
     return dataset
+
+
+def _built(form: JobForm, recipe: Recipe, bundle: Bundle) -> Dataset:
+    general = read_general(form.general) if form.general is not None else ()
+    return build(recipe, bundle, form.seed, form.admission, general)
 
 
 def _earlier(history: Iterable[Learned]) -> Iterable[tuple[Suite, tuple[int, ...]]]:

@@ -65,6 +65,8 @@ class JobForm(_Form):
     """Who asks for it, and may not let it serve by hand."""
     dry_run: bool = False
     """Only report what would be kept, masked and rejected."""
+    general: Path | None = None
+    """Conversations for recipes that mix some in, see `distill.general`."""
     earlier: bool = True
     """Run again the suites of adapters that served, so that what they could do is not forgotten."""
 
@@ -90,5 +92,5 @@ def read_job(folder: Path) -> JobForm:
         form = JobForm.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise DistillError(f"{str(path)!r} is not a valid job: {error}") from error
-    paths = {name: (folder / getattr(form, name)).resolve() for name in ("base", "bundle", "out")}
-    return form.model_copy(update=paths)
+    named = ("base", "bundle", "out", *(("general",) if form.general is not None else ()))
+    return form.model_copy(update={name: (folder / getattr(form, name)).resolve() for name in named})

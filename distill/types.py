@@ -20,6 +20,7 @@ class Row:
     """One training example: messages with a weight each, and where every one came from."""
 
     episode: str
+    """Empty for what is of none: general rows."""
     messages: tuple[Message, ...]
     """`weight` is set on each; 0 is context."""
     indices: tuple[int, ...]
@@ -46,7 +47,7 @@ class Row:
     @property
     def episodes(self) -> tuple[str, ...]:
         """Ids of all that it was made of."""
-        return (self.episode, *self.also)
+        return tuple(id_ for id_ in (self.episode, *self.also) if id_)
 
 
 Episodes: TypeAlias = Mapping[str, Episode]

@@ -112,6 +112,7 @@ class Distilling:
             "proposer": order.proposer,
             "dry_run": order.dry_run,
             "out": str(self._settings.adapters_dir.resolve()),
+            "general": None if (path := self._settings.general) is None else str(path.resolve()),
         }
 
 

@@ -219,6 +219,8 @@ class Settings(BaseSettings):
     """New verified episodes since the last distillation that this takes."""
     distill_recipe: str = "step"
     """By which recipe, into the model of tasks that name none."""
+    general: Path | None = None
+    """Conversations that recipes such as `agenttuning` mix in, see docs/distillation.md."""
 
     @field_validator("hosted_models", "tools", "trusted_signers", "mined_patterns", mode="before")
     @classmethod

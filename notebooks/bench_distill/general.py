@@ -52,5 +52,5 @@ async def _replay(model: Model, name: str) -> Row:
         _, call = parse_action(reply.message.text, (ACT,))
         seen = sim.step(str(call.arguments["command"]) if call else "")
         if seen.done:
-            return Row(name, tuple(messages), tuple(range(len(messages))))
+            return Row("", tuple(messages), tuple(range(len(messages))))
         messages.append(Message("tool", seen.text, kind="observe"))
