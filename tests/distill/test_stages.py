@@ -88,6 +88,19 @@ class TestChains:
         resumed = train_stages(stages, _place(base, parts), last.tell, last)
         seen += last.seen
         assert seen == [(stage.name, update) for stage in stages for update in range(1, 7)]
+        by_hand: Path | None = None
+        for stage in stages:
+            by_hand = train(
+                stage.rows,
+                base,
+                tmp_path / "by hand" / stage.name,
+                SETTINGS,
+                seed=0,
+                objective=stage.objective,
+                start=by_hand,
+            ).folder
+        assert by_hand is not None
+        assert (ended.folder / WEIGHTS).read_bytes() == (by_hand / WEIGHTS).read_bytes()
         assert resumed.updates == ended.updates == 12
         assert (resumed.folder / WEIGHTS).read_bytes() == (ended.folder / WEIGHTS).read_bytes()
 
