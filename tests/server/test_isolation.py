@@ -40,6 +40,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/constitution/rollback"): {"version": "1-a"},
     ("POST", "/v1/distillations"): {"suites": [{"name": "a", "site": "maple 27", "n": 1}]},
     ("POST", "/v1/flows/improvements"): {"site": "maple 27"},
+    ("POST", "/v1/proposals"): {"source": "frontier", "world": "household", "site": "maple 27"},
     ("PUT", "/v1/suites"): {"suites": [{"name": "a", "site": "maple 27", "n": 1}]},
     ("POST", "/v1/adapters/{adapter_id}/canary"): {"share": 0.5},
 }
@@ -110,6 +111,7 @@ def ids(served: Served) -> dict[str, str]:
             "consolidation_id": "consolidation_0",
             "build_id": "build_0",
             "improvement_id": "flow_0",
+            "proposal_id": "prop_0",
             "adapter_id": "step-0",
             "name": "household",
             "question": "1",
