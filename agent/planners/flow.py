@@ -109,6 +109,14 @@ class _Found:
     shown: Reminder
 
 
+def in_force(memory: Memory, namespace: str, item_id: str) -> Item:
+    """The flow of that id. Raises NotFound, BadInput where it is something else or counts no more."""
+    item = memory.get(namespace, item_id)
+    if not isinstance(item.body, FlowBody) or item.status != "active" or item.trust <= 0:
+        raise BadInput(f"{item.id!r} is no flow in force: take one that `apprentice flow list` shows")
+    return item
+
+
 async def _known(desk: Desk, wanted: str | None) -> Program | None:
     memory = desk.memory
     if memory is None or not USES[desk.run.memory].shows:
@@ -130,13 +138,12 @@ async def _known(desk: Desk, wanted: str | None) -> Program | None:
 
 def _found(memory: Memory, query: Query, wanted: str | None) -> _Found | None:
     """The flow, and a record that it was shown: chosen by what it did, not by likeness, without a coin."""
-    item = best_flow(memory, query.namespace, str(query.family)) if wanted is None else None
-    if wanted is not None:
-        item = memory.get(query.namespace, wanted)
-    if item is None:
+    if wanted is None:
+        item = best_flow(memory, query.namespace, str(query.family))
+    else:
+        item = in_force(memory, query.namespace, wanted)
+    if item is None or not isinstance(item.body, FlowBody):
         return None
-    if not isinstance(item.body, FlowBody) or item.status != "active" or item.trust <= 0:
-        raise BadInput(f"{item.id!r} is no flow in force: take one that `apprentice flow list` shows")
     record = memory.recall(query, count_tokens=len).record()
     shown = Recalled(item.id, item.version, item.utility.q, 1.0, shown=True)
     return _Found(item.body.steps, Reminder(None, replace(record, items=(shown,), tokens=0), item.trust))

@@ -15,6 +15,7 @@ from agent.automaton.speaking import protocol_of
 from agent.deliberate.named import preset_of
 from agent.deliberate.presets import PresetName
 from agent.guards.files import load_policy
+from agent.planners.flow import Flow, in_force
 from agent.planners.named import planner_named
 from memory.codec import from_json
 from memory.errors import Conflict, NotFound
@@ -178,6 +179,7 @@ async def _order(
         await asyncio.to_thread(core.memory.frozen, *named, token_budget=0, count_tokens=len)
     core.worlds.check(task, caller.namespace)
     deliberate = _checked_ways(body)
+    await _check_planner(body, core, caller)
     mode = await mode_for(core, services.settings, caller.namespace, body.memory)
     await asyncio.to_thread(core.suites.check, caller.namespace, task.id, mode)
     return TaskOrder(
@@ -200,10 +202,15 @@ async def _order(
     )
 
 
+async def _check_planner(body: TaskRequest, core: Core, caller: Identity) -> None:
+    """Raises BadInput on a planner that is none, NotFound on a flow that is not there."""
+    planner = None if body.planner is None else planner_named(body.planner)
+    if isinstance(planner, Flow) and planner.item is not None:
+        await asyncio.to_thread(in_force, core.memory, caller.namespace, planner.item)
+
+
 def _checked_ways(body: TaskRequest) -> PresetName | None:
-    """How the request wants its answer thought about. Raises BadInput on ways of working that are none."""
-    if body.planner is not None:
-        planner_named(body.planner)
+    """How the request wants its answer thought about. Raises BadInput on policies and ways that are none."""
     if body.policy is not None:
         load_policy(body.policy)
     if body.speaking is not None:

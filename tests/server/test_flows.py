@@ -118,3 +118,15 @@ def test_what_cannot_be_improved_is_refused(maids: Served) -> None:
             assert client.post("/v1/flows/improvements", json=ASKED | wrong).status_code in {404, 422}
         job = ended(client, ASKED | {"model": "plain"})
         assert (job["state"], "follows no flow" in job["error"]) == ("failed", True)
+
+
+def test_a_flow_that_is_not_there_is_told_at_once(maids: Served) -> None:
+    """Before a task is stored that could not follow it."""
+    with maids.client() as client:
+        body = {"world": "household", "site": SITE, "planner": "flow:nowhere"}
+        assert client.post("/v1/tasks", json=body).status_code == 404
+        note = {"items": [{"kind": "tool_note", "text": "no flow at all"}]}
+        item = client.post("/v1/memory", json=note).json()["data"][0]["id"]
+        refused = client.post("/v1/tasks", json={**body, "planner": f"flow:{item}"})
+        assert refused.status_code == 422
+        assert "is no flow in force" in refused.json()["error"]["message"]
