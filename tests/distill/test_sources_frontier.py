@@ -91,7 +91,7 @@ def hostile(rng: random.Random) -> FunctionModel:
 
 
 async def unanswerable(candidate: Candidate, _: Known) -> Judgement:
-    return Judgement(0.1 if "nobody" in candidate.task.text else 0.9, None, "it has no answer")
+    return Judgement(0.65 if "nobody" in candidate.task.text else 0.9, None, "it has no answer")
 
 
 async def pool(rules: Rules, rounds: int = 3) -> float:
