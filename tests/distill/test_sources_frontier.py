@@ -97,9 +97,13 @@ async def unanswerable(candidate: Candidate, _: Known) -> Judgement:
 async def pool(rules: Rules, rounds: int = 3) -> float:
     """The share of unanswerable tasks after rounds of choosing the hardest."""
     rng = random.Random(5)
+    known_hard = [
+        attempt(text_task({"text": f"name the {word} nobody ever named", "family": "mail"}), "failure")
+        for word in WORDS
+    ]
     episodes: list[Episode] = []
     for _ in range(rounds):
-        known = texts(*episodes)
+        known = texts(*episodes, *known_hard)
         source = AtFrontier("mae", "difficulty", rules)
         found = await Search(source, hostile(rng).complete, unanswerable).run(known, 4)
         batch = [one.task.text for one in found.chosen]
