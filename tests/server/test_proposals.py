@@ -68,7 +68,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Wri
         "writer": FunctionModel(writer, name="writer"),
         "plain": FunctionModel(lambda _: "look", name="plain", style="plain"),
     }
-    fixed = settings(tmp_path_factory.mktemp("proposals"), model="worker")
+    fixed = settings(tmp_path_factory.mktemp("proposals"), model="worker", job_poll_s=0.1)
     with serve(build(fixed, Parts(models=models)), models) as served:
         yield served, writer
 
