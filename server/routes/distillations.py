@@ -33,15 +33,15 @@ async def start(body: DistillRequest, core: CoreDep, caller: Operator) -> Distil
 
     A dry run ends with the dataset: its report says what is kept, masked and rejected, and why.
     """
-    base = core.models.resolve(body.base, caller.namespace)
-    if not base.startswith("local:") or "+" in base:
-        raise UnknownModel(f"{base!r} cannot be distilled into; name a `local:` model without an adapter")
     for suite in body.suites:
         core.worlds.catalogue(suite.world).tasks(site=suite.site, split=suite.split, n=suite.n)
     seeds = tuple(body.seeds)
     suites = suites_for(core.suites, caller.namespace, [(suite.suite(), seeds) for suite in body.suites])
     if not suites and not body.dry_run:
         raise BadInput("there is nothing to judge the adapter on: give `suites`, or declare some")
+    base = core.models.resolve(body.base, caller.namespace)
+    if not base.startswith("local:") or "+" in base:
+        raise UnknownModel(f"{base!r} cannot be distilled into; name a `local:` model without an adapter")
     order = DistillOrder(
         recipe=body.recipe,
         base=base.removeprefix("local:"),
