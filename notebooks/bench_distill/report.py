@@ -24,6 +24,8 @@ STUDIES = {
     "credit": "## Credit where nothing is marked: three workers, one good, one fair, one bad",
     "mixture": "## What is kept: shares of memory in the rows",
 }
+LEAST = 3
+"""Sites that say something; a study that has been at fewer is not told of yet."""
 Goal = tuple[str, str, str]
 
 
@@ -61,7 +63,8 @@ class Arms:
         for one in found:
             self._by.setdefault((one["arm"], one.get("prefix", "")), {})[one["site"]] = one
         held = [set(sites) for sites in self._by.values()]
-        self.sites = sorted(set.intersection(*held)) if held else []
+        both = sorted(set.intersection(*held)) if held else []
+        self.sites = both if len(both) >= LEAST else []
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._by)
