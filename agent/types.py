@@ -124,7 +124,6 @@ class Observation:
     channel: Channel | None = None
     """Where this answer came from, where that is not where answers of its tool come from."""
     images: tuple[Image, ...] = ()
-    """Pictures beside the text."""
 
     @property
     def content(self) -> str | tuple[Text | Image, ...]:

@@ -21,9 +21,10 @@ from memory.codec import from_json, to_json
 from memory.errors import BadInput, BudgetExceeded
 from memory.types import Item, ItemKind, Json, Usage
 from server.jobs import JobAddress, JobKind, JobRun, json_object
+from server.orders import TaskOrder
 from server.proposals import PROPOSE, ProposedTask, ProposeOrder, ProposeReport, RefusedTask, tokens_left
 from server.services import Core
-from server.work import TASK, TaskOrder
+from server.work import TASK
 from server.worlds import TOOLS
 
 TOLD: tuple[ItemKind, ...] = ("principle", "procedure", "safety", "tool_note")

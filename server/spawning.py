@@ -13,7 +13,6 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from agent.desk import Desk
 from agent.holding import POLICIES
@@ -21,11 +20,9 @@ from agent.types import Observation, ToolSpec
 from memory.errors import ApprenticeError
 from memory.types import TRUST, Json
 from server.jobs import JobAddress, json_object
+from server.orders import TaskOrder
 from server.services import Core
 from server.worlds import TOOLS
-
-if TYPE_CHECKING:  # it has this kit put on its desks
-    from server.work import TaskOrder
 
 SUBMIT = ToolSpec(
     "submit_task",

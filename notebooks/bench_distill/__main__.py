@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -13,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from notebooks.apart import apart
 from notebooks.bench_distill import report, service
 from notebooks.bench_distill.plan import ROOT, Plan
 from notebooks.bench_distill.studies import CREDIT, MASKS, MIXTURE, measure
@@ -40,21 +38,12 @@ def main() -> None:
     if options.quick:
         plan = plan.quick
     if options.part is None and options.parts > 1:
-        _apart(options.parts)
+        apart("notebooks.bench_distill", options.parts)
     else:
         for phase in options.phases:
             PHASES[phase](plan)
     if options.part is None:
         report.write(options.out)
-
-
-def _apart(parts: int) -> None:
-    """One process a part, each with this command's own arguments."""
-    command = [sys.executable, "-m", "notebooks.bench_distill", *sys.argv[1:], "--part"]
-    running = [subprocess.Popen([*command, str(part)], env=os.environ) for part in range(parts)]
-    codes = [process.wait() for process in running]
-    if any(codes):
-        raise SystemExit("a part of the bench failed: what it had done stays; run it again to go on")
 
 
 if __name__ == "__main__":

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+from notebooks.apart import apart
 from notebooks.bench_learning import ablations, cooperative, cost, lanes, null, planted, poison, report
 from notebooks.bench_learning.plan import ROOT, Plan
 
@@ -39,21 +37,12 @@ def main() -> None:
     if options.quick:
         plan = plan.quick
     if options.part is None and options.parts > 1:
-        _apart(options.parts)
+        apart("notebooks.bench_learning", options.parts)
     else:
         for phase in options.phases:
             PHASES[phase].measure(plan)
     if options.part is None:
         report.write(options.out)
-
-
-def _apart(parts: int) -> None:
-    """One process a part, each with this command's own arguments."""
-    command = [sys.executable, "-m", "notebooks.bench_learning", *sys.argv[1:], "--part"]
-    running = [subprocess.Popen([*command, str(part)], env=os.environ) for part in range(parts)]
-    codes = [process.wait() for process in running]
-    if any(codes):
-        raise SystemExit("a part of the bench failed: what it had done stays; run it again to go on")
 
 
 if __name__ == "__main__":

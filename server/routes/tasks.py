@@ -27,9 +27,10 @@ from server.errors import Busy
 from server.feedback import give_feedback
 from server.jobs import Job, JobAddress, json_object
 from server.learning import mode_for
+from server.orders import TaskOrder
 from server.schemas.tasks import ApprovalIn, FeedbackIn, QuestionOut, TaskList, TaskOut, TaskRequest
 from server.services import Core, Services, new_id
-from server.work import LEARN, LEARNABLE, TASK, TaskOrder, TaskResult, episode_id
+from server.work import LEARN, LEARNABLE, TASK, TaskResult, episode_id
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
 IdempotencyKey = Annotated[
