@@ -31,8 +31,8 @@ from notebooks.bench_learning.stage import fresh_memory
 
 ALL = Admission(min_trust=0)
 """An owner who believes everybody."""
-LIES = 0.5
-"""Of as many episodes as the owner has."""
+LIES = 2.0
+"""Of as many episodes as the owner has: fewer are outvoted, see the log."""
 
 
 def internalise(plan: Plan) -> None:
@@ -133,7 +133,7 @@ def _lies(plan: Plan, site: str, seed: int) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     n, elsewhere = round(plan.episodes * LIES), _moved(make_site(WORLD, site))
     with fresh_memory(plan) as memory:
-        for episode in pool(site, n, (Worker(0.0),), f"lies-{seed}", elsewhere):
+        for episode in pool(site, n, (Worker(0.2),), f"lies-{seed}", elsewhere):
             memory.record(episode, principal="stranger")
         memory.export(NAMESPACE, folder)
     return folder
