@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check format serve bench bench-memory bench-learning bench-distill bench-distill-speed bench-dojo docs pretrain clean
+.PHONY: help install demo test test-slow check format serve bench bench-memory bench-learning bench-distill bench-distill-speed bench-dojo bench-server docs pretrain clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,7 +28,7 @@ demo: install ## the whole loop: serve, work, learn, export, distil, compare
 	$(BIN)/apprentice demo
 
 test: check ## format, lint, types, import contracts, tests
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 --dist loadfile
 
 test-slow: install ## the heavier proofs
 	$(BIN)/pytest -q -m slow
@@ -68,6 +68,14 @@ bench-distill-speed: install ## training beside TRL's stock trainer, ratios into
 
 bench-dojo: install ## what privileges stop and cost on AgentDojo, no model, into docs/bench; takes ten minutes
 	$(BIN)/python -m notebooks.bench_dojo
+
+data/bench-proxy-venv/.installed: Makefile
+	@test -x data/bench-proxy-venv/bin/python || $(PYTHON) -m venv data/bench-proxy-venv
+	data/bench-proxy-venv/bin/python -m pip install --quiet "litellm[proxy]==1.106.2"
+	@touch $@
+
+bench-server: install data/bench-proxy-venv/.installed ## what the server adds to a chat, beside LiteLLM's proxy, into docs/bench; takes ten minutes
+	$(BIN)/python -m notebooks.bench_server
 
 docs: install ## check that README and docs run
 	$(BIN)/pytest -q tests/test_docs.py

@@ -27,7 +27,7 @@ from agent.window import Window, fitted, halved
 from memory.core import Memory
 from memory.errors import BudgetExceeded, TooLarge
 from memory.modes import USES
-from memory.types import Json, Kind, Message, ToolCall, Usage
+from memory.types import Json, Kind, Message, ToolCall, Usage, shown_too
 
 Watch = Callable[[ToolCall, Dispatched], Awaitable[None]]
 """Sees a call that did not end the run, and what became of it; what it does goes through the journal."""
@@ -109,6 +109,7 @@ class Desk:
         ending = self.spent_up()
         if ending is not None and not ending.is_presumed:
             raise BudgetExceeded(ending.error or "nothing is left")
+        self._offer(request.tools)
         limit_s = self.trail.seconds_left()
         if is_turn:
             replies: tuple[Reply, ...] = (await self.effects.complete(request, limit_s=limit_s),)
@@ -127,6 +128,7 @@ class Desk:
             temperature=self.settings.temperature if trail.exploring is None else trail.exploring,
             seed=trail.run.seed,
         )
+        self._offer(request.tools)
         reply = await self._complete(request)
         message, calls = self._hear(reply, tools)
         trail.heard(message, reply.usage)
@@ -151,6 +153,7 @@ class Desk:
     async def act(self, call: ToolCall, thought: str = "") -> tuple[Observation, Ending | None]:
         """A call that a planner decides on, as if the model had made it; the ending if the run is over."""
         call = replace(call, id=self.trail.new_call_id())
+        self._offer(self.tools())
         self.trail.heard(Message("assistant", thought, kind="act", tool_calls=(call,)), Usage())
         return await self._run(call, thought)
 
@@ -176,6 +179,11 @@ class Desk:
         self.trail.open(opening)
         if self.shelf is not None:
             self.shelf.offer(opening.procedures, self.box)
+
+    def _offer(self, tools: Sequence[ToolSpec]) -> None:
+        """The model is told that it can call these, where it is told of tools by schema."""
+        if self.model.style == "full":
+            self.trail.tools = shown_too(self.trail.tools, tools)
 
     async def _complete(self, request: Request) -> Reply:
         """The model's reply to as much of the request as it can read."""

@@ -31,10 +31,12 @@ from memory.errors import (
     ApprenticeError,
     BadInput,
     BudgetExceeded,
+    ContextExceeded,
     DiskFull,
     EncoderError,
     ModelError,
     StoreError,
+    Throttled,
     TooLarge,
     WorldError,
 )
@@ -45,10 +47,12 @@ _REVIVED: Mapping[str, type[ApprenticeError]] = {
     for kind in (
         BadInput,
         BudgetExceeded,
+        ContextExceeded,
         DiskFull,
         EncoderError,
         ModelError,
         StoreError,
+        Throttled,
         TooLarge,
         WorldError,
     )
@@ -182,7 +186,8 @@ class Effects:
         async def do() -> dict[str, Json]:
             await self._catch_up()
             done = await self._on.dispatcher.dispatch(call, context, is_approved=is_approved)
-            return {"result": to_json(done), "snapshot": self._photograph()}
+            made: Json = {"id": call.id, "name": call.name}
+            return {"result": to_json(done), "snapshot": self._photograph(), "call": made}
 
         value = await self._once(f"step {self._n_steps}", do, limit_s)
         self._note(value)

@@ -138,16 +138,18 @@ async def consult(
     use = USES[mode]
     if not use.asks:
         return Told(None, None, None)
-    ask = partial(memory.constitution, namespace, family)
+    told_by = partial(memory.constitution, namespace, family)
     if frozen is not None:
-        ask = partial(memory.frozen, namespace, frozen)
-    constitution = await asyncio.to_thread(
-        ask, token_budget=settings.constitution_budget, count_tokens=model.count_tokens
-    )
-    recall = None
-    if query is not None and query.k:
-        ask_items = partial(recall_for, memory, tossed(query, mode), model)
-        recall = await asyncio.to_thread(ask_items, by_title=settings.is_indexed(model))
+        told_by = partial(memory.frozen, namespace, frozen)
+
+    def ask() -> tuple[Constitution, Recall | None]:
+        found = told_by(token_budget=settings.constitution_budget, count_tokens=model.count_tokens)
+        if query is None or not query.k:
+            return found, None
+        asked = tossed(query, mode)
+        return found, recall_for(memory, asked, model, by_title=settings.is_indexed(model))
+
+    constitution, recall = await asyncio.to_thread(ask)
     if not use.shows:
         return Told(None, None, _unseen(recall, constitution) if recall else None)
     # A coin that is not recorded would be taken for certainty.

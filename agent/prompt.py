@@ -31,6 +31,8 @@ from memory.types import (
 )
 
 PROMPT_VERSION = "1"
+CHAT = "chat"
+"""`Episode.world` of conversations with a client, who runs the tools."""
 FETCH = "recall_procedure"
 """The tool that gives what a title stands for."""
 TITLE = 120
@@ -253,6 +255,9 @@ def reflection_request(episode: Episode, style: Style) -> tuple[Message, ...]:
     lines = transcript(episode.messages)
     if style == "plain":
         return (Message("user", reflection_text(episode.outcome, episode.task, lines)),)
+    if episode.world == CHAT:  # what is answered in words is done, too
+        answers = ((n, one.text) for n, one in enumerate(episode.messages) if one.kind == "answer")
+        lines = tuple(sorted((*lines, *answers)))
     log = "\n".join(f"[{index}] {text}" for index, text in lines)
     feedback = f"\nFeedback: {json.dumps(episode.feedback, sort_keys=True)}" if episode.feedback else ""
     asked = f"Task: {episode.task}\nOutcome: {episode.outcome}{feedback}\n\n{log}"

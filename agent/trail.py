@@ -22,6 +22,7 @@ from memory.types import (
     RecallRecord,
     Role,
     ToolCall,
+    ToolSpec,
     Usage,
 )
 
@@ -44,6 +45,8 @@ class Trail:
     def __init__(self, task: Task, run: Run, model: Model, effects: Effects) -> None:
         self.run = run
         self.messages: list[Message] = []
+        self.tools: tuple[ToolSpec, ...] = ()
+        """What the model was told it can call."""
         self.task, self._model, self._effects = task, model, effects
         self._opening = Opening((), None, None, TRUST[run.channel])
         self._reminders: list[RecallRecord] = []
@@ -150,8 +153,7 @@ class Trail:
         """Is the call the answer of a part? It is noted then, and the world does not hear of it."""
         if self.part is None or call.name != ANSWER_TOOL:
             return False
-        self._steps += 1
-        self._silent, self.has_answered_part = 0, True
+        self._steps, self._silent, self.has_answered_part = self._steps + 1, 0, True
         self.say(Message("tool", "noted.", kind="observe", tool_call_id=call.id, agent="planner"))
         return True
 
@@ -223,10 +225,8 @@ class Trail:
     def context(self) -> GuardContext:
         """What guards may look at."""
         spent = Spent(self._steps, self._usage, self._effects.seconds)
-        shown = self._opening.principles
-        return GuardContext(
-            tuple(self.messages), spent, self._trust, self.task, shown, self._nested, self._done
-        )
+        said, shown = tuple(self.messages), self._opening.principles
+        return GuardContext(said, spent, self._trust, self.task, shown, self._nested, self._done)
 
     def beginning(self) -> dict[str, Json]:
         """The event at the start."""
@@ -289,11 +289,11 @@ class Trail:
             outcome_by=ending.by,
             learning=self._learning,
             feedback=dict(self.notes),
+            tools=self.tools,
         )
 
     def _tokens_left(self) -> int | None:
         """Tokens for the next reply, its prompt paid for."""
         limit = self.run.budget.max_tokens
-        if limit is None:
-            return None
-        return limit - self._usage.prompt_tokens - self._usage.completion_tokens - self._tokens
+        spent = self._usage.prompt_tokens + self._usage.completion_tokens + self._tokens
+        return None if limit is None else limit - spent

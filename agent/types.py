@@ -7,21 +7,12 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from memory.types import Channel, Evidence, Image, Json, Message, Outcome, Text, ToolCall, Usage
+from memory.types import ToolSpec as ToolSpec  # beside the seams that speak of it
 
 Finish = Literal["stop", "length", "tool_calls"]
 Style = Literal["plain", "full"]
 ANSWER_TOOL = "finish"
 """The tool that gives the final answer; saying something to one's user needs no privilege."""
-
-
-@dataclass(frozen=True, slots=True)
-class ToolSpec:
-    """A tool as a model sees it; `parameters` is a JSON Schema object."""
-
-    name: str
-    description: str
-    parameters: Mapping[str, Json]
-    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

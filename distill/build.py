@@ -64,7 +64,8 @@ def _tools(row: Row, lived: Episodes) -> tuple[ToolSpec, ...]:
     """What the model is told of: nothing where it is asked beside its turns, or is to be the world."""
     if all(not one.tool_calls and one.kind in _BESIDE for one in row.messages if one.weight):
         return ()
-    return tools_of(lived[row.episode].world)
+    episode = lived[row.episode]
+    return episode.tools or tools_of(episode.world)
 
 
 def _weighted(row: Row, objective: Objective) -> Row:
@@ -88,7 +89,7 @@ def _left_out(admitted: Sequence[Episode], taken: Sequence[Row], rows: Sequence[
 
 
 def tools_of(world: str) -> tuple[ToolSpec, ...]:
-    """The tools of a bundled world; episodes do not record what other worlds offered."""
+    """The tools of a bundled world, for episodes that do not say what they were shown."""
     try:
         return catalogue(world).make().tools()
     except BadInput:
@@ -99,8 +100,12 @@ def _mixed_in(
     recipe: Recipe, taken: Sequence[Row], lived: Episodes, general: Sequence[Row], n_main: int, seed: int
 ) -> Iterable[Row]:
     """From each further stream as many rows as its share asks, chosen by a hash of seed and row."""
+    mixture = [
+        stream for stream in recipe.mixture if general or not (stream.of == "general" and stream.if_any)
+    ]
+    # What one goes without is made up for by all the others.
     main_share = 1 - sum(stream.share for stream in recipe.mixture)
-    for stream in recipe.mixture:
+    for stream in mixture:
         if stream.of == "general":
             rows = tuple(replace(row, stream=stream.name) for row in stream.shape(general, lived))
         else:

@@ -1,6 +1,7 @@
 """What the base can do and is to keep: conversations beside memory, for recipes that mix them in.
 
-A file of JSON lines, each `{"messages": [{"role", "content"}, …]}` as services take it for fine-tuning.
+A file of JSON lines, each `{"messages": [{"role", "content"}, …]}` as services take it for fine-tuning; a
+model's folder may bring one, `general.jsonl`.
 Whoever has none lets the base answer prompts itself, so that training on them moves it the least:
 `python -m distill.general PROMPTS --base FOLDER --out FILE`.
 Source: AgentTuning (arXiv 2310.12823), a fifth agent and four fifths general; its own answers in the place of
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,6 +22,9 @@ from agent.types import Model, Request
 from distill.types import Row
 from memory.errors import DistillError
 from memory.types import Message, Role
+
+GENERAL = "general.jsonl"
+"""In a model's folder: what a job takes that names no other file."""
 
 
 class _Said(BaseModel):
@@ -59,6 +63,19 @@ async def answered(model: Model, prompts: Sequence[Sequence[Message]]) -> list[t
     ]
 
 
+def write_general(path: Path, conversations: Iterable[Sequence[Message]]) -> None:
+    """One conversation a line."""
+    lines = [
+        {
+            "messages": [
+                {"role": one.role, "content": one.text, "weight": one.weight or 0.0} for one in messages
+            ]
+        }
+        for messages in conversations
+    ]
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines), encoding="utf-8")
+
+
 def _read(path: Path) -> list[tuple[Message, ...]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -94,11 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         told = asyncio.run(answered(model, prompts))
     finally:
         model.close()
-    lines = [
-        {"messages": [{"role": one.role, "content": one.text, "weight": one.weight} for one in messages]}
-        for messages in told
-    ]
-    given.out.write_text("".join(json.dumps(one) + "\n" for one in lines), encoding="utf-8")
+    write_general(given.out, told)
 
 
 if __name__ == "__main__":

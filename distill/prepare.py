@@ -10,7 +10,7 @@ from agent.models.local.identity import FolderIdentity, identify
 from distill import dataset as files
 from distill.build import build
 from distill.bundle import Bundle, read_bundle, shown_items
-from distill.general import read_general
+from distill.general import GENERAL, read_general
 from distill.progress import Progress
 from distill.recipes import recipe_named, stages
 from distill.registry import Registry
@@ -86,7 +86,9 @@ def _before(form: JobForm, recipe: Recipe, bundle: Bundle, folder: Path) -> Data
 
 
 def _built(form: JobForm, recipe: Recipe, bundle: Bundle) -> Dataset:
-    general = read_general(form.general) if form.general is not None else ()
+    beside = form.base / GENERAL
+    path = form.general or (beside if beside.exists() else None)
+    general = () if path is None else read_general(path)
     return build(recipe, bundle, form.seed, form.admission, general)
 
 

@@ -1,4 +1,4 @@
-"""Adapters on disk: verified before use, promoted and rolled back by one atomic pointer."""
+"""Adapters on disk: verified before use, promoted and rolled back by an atomic pointer of each namespace."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter, ValidationError
-
 from agent.models.local.identity import identify
 from distill import manifest as manifests
+from distill import pointer as pointers
 from distill.manifest import MANIFEST, AdapterManifest, Lineage, Override, checksums
+from distill.pointer import Canary, Pointer
 from distill.retention import Learned, Score
 from memory.errors import AdapterRefused, BadInput, Conflict, NotFound
 from memory.types import Json
@@ -26,40 +26,6 @@ if TYPE_CHECKING:
     from agent.models.local.model import LocalModel
 
 __all__ = ["AdapterManifest", "Canary", "Pointer", "Registry", "checksums"]
-_POINTER = "current.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Canary:
-    """An adapter that answers a share of what the one in service is asked."""
-
-    adapter: str
-    share: float
-
-
-@dataclass(frozen=True, slots=True)
-class Pointer:
-    """Which adapter serves, and which served before, newest last."""
-
-    current: str | None = None
-    history: tuple[str | None, ...] = ()
-    canary: Canary | None = None
-
-    def chosen(self, lot: str) -> str | None:
-        """Who answers the episode of this id: the canary for its share of ids, else the one in service.
-
-        >>> tried = Pointer("old", canary=Canary("new", 0.25))
-        >>> [tried.chosen(f"ep_{n}") for n in range(6)]
-        ['old', 'new', 'old', 'new', 'old', 'old']
-        """
-        if self.canary is None:
-            return self.current
-        digest = hashlib.sha256(f"{self.canary.adapter}/{lot}".encode()).digest()
-        is_drawn = int.from_bytes(digest[:8]) / 2.0**64 < self.canary.share
-        return self.canary.adapter if is_drawn else self.current
-
-
-_POINTERS = TypeAdapter(Pointer)
 
 
 class Registry:
@@ -99,9 +65,13 @@ class Registry:
     def add(
         self, weights: Path, manifest: AdapterManifest, lineage: Sequence[Lineage] = ()
     ) -> AdapterManifest:
-        """Copy an adapter's files in under an id made of their hashes; adding it again changes nothing."""
+        """Copy an adapter's files in under an id made of their hashes; adding it again changes nothing.
+
+        Of the namespace, too: two that learned the same do not share one that falls with either.
+        """
         files = checksums(weights)
-        digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+        named = json.dumps({"namespace": manifest.namespace, "files": files}, sort_keys=True)
+        digest = hashlib.sha256(named.encode()).hexdigest()
         complete = replace(manifest, id=f"{manifest.recipe}-{digest[:12]}", files=files)
         target = self._folder / complete.id
         if not (target / MANIFEST).exists():
@@ -155,15 +125,9 @@ class Registry:
             manifest = self.get(adapter_id)
             if manifest.blocked is None:
                 manifest = self._change(replace(manifest, blocked=reason))
-            pointer = self.pointer()
-            history = tuple(one for one in pointer.history if one != adapter_id)
-            current, canary = pointer.current, pointer.canary
-            if current == adapter_id:
-                current, history = (history[-1], history[:-1]) if history else (None, ())
-            if canary is not None and canary.adapter == adapter_id:
-                canary = None
-            if pointer != (changed := Pointer(current, history, canary)):
-                self._point(changed)
+            pointer = self.pointer(manifest.namespace)
+            if pointer != (changed := pointer.without(adapter_id)):
+                self._point(manifest.namespace, changed)
             return manifest
 
     def check(self, adapter_id: str) -> Callable[[], None]:
@@ -209,52 +173,56 @@ class Registry:
             )
         return model
 
-    def current(self) -> str | None:
-        """Id of the promoted adapter."""
-        return self.pointer().current
+    def current(self, namespace: str) -> str | None:
+        """Id of a namespace's promoted adapter."""
+        return self.pointer(namespace).current
 
     def promote(self, adapter_id: str) -> Pointer:
-        """Let an adapter serve; of a canary it makes the one in service. Raises NotFound, AdapterRefused."""
+        """Let an adapter serve its namespace; of a canary it makes the one in service.
+
+        Raises NotFound, AdapterRefused.
+        """
         with self._locked():
             manifest = self._servable(adapter_id)
-            pointer = self.pointer()
+            pointer = self.pointer(manifest.namespace)
             canary = pointer.canary
             if canary is not None and canary.adapter == adapter_id:
                 canary = None
+            if pointer.current == adapter_id and canary == pointer.canary:
+                return pointer
             if pointer.current == adapter_id:
-                return self._point(replace(pointer, canary=canary)) if canary != pointer.canary else pointer
+                return self._point(manifest.namespace, replace(pointer, canary=canary))
             if manifest.served_at is None:
                 self._change(replace(manifest, served_at=self._clock()))
-            return self._point(Pointer(adapter_id, (*pointer.history, pointer.current), canary))
+            history = (*pointer.history, pointer.current)
+            return self._point(manifest.namespace, Pointer(adapter_id, history, canary))
 
-    def rollback(self) -> Pointer:
+    def rollback(self, namespace: str) -> Pointer:
         """Back to what served before; a canary ends too. Raises Conflict when nothing did."""
         with self._locked():
-            pointer = self.pointer()
+            pointer = self.pointer(namespace)
             if not pointer.history:
                 raise Conflict("no adapter served before this one; there is nothing to roll back to")
-            return self._point(Pointer(pointer.history[-1], pointer.history[:-1]))
+            return self._point(namespace, Pointer(pointer.history[-1], pointer.history[:-1]))
 
     def try_out(self, adapter_id: str, share: float) -> Pointer:
-        """Let an adapter answer a share of episodes beside the one in service; 0 ends that.
+        """Let an adapter answer a share of its namespace's episodes beside the one in service; 0 ends that.
 
         Raises NotFound, AdapterRefused, BadInput on a share outside of 0..1.
         """
         if not 0.0 <= share <= 1.0:
             raise BadInput(f"the share {share} of a canary must lie between 0 and 1")
         with self._locked():
-            self._servable(adapter_id)
-            return self._point(replace(self.pointer(), canary=Canary(adapter_id, share) if share else None))
+            namespace = self._servable(adapter_id).namespace
+            canary = Canary(adapter_id, share) if share else None
+            return self._point(namespace, replace(self.pointer(namespace), canary=canary))
 
-    def pointer(self) -> Pointer:
-        """Who serves now. Raises AdapterRefused when that cannot be read."""
-        path = self._folder / _POINTER
-        if not path.exists():
-            return Pointer()
-        try:
-            return _POINTERS.validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise AdapterRefused(f"{str(path)!r} is not a valid pointer: {error}") from error
+    def pointer(self, namespace: str) -> Pointer:
+        """Who serves a namespace now. Raises AdapterRefused when that cannot be read."""
+        pointer, is_everybodys = pointers.read(self._folder, namespace)
+        if not is_everybodys:
+            return pointer
+        return pointer.among({one.id for one in self.list() if one.namespace == namespace})
 
     def _read(self, path: Path) -> AdapterManifest:
         """Again only where it has changed: every request for an adapter asks."""
@@ -278,8 +246,8 @@ class Registry:
         manifests.write(self.path(manifest.id) / MANIFEST, manifest)
         return manifest
 
-    def _point(self, pointer: Pointer) -> Pointer:
-        manifests.put(self._folder / _POINTER, _POINTERS.dump_json(pointer))
+    def _point(self, namespace: str, pointer: Pointer) -> Pointer:
+        pointers.write(self._folder, namespace, pointer)
         return pointer
 
     @contextmanager

@@ -70,6 +70,8 @@ class Stream:
     """Part of all rows, in (0, 1); the shares of a recipe's streams add up to less than 1."""
     of: Literal["memory", "general"] = "memory"
     """Of the recipe's episodes, or of the job's general rows: what the base can do and is to keep."""
+    if_any: bool = False
+    """Do without where there are no such rows; the shares of the others grow alike."""
 
 
 @dataclass(frozen=True, slots=True)

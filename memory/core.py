@@ -15,6 +15,7 @@ import numpy as np
 from memory.author import check_scope
 from memory.codec import dumps
 from memory.encoder import CachedEncoder, Encoder
+from memory.entry import Vector
 from memory.errors import BadInput, Denied
 from memory.facade.paying import Paying
 from memory.heldout import HeldOut, nothing
@@ -169,11 +170,26 @@ class Memory(Paying):
         Raises BadInput on infinity or NaN in it, Conflict on another episode of the same id.
         """
         author = self._author(episode.namespace, principal, "user")
-        check_name("the episode's id", episode.id)
-        dumps(episode)
-        vector = None if episode.recall is None else self._recaller.question_vector(episode.recall)
-        episode = without_secrets(episode)
+        episode, vector = self._ready(episode)
         self._store.write(lambda writer: credit.record(writer, episode, vector, author.principal, author.at))
+
+    def extend(
+        self,
+        namespace: str,
+        episode_id: str,
+        say: Callable[[Episode], credit.More],
+        *,
+        principal: str,
+        first: Episode | None = None,
+    ) -> Episode:
+        """What `say` makes of an episode as it stands, put behind it in the same transaction: of those that
+        speak at once, none is lost. `first` is the episode where there is none yet.
+
+        `say` is pure, for it may be asked again. Raises NotFound, and BadInput as `record` does.
+        """
+        author = self._author(namespace, principal, "user")
+        begun = None if first is None else self._ready(first)
+        return self._store.write(lambda writer: credit.extend(writer, author, episode_id, say, begun))
 
     def feedback(
         self,
@@ -253,6 +269,12 @@ class Memory(Paying):
         there then has been erased, EncoderError, BadInput.
         """
         return self._recaller.replay(record, costs=Costs(count_tokens, record.counter, show))
+
+    def _ready(self, episode: Episode) -> tuple[Episode, Vector | None]:
+        check_name("the episode's id", episode.id)
+        dumps(episode)
+        vector = None if episode.recall is None else self._recaller.question_vector(episode.recall)
+        return without_secrets(episode), vector
 
 
 def _own_key(where: Path | str) -> Signers:

@@ -21,6 +21,8 @@ from memory.words import STOP_WORDS, plain_words
 
 CACHE_SIZE = 4096
 BATCH = 32
+TOGETHER = 8
+"""Most threads whose texts are encoded at once: more are hardly cheaper, and all wait for the last."""
 BUCKETS = 4
 """Signed buckets per feature of the hash encoder."""
 
@@ -143,14 +145,24 @@ class SentenceEncoder:
         return matrix
 
 
+class _Wanted:
+    """Texts of one thread that waits for their vectors."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = texts
+        self.made: Sequence[Vector] | None = None
+
+
 class CachedEncoder:
-    """Remembers recent vectors. Questions are encoded one by one, so that no batch can tint them."""
+    """Remembers recent vectors; encodes together, at half the cost, what several threads wait for."""
 
     def __init__(self, encoder: Encoder, size: int = CACHE_SIZE) -> None:
         self._encoder = encoder
         self._size = size
         self._kept: OrderedDict[tuple[bool, str], Vector] = OrderedDict()
         self._lock = Lock()
+        self._waiting: list[_Wanted] = []
+        self._turn = Lock()
 
     @property
     def inner(self) -> Encoder:
@@ -175,8 +187,7 @@ class CachedEncoder:
             found = {key: self._kept[key] for key in keys if key in self._kept}
         missing = [key for key in dict.fromkeys(keys) if key not in found]
         if missing:
-            made = self._encoder.encode([text for _, text in missing])
-            found.update(zip(missing, made, strict=True))
+            found.update(zip(missing, self._made([text for _, text in missing]), strict=True))
         with self._lock:
             for key in keys:
                 self._kept[key] = found[key]
@@ -184,6 +195,29 @@ class CachedEncoder:
             while len(self._kept) > self._size:
                 self._kept.popitem(last=False)
         return [found[key] for key in keys]
+
+    def _made(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """Vectors of texts, made by this thread for all that wait, or by one that was before it."""
+        mine = _Wanted(texts)
+        with self._lock:
+            self._waiting.append(mine)
+        with self._turn:
+            if mine.made is None:
+                with self._lock:
+                    now, self._waiting = self._waiting[:TOGETHER], self._waiting[TOGETHER:]
+                    others = [one for one in now if one is not mine]
+                try:
+                    self._encode([mine, *others])
+                except EncoderError:
+                    # Not each one's fault: the others try again in their turn.
+                    self._encode([mine])
+        assert mine.made is not None
+        return mine.made
+
+    def _encode(self, now: Sequence[_Wanted]) -> None:
+        made = iter(self._encoder.encode([text for one in now for text in one.texts]))
+        for one in now:
+            one.made = [next(made) for _ in one.texts]
 
 
 def open_encoder(name: str) -> Encoder:

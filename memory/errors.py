@@ -3,6 +3,7 @@
 ApprenticeError
 ├── BadInput            the caller can mend it (HTTP 422/400)
 │   └── TooLarge        over a stated limit (413)
+│       └── ContextExceeded  longer than the model can read (400)
 ├── NotFound            no such thing, or not yours (404)
 ├── Conflict            the state forbids it (409)
 ├── Denied              a guard or role forbids it (403)
@@ -13,6 +14,7 @@ ApprenticeError
 ├── EncoderError        the encoder cannot be loaded or differs (503)
 ├── IndexCorrupt        a snapshot failed its check (rebuilt, told)
 ├── ModelError          a model call failed for good (502)
+│   ├── Throttled       its provider has no room for now (429)
 │   └── BudgetExceeded  a limit on steps, tokens, money or seconds (429)
 ├── WorldError          a world crashed: the episode is `infra`
 └── DistillError        dataset, training, gate or adapter refused
@@ -32,6 +34,10 @@ class BadInput(ApprenticeError):
 
 class TooLarge(BadInput):
     """The input is over a stated limit."""
+
+
+class ContextExceeded(TooLarge):
+    """The conversation is longer than the model can read."""
 
 
 class NotFound(ApprenticeError):
@@ -72,6 +78,10 @@ class IndexCorrupt(ApprenticeError):
 
 class ModelError(ApprenticeError):
     """A model call failed for good."""
+
+
+class Throttled(ModelError):
+    """The model's provider had no room, however often it was asked."""
 
 
 class BudgetExceeded(ModelError):

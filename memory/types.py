@@ -5,10 +5,23 @@ All are frozen; a change is a new value (`dataclasses.replace`). Times are secon
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from memory.nouns.messages import Evidence, Image, Json, Kind, Message, Role, Span, Text, ToolCall, Usage
+from memory.nouns.messages import (
+    Evidence,
+    Image,
+    Json,
+    Kind,
+    Message,
+    Role,
+    Span,
+    Text,
+    ToolCall,
+    ToolSpec,
+    Usage,
+)
 from memory.nouns.questions import (
     Constitution,
     Dropped,
@@ -95,8 +108,10 @@ __all__ = [
     "Text",
     "ToolBody",
     "ToolCall",
+    "ToolSpec",
     "Usage",
     "Utility",
+    "shown_too",
 ]
 
 EpisodeOrigin = Literal["real", "imagined", "synthetic"]
@@ -166,11 +181,25 @@ class Episode:
     """The import it came in by, which can be revoked as a whole."""
     forgotten: str | None = None
     """Why it may never teach: it, its source or its principal was forgotten. None: it may."""
+    tools: tuple[ToolSpec, ...] = ()
+    """What the model was told it could call, see `shown_too`; empty where it was told of none, or of none by
+    schema as in the plain style, and in episodes from before this was kept."""
 
     @property
     def first_error(self) -> int | None:
         """The message of the first wrong step; None where none is known."""
         return next((one.message for one in self.verdicts if one.verdict == "error"), None)
+
+
+def shown_too(before: Sequence[ToolSpec], now: Sequence[ToolSpec]) -> tuple[ToolSpec, ...]:
+    """The tools of an episode once these are shown as well: all that were ever offered.
+
+    Chat templates take one set for a whole conversation, and each call in it needs its tool. So a tool stays
+    when it is taken away, in the order of first showing; one that changes counts as it was shown last.
+    """
+    found = {tool.name: tool for tool in before}
+    found.update((tool.name, tool) for tool in now)
+    return tuple(found.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from server import errors
+from server.deps import audit, authorize
+from server.document import Described
 from server.errors import ErrorBody
+from server.gate import Gate
 from server.mcp import McpEndpoint
-from server.middleware import BodyLimit, CountedRoute, Observe
+from server.middleware import BodyLimit, CountedRoute, Shield
+from server.observing import Observe
 from server.routes import (
+    access,
     adapters,
+    batches,
     builds,
     chat,
     consolidations,
@@ -21,15 +28,22 @@ from server.routes import (
     episodes,
     flows,
     forgetting,
+    jobs,
     learning,
     memory,
     moving,
     proposals,
+    quotas,
+    responses,
     revision,
+    rollouts,
+    schedules,
     seeing,
     suites,
     system,
     tasks,
+    web,
+    webhooks,
     worlds,
 )
 from server.services import Services
@@ -48,6 +62,17 @@ Every request but health needs `Authorization: Bearer <key>`. The key decides th
 another namespace can be seen, its ids are answered with 404. Errors have OpenAI's shape everywhere.
 """
 
+EXPOSED = (
+    "X-Request-Id",
+    "X-Apprentice-Episode",
+    "Retry-After",
+    "Server-Timing",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-reset-requests",
+)
+"""What scripts of other origins may read of an answer's headers."""
+
 
 def create_app(services: Services) -> FastAPI:
     """The application over services; they are opened and closed with it."""
@@ -60,19 +85,20 @@ def create_app(services: Services) -> FastAPI:
             yield
         await services.close()
 
-    app = FastAPI(
+    app = Described(
         title="Apprentice",
         version="0.1.0",
         description=DESCRIPTION,
         lifespan=lifespan,
         responses={"4XX": {"model": ErrorBody}, "5XX": {"model": ErrorBody}},
+        dependencies=[Depends(authorize), Depends(audit, scope="function")],
     )
     app.state.services = services
     errors.install(app)
-    app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
-    app.add_middleware(Observe, metrics=services.metrics)
+    _harden(app, services)
     # Consolidations first: to memory's routes their name would be an item's id.
-    for module in (chat, tasks, worlds, episodes, consolidations, memory, revision, forgetting, moving):
+    first = (chat, responses, rollouts, tasks, worlds, episodes, consolidations, memory, revision, forgetting)
+    for module in (*first, moving):
         app.include_router(module.router)
     for module in (
         flows,
@@ -84,8 +110,32 @@ def create_app(services: Services) -> FastAPI:
         seeing,
         adapters,
         learning,
+        batches,
+        schedules,
+        jobs,
+        webhooks,
+        access,
+        quotas,
         system,
+        web,
     ):
         app.include_router(module.router)
     app.router.routes.append(CountedRoute("/mcp", mcp))
     return app
+
+
+def _harden(app: FastAPI, services: Services) -> None:
+    """What stands before the routes; the last one added is met first."""
+    settings = services.settings
+    app.add_middleware(Gate, doorkeeper=services.doorkeeper)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, max_s=settings.max_body_s)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED,
+        )
+    app.add_middleware(Shield)
+    app.add_middleware(Observe, metrics=services.metrics, tracer=services.tracer)

@@ -3,132 +3,162 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
 import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager, suppress
+from dataclasses import replace
 
+from agent.builders.facts import FEEDBACK
 from agent.models import calling
 from agent.opening import Told, consult, question
-from agent.prompt import PROMPT_VERSION, compose_chat
+from agent.prompt import CHAT, compose_chat
+from agent.settings import AgentSettings
 from agent.types import Delta, Model, Reply, Request
-from memory.errors import NotFound
+from memory.errors import Conflict, NotFound
 from memory.modes import USES
-from memory.types import Episode, Image, Message, Mode, RecallRecord, Usage
-from server.agents import settings_for
+from memory.types import Episode, Message, Mode
 from server.auth import Identity
+from server.genai import of_call, of_replies
 from server.metrics import Metrics
-from server.schemas.chat import ChatRequest
-from server.schemas.completion import Recollection
-from server.services import Core, new_id
-
-WORLD = "chat"
-_OUR_CALL = re.compile(r"call_([0-9a-f]+)_\d+")
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One request, ready for the model."""
-
-    episode: str | None
-    """None when nothing is recorded."""
-    mode: Mode
-    request: Request
-    asked: tuple[Message, ...]
-    """The conversation as the client sent it."""
-    unseen: tuple[Message, ...]
-    """What the episode does not hold yet: of a continued one, what came after its last answer."""
-    before: Episode | None
-    """The episode that this turn continues; its recall still holds."""
-    told: Told
-    started_at: float
-
-    @property
-    def record(self) -> RecallRecord | None:
-        """What was recalled, now or at the episode's beginning."""
-        return self.told.record if self.before is None else self.before.recall
-
-    @property
-    def constitution_version(self) -> str | None:
-        """The constitution that was shown."""
-        return self.told.version if self.before is None else self.before.constitution_version
-
-    def recollection(self) -> Recollection:
-        """What memory did, for the client."""
-        record = self.record
-        return Recollection(
-            episode=self.episode,
-            mode=self.mode,
-            items=[recalled.item for recalled in record.items if recalled.shown] if record else [],
-            constitution=self.constitution_version,
-        )
+from server.recording import Recorder
+from server.services import Core
+from server.strands import MAIN, Strand, news_of, short_ids, strand_of, with_pictures
+from server.tracing import Span
+from server.turns import Turn, lot_of, named
 
 
 class Chat:
-    """Chats of one caller with one model."""
+    """One request of one caller to one model."""
 
-    def __init__(self, core: Core, metrics: Metrics, identity: Identity, model: Model) -> None:
+    def __init__(
+        self, core: Core, metrics: Metrics, identity: Identity, model: Model, settings: AgentSettings
+    ) -> None:
+        """`settings` are those of the caller's namespace."""
         self._core = core
         self._metrics = metrics
         self._identity = identity
         self._model = model
+        self._settings = settings
+        self._recorder = Recorder(core, metrics, identity, model)
+        self.stages: dict[str, float] = {}
+        """Seconds that each stage took so far, by its name."""
+        self.place: int | None = None
+        """Of the answer in its episode, once it is recorded."""
 
-    async def prepare(self, body: ChatRequest, mode: Mode, family: str | None, fresh: str) -> Turn:
+    async def prepare(self, asked: Request, mode: Mode, family: str | None, fresh: str) -> Turn:
         """Recall for the last user message and put it before the conversation. Raises BadInput.
 
         `fresh` is the id of the episode, unless the conversation goes on from one.
         """
-        use = USES[mode]
         started_at = time.time()
-        asked = tuple(message.to_message() for message in body.messages)
-        before = await self._continued(asked, mode) if use.records else None
-        text = next((m.text for m in reversed(asked) if m.role == "user"), "")
-        told = Told(None, None, None)
-        if before is None:
-            told = await self._consult(text, family, fresh, mode)
-            unseen = compose_chat(asked, told.recall, told.constitution, self._model.style)
-        else:
-            unseen = _news(asked)
-        shown = _short_ids((*(_with_pictures(before.messages, asked) if before else ()), *unseen))
-        request = Request(
-            shown,
-            tools=body.tool_specs(),
-            must_call=body.must_call(),
-            parallel=body.parallel_tool_calls,
-            n=body.n,
-            stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
-            schema=body.answer_schema(),
-            max_tokens=body.max_completion_tokens or body.max_tokens,
-            temperature=body.temperature,
-            seed=body.seed,
-        )
-        episode = before.id if before else fresh if use.records else None
-        self._metrics.chat_stage_seconds.labels("recall").observe(time.time() - started_at)
-        return Turn(episode, mode, request, asked, unseen, before, told, started_at)
+        with self._timed("recall"):
+            before = await self._continued(asked.messages, mode) if USES[mode].records else None
+            news = asked.messages if before is None else _unheard(before, asked.messages)
+            strand = Strand(MAIN, (), news, is_new=before is None)
+            known = Told(None, None, None)
+            if before is None:
+                strand, known = await self._opened(strand, asked, mode, family, fresh)
+                shown = (*strand.ours, *asked.messages)
+            else:
+                shown = (*with_pictures(_said(before), asked.messages), *news)
+        episode = before.id if before else fresh if USES[mode].records else None
+        request = replace(asked, messages=short_ids(shown))
+        return Turn(episode, mode, request, asked.messages, strand, before, known, started_at)
+
+    async def join(
+        self, asked: Request, mode: Mode, family: str | None, rollout: str, *, is_said: bool
+    ) -> Turn:
+        """The same for a request of a rollout, by the id of its episode; `is_said`: the mode was asked for.
+
+        Raises BadInput, and Conflict where the rollout has ended or began in another mode.
+        """
+        started_at = time.time()
+        with self._timed("recall"):
+            before = await self._kept(rollout)
+            if before is not None:
+                mode = _still_open(before, mode, is_said=is_said)
+            strand, known = strand_of(before, asked.messages), Told(None, None, None)
+            if strand.is_new:
+                strand, known = await self._opened(strand, asked, mode, family, rollout)
+        episode = rollout if USES[mode].records else None
+        request = replace(asked, messages=short_ids((*strand.ours, *asked.messages)))
+        turn = Turn(episode, mode, request, asked.messages, strand, before, known, started_at)
+        return replace(turn, is_rollout=True)
+
+    async def _kept(self, episode: str) -> Episode | None:
+        with suppress(NotFound):
+            return await asyncio.to_thread(self._core.memory.episode, self._identity.namespace, episode)
+        return None
 
     async def complete(self, turn: Turn) -> tuple[Reply, ...]:
         """All answers; the first is recorded before they are returned. Raises ModelError, BadInput."""
-        started = time.perf_counter()
-        replies = await calling.complete(self._model, turn.request)
-        self._metrics.chat_stage_seconds.labels("model").observe(time.perf_counter() - started)
-        replies = tuple(_named(turn, reply) for reply in replies)
-        await self._record(turn, replies)
+        with self._timed("model") as span:
+            replies = await calling.complete(self._model, turn.request)
+            self._answered(span, replies)
+        replies = tuple(named(turn, reply) for reply in replies)
+        with self._timed("record"):
+            self.place = await self._recorder.record(turn, replies)
         return replies
 
-    async def stream(self, turn: Turn) -> AsyncIterator[Delta]:
-        """One answer piece by piece; recorded before the last piece is given."""
-        async for delta in calling.stream(self._model, turn.request):
-            if delta.reply is None:
-                yield delta
-                continue
-            reply = _named(turn, delta.reply)
-            await self._record(turn, (reply,))
-            yield replace(delta, reply=reply)
+    async def stream(self, turn: Turn) -> AsyncGenerator[Delta, None]:
+        """One answer piece by piece; recorded before the last piece is given.
 
-    async def _consult(self, text: str, family: str | None, episode: str, mode: Mode) -> Told:
-        namespace = self._identity.namespace
-        settings = await settings_for(self._core, namespace)
+        Whoever stops listening stops the model; what was said until then is recorded as cut off.
+        """
+        said, last = "", None
+        try:
+            with self._timed("model") as span:
+                async with aclosing(calling.stream(self._model, turn.request)) as deltas:
+                    async for delta in deltas:
+                        if delta.reply is not None:
+                            last = delta
+                            self._answered(span, (delta.reply,))
+                            break
+                        said += delta.text
+                        yield delta
+        except (asyncio.CancelledError, GeneratorExit):
+            # On its own: whoever was cancelled may not wait.
+            leaving = asyncio.create_task(self._recorder.cut_off(turn, said))
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(leaving)
+            raise
+        if last is not None and last.reply is not None:
+            reply = named(turn, last.reply)
+            with self._timed("record"):
+                self.place = await self._recorder.record(turn, (reply,))
+            yield replace(last, reply=reply)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[Span]:
+        started = time.perf_counter()
+        try:
+            # It holds nothing below it: a stream is left and entered in the middle of a stage.
+            with self._core.tracer.span(
+                stage, "client" if stage == "model" else "internal", holds=False
+            ) as span:
+                yield span
+        finally:
+            self.stages[stage] = time.perf_counter() - started
+            self._metrics.chat_stage_seconds.labels(stage).observe(self.stages[stage])
+
+    def _answered(self, span: Span, replies: Sequence[Reply]) -> None:
+        tracer = self._core.tracer
+        if tracer.is_on:
+            span.rename(f"chat {self._model.name}")
+            span.note(of_call(self._model.name) | of_replies(replies, shows_content=tracer.shows_content))
+
+    async def _opened(
+        self, strand: Strand, asked: Request, mode: Mode, family: str | None, episode: str
+    ) -> tuple[Strand, Told]:
+        """A line of conversation with what memory says at its beginning."""
+        text = next((m.text for m in reversed(asked.messages) if m.role == "user"), "")
+        # What chats taught holds for chats, unless a request names another family.
+        known = await self._consult(text, family or CHAT, episode, mode)
+        ours = compose_chat((), known.recall, known.constitution, self._model.style)
+        return replace(strand, ours=ours), known
+
+    async def _consult(self, text: str, family: str, episode: str, mode: Mode) -> Told:
+        namespace, settings = self._identity.namespace, self._settings
         if settings.procedures == "index":
             # Who calls the tools of a chat is its client, which knows nothing of ours.
             settings = replace(settings, procedures="inline")
@@ -143,113 +173,35 @@ class Chat:
             settings=settings,
         )
 
-    async def _record(self, turn: Turn, replies: Sequence[Reply]) -> None:
-        usage = sum((reply.usage for reply in replies), Usage())
-        self._metrics.tokens.labels(self._model.name, "prompt").inc(usage.prompt_tokens)
-        self._metrics.tokens.labels(self._model.name, "completion").inc(usage.completion_tokens)
-        if turn.episode is None:
-            return
-        episode = self._episode(turn, turn.episode, replies[0], usage)
-        await asyncio.to_thread(self._core.memory.record, episode, principal=self._identity.principal)
-
-    def _episode(self, turn: Turn, episode_id: str, reply: Reply, usage: Usage) -> Episode:
-        answer = replace(reply.message, kind="act" if reply.message.tool_calls else "answer")
-        # Ids as the client knows them, so that its next request can be matched.
-        messages = (*(turn.before.messages if turn.before else ()), *turn.unseen, answer)
-        n_calls = len(reply.message.tool_calls)
-        if turn.before is not None:
-            return replace(
-                turn.before,
-                messages=messages,
-                usage=turn.before.usage + usage,
-                steps=turn.before.steps + n_calls,
-                ended_at=time.time(),
-            )
-        task = next((m.text for m in turn.asked if m.role == "user"), "")
-        task_id = f"{WORLD}-{hashlib.sha256(f'{WORLD}/{task}'.encode()).hexdigest()[:16]}"
-        name, _, adapter = self._model.name.partition("+")
-        return Episode(
-            id=episode_id,
-            namespace=self._identity.namespace,
-            task_id=task_id,
-            task=task,
-            world=WORLD,
-            family=(turn.record.query.family if turn.record else None) or WORLD,
-            group=task_id,
-            messages=messages,
-            outcome="unknown",
-            recall=turn.record,
-            model=name,
-            adapter=adapter or None,
-            prompt_version=PROMPT_VERSION,
-            constitution_version=turn.constitution_version,
-            seed=turn.request.seed or 0,
-            usage=usage,
-            steps=n_calls,
-            started_at=turn.started_at,
-            ended_at=time.time(),
-            principal=self._identity.principal,
-            mode=turn.mode,
-        )
-
     async def _continued(self, asked: Sequence[Message], mode: Mode) -> Episode | None:
         """The episode whose tool calls these messages answer, if conversation and mode are still the same."""
-        named = lot_of(asked)
-        if named is None:
+        lot = lot_of(asked)
+        kept = None if lot is None else await self._kept(lot)
+        if kept is None:
             return None
-        try:
-            kept = await asyncio.to_thread(self._core.memory.episode, self._identity.namespace, named)
-        except NotFound:
-            return None
-        calls = {call.id for call in kept.messages[-1].tool_calls}
-        answered = {m.tool_call_id for m in _news(asked)}
+        calls = {call.id for call in _said(kept)[-1].tool_calls}
+        answered = {m.tool_call_id for m in news_of(asked)}
         return kept if calls and calls <= answered and kept.mode == mode else None
 
 
-def lot_of(asked: Sequence[Message]) -> str | None:
-    """The episode that a conversation goes on from, by the calls it answers; None: it is a new one."""
-    found = [match for m in asked if (match := _OUR_CALL.fullmatch(m.tool_call_id or ""))]
-    return f"ep_{found[-1][1]}" if found else None
+def _said(kept: Episode) -> tuple[Message, ...]:
+    """The conversation itself, without what was said of it since."""
+    return tuple(one for one in kept.messages if one.agent != FEEDBACK)
 
 
-def _named(turn: Turn, reply: Reply) -> Reply:
-    """Calls carry the episode in their ids, so that their results lead back to it."""
-    name = (turn.episode or new_id("ep")).removeprefix("ep_")
-    first = sum(len(m.tool_calls) for m in turn.asked)
-    calls = tuple(
-        replace(call, id=f"call_{name}_{first + i}") for i, call in enumerate(reply.message.tool_calls)
-    )
-    return replace(reply, message=replace(reply.message, tool_calls=calls))
+def _unheard(before: Episode, asked: Sequence[Message]) -> tuple[Message, ...]:
+    """What a client says for the first time; instructions may be others than at the beginning."""
+    known = {one.text for one in before.messages if one.role == "system"}
+    other = (one for one in asked if one.role == "system" and one.text not in known)
+    return (*other, *news_of([one for one in asked if one.role != "system"]))
 
 
-def _news(asked: Sequence[Message]) -> tuple[Message, ...]:
-    """What the client adds after the last answer it was given."""
-    last = max((i for i, message in enumerate(asked) if message.role == "assistant"), default=-1)
-    return tuple(asked[last + 1 :])
-
-
-def _with_pictures(kept: Sequence[Message], asked: Sequence[Message]) -> tuple[Message, ...]:
-    """What an episode holds, with the pictures that it only names and the client sends again."""
-    sent = {part.kept: part for message in asked for part in message.content if isinstance(part, Image)}
-
-    def whole(message: Message) -> Message:
-        if isinstance(message.content, str):
-            return message
-        parts = (sent.get(part, part) if isinstance(part, Image) else part for part in message.content)
-        return replace(message, content=tuple(parts))
-
-    return tuple(map(whole, kept))
-
-
-def _short_ids(asked: Sequence[Message]) -> tuple[Message, ...]:
-    """Call ids as models may see them: nine letters and digits, the one form every provider takes."""
-    made = [call.id for message in asked for call in message.tool_calls]
-    short = {call_id: f"call{number:05d}" for number, call_id in enumerate(dict.fromkeys(made))}
-    return tuple(
-        replace(
-            message,
-            tool_calls=tuple(replace(call, id=short[call.id]) for call in message.tool_calls),
-            tool_call_id=short.get(message.tool_call_id or "", message.tool_call_id),
-        )
-        for message in asked
-    )
+def _still_open(before: Episode, mode: Mode, *, is_said: bool) -> Mode:
+    """The mode of a rollout's next call. Raises Conflict."""
+    if before.outcome != "unknown":
+        raise Conflict("this rollout has ended, feedback said how it went: begin another under another id")
+    if mode == "off" or mode == before.mode:
+        return mode
+    if is_said:
+        raise Conflict(f"this rollout began with memory {before.mode!r}, which cannot be {mode!r} now")
+    return before.mode

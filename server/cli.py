@@ -5,11 +5,15 @@ from __future__ import annotations
 import typer
 
 from server.commands import (
+    backing,
     constitution,
     distil,
+    doctor,
     figure,
     flow,
     forgetting,
+    init,
+    jobs,
     keys,
     knowledge,
     mcp,
@@ -29,11 +33,13 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.command()(init.init)
 app.command()(serve.serve)
 app.command()(demo)
 app.add_typer(work.task_app, name="task")
 app.command()(work.chat)
 app.command()(figure.figure)
+app.add_typer(jobs.jobs_app, name="jobs")
 app.add_typer(flow.flow_app, name="flow")
 app.command()(propose.propose)
 app.add_typer(knowledge.memory_app, name="memory")
@@ -59,5 +65,8 @@ app.add_typer(distil.suites_app, name="suites")
 app.add_typer(keys.app, name="keys")
 app.add_typer(policy.policy_app, name="policy")
 app.add_typer(mcp.mcp_app, name="mcp")
+app.command()(backing.backup)
+app.command()(backing.restore)
+app.command()(backing.migrate)
 app.command()(serve.settings)
-app.command()(serve.doctor)
+app.command()(doctor.doctor)

@@ -7,7 +7,7 @@ recorded and not done again after a crash.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -39,6 +39,8 @@ class Job:
     created_at: float
     updated_at: float
     ended_at: float | None
+    attempts: int = 1
+    """How often it was begun: more than once after a crash, or where it was resumed."""
 
     @property
     def is_ended(self) -> bool:
@@ -61,6 +63,11 @@ class JobRun(Protocol):
     @property
     def address(self) -> JobAddress:
         """The job being run."""
+        ...
+
+    @property
+    def origin(self) -> str | None:
+        """Where it was set, as a W3C traceparent."""
         ...
 
     async def step(self, name: str, do: Callable[[], Awaitable[Json]]) -> Json:
@@ -95,6 +102,19 @@ class JobKind:
     """Jobs of this kind that run at the same time."""
     ordered: bool = False
     """One at a time and in order within a namespace."""
+    prompt: bool = False
+    """Somebody waits for it to begin: its queue is looked at more often."""
+    share: Callable[[str], int | None] | None = None
+    """Most jobs of a namespace that run at the same time in one process; None: as many as the kind's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits or runs of one kind, in all namespaces."""
+
+    count: int = 0
+    since: float = 0.0
+    """When the oldest of them was queued."""
 
 
 class Jobs(Protocol):
@@ -121,9 +141,27 @@ class Jobs(Protocol):
         ...
 
     async def list(
-        self, namespace: str, kind: str, *, limit: int, after: str | None = None
+        self, namespace: str, kind: str, *, limit: int, after: str | None = None, prefix: str = ""
     ) -> tuple[Job, ...]:
-        """Newest first, behind the job with id `after`."""
+        """Newest first, behind the job with id `after`; those whose ids begin with `prefix`."""
+        ...
+
+    async def everything(
+        self,
+        namespace: str,
+        *,
+        limit: int,
+        after: JobAddress | None = None,
+        kinds: Sequence[str] = (),
+        states: Sequence[JobState] = (),
+    ) -> tuple[Job, ...]:
+        """Jobs of all kinds, or of some, newest first, behind one of them."""
+        ...
+
+    async def tally(
+        self, namespace: str, kind: str, *, prefix: str = "", living: bool = False, limit: int | None = None
+    ) -> Mapping[JobState, int]:
+        """How many of a kind there are by state, `limit` in all at most; `living`: those not ended."""
         ...
 
     async def wait(self, address: JobAddress, *, timeout_s: float) -> Job:
@@ -160,6 +198,10 @@ class Jobs(Protocol):
 
     async def waiting_since(self, namespace: str, kind: str) -> float | None:
         """When the oldest of them was queued; None when nothing waits."""
+        ...
+
+    async def standing(self) -> Mapping[str, Backlog]:
+        """What waits or runs, by kind; every kind that was launched is named."""
         ...
 
     async def failed(self, kind: str) -> tuple[JobAddress, ...]:

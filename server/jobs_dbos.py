@@ -1,84 +1,90 @@
-"""The job engine: DBOS on its own SQLite file, behind the port in `server.jobs`.
+"""The job engine: DBOS on its own SQLite file or on PostgreSQL, behind the port in `server.jobs`.
 
 What DBOS leaves to its user, and what is done about it here: the application version is pinned, or pending
 jobs would never be taken up after an edit; values are JSON, never pickle; the file is put in WAL mode before
-launch; finished jobs are pruned; events are written through DBOS streams, so that a reconnect has no gap.
+launch; finished jobs are pruned; events are written through DBOS streams, so that a reconnect has no gap;
+what a dead server left on a shared database is taken over, see `server.jobs_replicas`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dbos import (
-    DBOS,
-    DBOSPortableJSONSerializer,
-    SetEnqueueOptions,
-    SetWorkflowID,
-)
+from dbos import DBOS, DBOSPortableJSONSerializer, ScheduleInput, SetEnqueueOptions, SetWorkflowID
 from dbos._error import DBOSException  # not exported by name
 
 from memory import errors
 from memory.types import Json
-from server.jobs import Job, JobAddress, JobEvent, JobKind
-from server.jobs_calls import (
-    address_of,
-    job_of,
-    key_of,
-    newest,
-    plain,
-    recorded,
-    resume,
-    told,
-    use_wal,
-    waiting,
-)
+from server.jobs import Job, JobAddress, JobKind
+from server.jobs_calls import address_of, key_of, open_queues, plain, queue_of, resume, told, url_of, use_wal
 from server.jobs_mend import Mender
-from server.jobs_run import DbosRun, Turn
-from server.jobs_signals import Signals
+from server.jobs_reading import JobReader
+from server.jobs_replicas import Replicas
+from server.jobs_run import DbosRun
+from server.jobs_turns import Places, Turn
 
 APPLICATION_VERSION = "1"
 """Raised only when the order of recorded steps changes; older unfinished jobs are then not taken up."""
 
 THREADS = 64
-_Workflow = Callable[[dict[str, Json]], Any]
+PRUNED = 1000
+"""Old jobs deleted in one transaction, so that others can write in between."""
+_Workflow = Callable[..., Any]
 
 
-class DbosJobs:
-    """Durable jobs on a SQLite file. DBOS is a singleton: one instance per process.
+class DbosJobs(JobReader):
+    """Durable jobs. DBOS is a singleton: one instance per process.
 
     Workflows run on the event loop that calls `launch`.
     """
 
-    def __init__(self, path: Path, *, poll_s: float = 0.1, mend_s: float = 5.0) -> None:
-        self._path = path
+    def __init__(
+        self,
+        where: Path | str,
+        *,
+        poll_s: float = 0.1,
+        mend_s: float = 5.0,
+        replicas: Replicas | None = None,
+        here: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`where`: a file of this process alone, or the URL of PostgreSQL, which `replicas` share.
+
+        `here` says where a job is set, as a W3C traceparent; it is kept with the job.
+        """
+        super().__init__()
+        self._where = where
         self._poll_s = poll_s
-        self._kinds: Mapping[str, JobKind] = {}
+        self._replicas = replicas
+        self._here = here
         self._workflows: dict[str, _Workflow] = {}
-        self._slots: dict[str, asyncio.Semaphore] = {}
+        self._places: dict[str, Places] = {}
         self._running: dict[str, asyncio.Task[dict[str, Json]]] = {}
-        self._signals = Signals()
         self._tick: Callable[..., Any] | None = None
         self._mender = Mender(mend_s)
-        self._mending: asyncio.Task[None] | None = None
+        self._watches: list[asyncio.Task[None]] = []
 
     async def launch(self, kinds: Mapping[str, JobKind]) -> None:
         """Open the file, take up unfinished jobs. Raises StoreError when the file cannot be used."""
         self._kinds = kinds
-        self._slots = {name: asyncio.Semaphore(kind.limit) for name, kind in kinds.items()}
-        use_wal(self._path)
+        self._places = {name: Places(kind.limit, kind.share) for name, kind in kinds.items()}
+        if isinstance(self._where, Path):
+            use_wal(self._where)
+        if self._replicas is not None:
+            # Before any job is ours: what has no server that beats would be nobody's.
+            await self._replicas.beat()
         DBOS(
             config={
                 "name": "apprentice",
-                "system_database_url": f"sqlite:///{self._path}",
+                "system_database_url": url_of(self._where),
                 "serializer": DBOSPortableJSONSerializer(),
                 "application_version": APPLICATION_VERSION,
-                "executor_id": "local",
+                "executor_id": "local" if self._replicas is None else self._replicas.name,
                 "log_level": "ERROR",
                 "max_executor_threads": THREADS,
                 "notification_listener_polling_interval_sec": self._poll_s,
@@ -87,24 +93,21 @@ class DbosJobs:
         self._workflows = {kind: DBOS.workflow(name=kind)(self._body()) for kind in kinds}
         self._tick = DBOS.workflow(name="tick")(self._scheduled())
         DBOS.launch()
-        for name, kind in kinds.items():
-            await DBOS.register_queue_async(
-                name,
-                worker_concurrency=kind.limit,
-                partition_concurrency=1 if kind.ordered else kind.limit,
-                polling_interval_sec=self._poll_s,
-            )
-
-        self._mending = asyncio.create_task(self._mender.run(self._running))
+        await open_queues(kinds, self._poll_s)
+        self._watches = [asyncio.create_task(self._mender.run(self._running))]
+        if self._replicas is not None:
+            self._watches.append(asyncio.create_task(self._replicas.run(self._running)))
 
     async def close(self) -> None:
         """Stop without waiting; what is unfinished goes on at the next launch."""
-        if self._mending is not None:
-            self._mending.cancel()
+        for watch in self._watches:
+            watch.cancel()
         running = list(self._running.values())
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        if self._replicas is not None:
+            await self._replicas.leave()
         await plain(lambda: DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=0))
         # DBOS made its own pool the loop's and has just shut it down.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
@@ -112,7 +115,7 @@ class DbosJobs:
     async def start(self, address: JobAddress, arguments: Mapping[str, Json]) -> Job:
         """Start now; an address that exists already is returned as it stands."""
         with told(), SetWorkflowID(key_of(address)):
-            await DBOS.start_workflow_async(self._workflows[address.kind], dict(arguments))
+            await DBOS.start_workflow_async(self._workflows[address.kind], dict(arguments), *self._whence())
         return await self.get(address)
 
     async def enqueue(self, address: JobAddress, arguments: Mapping[str, Json]) -> Job:
@@ -121,34 +124,15 @@ class DbosJobs:
         return await self.get(address)
 
     async def _enqueue(self, address: JobAddress, arguments: Mapping[str, Json]) -> None:
-        with told(), SetWorkflowID(key_of(address)), SetEnqueueOptions(queue_partition_key=address.namespace):
-            await DBOS.enqueue_workflow_async(address.kind, self._workflows[address.kind], dict(arguments))
+        queue, partition = queue_of(self._kinds[address.kind], address)
+        with told(), SetWorkflowID(key_of(address)), SetEnqueueOptions(queue_partition_key=partition):
+            await DBOS.enqueue_workflow_async(
+                queue, self._workflows[address.kind], dict(arguments), *self._whence()
+            )
 
-    async def get(self, address: JobAddress) -> Job:
-        """Raises NotFound."""
-        status = await plain(lambda: DBOS.get_workflow_status(key_of(address)))
-        if status is None:
-            raise errors.NotFound(f"there is no {address.kind} {address.id!r} here")
-        return job_of(status)
-
-    async def list(
-        self, namespace: str, kind: str, *, limit: int, after: str | None = None
-    ) -> tuple[Job, ...]:
-        """Newest first. `after` is the id of the last job of the page before. Raises NotFound for it."""
-        last = None if after is None else await self.get(JobAddress(namespace, kind, after))
-        return await newest(f"{namespace}/{kind}/", limit, last)
-
-    async def wait(self, address: JobAddress, *, timeout_s: float) -> Job:
-        """Until the job ends or the time is up."""
-        deadline = time.monotonic() + timeout_s
-        key = key_of(address)
-        with self._signals.listen(key) as signal:
-            while not (job := await self.get(address)).is_ended:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    break
-                await signal.wait(left)
-        return job
+    def _whence(self) -> tuple[str, ...]:
+        here = self._here()
+        return () if here is None else (here,)
 
     async def send(self, address: JobAddress, topic: str, value: Json) -> None:
         """Answer a job under a topic; a second answer is not heard. Raises NotFound."""
@@ -186,61 +170,22 @@ class DbosJobs:
             await DBOS.fork_workflow_async(key_of(address), step)
         return await self.get(target)
 
-    async def events(self, address: JobAddress, *, start: int = 0) -> AsyncIterator[JobEvent]:
-        """Events from number `start` on, then live ones, until the job ends. Raises NotFound."""
-        key = key_of(address)
-        with self._signals.listen(key) as signal:
-            while True:
-                # Asked before reading: an event published in between is then read in the next round.
-                ended = (await self.get(address)).is_ended
-                async for event in recorded(key, start):
-                    start = event.seq + 1
-                    yield event
-                if ended:
-                    return
-                await signal.wait()
-
     def is_running(self, address: JobAddress) -> bool:
         """Is its handler at work in this process?"""
         return key_of(address) in self._running
 
-    async def latest_event(self, address: JobAddress) -> JobEvent | None:
-        """The newest event; None before the first. Raises NotFound."""
-        await self.get(address)
-        latest = None
-        async for event in recorded(key_of(address), 0):
-            latest = event
-        return latest
-
-    async def backlog(self, namespace: str | None, kind: str) -> int:
-        """Jobs of a kind that wait or run."""
-        return len(await waiting(namespace, kind))
-
-    async def waiting_since(self, namespace: str, kind: str) -> float | None:
-        """When the oldest of them was queued."""
-        return min((job.created_at for job in await waiting(namespace, kind)), default=None)
-
-    async def failed(self, kind: str) -> tuple[JobAddress, ...]:
-        """Jobs of a kind that failed, in all namespaces."""
-        found = await plain(
-            lambda: DBOS.list_workflows(
-                name=kind,
-                status=["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
-                load_input=False,
-                load_output=False,
-            )
-        )
-        return tuple(address_of(status.workflow_id) for status in found)
-
     async def schedule(self, name: str, kind: str, cron: str) -> None:
         """Run a job of this kind in the namespace `system` whenever `cron` says so (UTC). Raises BadInput."""
-        if await DBOS.get_schedule_async(name) is not None:
-            await DBOS.delete_schedule_async(name)
         assert self._tick is not None
+        wanted: ScheduleInput = {
+            "schedule_name": name,
+            "workflow_fn": self._tick,
+            "schedule": cron,
+            "context": kind,
+        }
         try:
-            await DBOS.create_schedule_async(
-                schedule_name=name, workflow_fn=self._tick, schedule=cron, context=kind
-            )
+            # In one statement: servers that share a database start at the same time.
+            await DBOS.apply_schedules_async([wanted])
         except DBOSException as error:
             raise errors.BadInput(f"the schedule {cron!r} cannot be set: {error}") from error
 
@@ -255,19 +200,21 @@ class DbosJobs:
         before = datetime.fromtimestamp(time.time() - older_than_s, UTC).isoformat()
 
         def delete() -> int:
-            old = DBOS.list_workflows(
-                completed_before=before, load_input=False, load_output=False, limit=10_000
-            )
-            DBOS.delete_workflows([status.workflow_id for status in old])
-            return len(old)
+            deleted = 0
+            while old := DBOS.list_workflows(
+                completed_before=before, load_input=False, load_output=False, limit=PRUNED
+            ):
+                DBOS.delete_workflows([status.workflow_id for status in old])
+                deleted += len(old)
+            return deleted
 
         return await plain(delete)
 
     def _body(self) -> _Workflow:
-        async def body(arguments: dict[str, Json]) -> dict[str, Json]:
+        async def body(arguments: dict[str, Json], origin: str | None = None) -> dict[str, Json]:
             # The id is asked of the engine: a forked job has another one than it was called with.
             assert DBOS.workflow_id is not None
-            return await self._run(address_of(DBOS.workflow_id), arguments)
+            return await self._run(address_of(DBOS.workflow_id), arguments, origin)
 
         return body
 
@@ -278,10 +225,12 @@ class DbosJobs:
 
         return tick
 
-    async def _run(self, address: JobAddress, arguments: Mapping[str, Json]) -> dict[str, Json]:
+    async def _run(
+        self, address: JobAddress, arguments: Mapping[str, Json], origin: str | None = None
+    ) -> dict[str, Json]:
         key = key_of(address)
-        async with Turn(self._slots[address.kind]) as turn:
-            run = DbosRun(address, self._enqueue, lambda: self._signals.notify(key), turn)
+        async with Turn(self._places[address.kind], address.namespace) as turn:
+            run = DbosRun(address, self._enqueue, lambda: self._signals.notify(key), turn, origin)
             task = asyncio.ensure_future(self._kinds[address.kind].handler(run, arguments))
             self._running[key] = task
             try:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from dbos import DBOS, PortableWorkflowError
 from dbos._error import DBOSWorkflowCancelledError  # not exported by name
@@ -13,36 +12,9 @@ from memory import errors
 from memory.types import Json
 from server.jobs import JobAddress
 from server.jobs_calls import EVENTS
+from server.jobs_turns import Turn
 
 Enqueue = Callable[[JobAddress, Mapping[str, Json]], Awaitable[None]]
-
-
-class Turn:
-    """A job's place among those of its kind that run at the same time."""
-
-    def __init__(self, places: asyncio.Semaphore) -> None:
-        self._places = places
-        self._is_held = False
-
-    async def __aenter__(self) -> Turn:
-        await self._places.acquire()
-        self._is_held = True
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._give_up()
-
-    @contextlib.asynccontextmanager
-    async def lent(self) -> AsyncIterator[None]:
-        """Others take it meanwhile; a job that goes on waits for its turn again."""
-        self._give_up()
-        yield
-        await self.__aenter__()
-
-    def _give_up(self) -> None:
-        if self._is_held:
-            self._is_held = False
-            self._places.release()
 
 
 class DbosRun:
@@ -54,11 +26,18 @@ class DbosRun:
         enqueue: Enqueue,
         notify: Callable[[], None],
         turn: Turn,
+        origin: str | None = None,
     ) -> None:
         self._address = address
         self._enqueue = enqueue
         self._notify = notify
         self._turn = turn
+        self._origin = origin
+
+    @property
+    def origin(self) -> str | None:
+        """Where it was set."""
+        return self._origin
 
     @property
     def address(self) -> JobAddress:

@@ -13,15 +13,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from fastapi.security import HTTPAuthorizationCredentials
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from memory.errors import ApprenticeError
 from memory.types import Json
 from server.auth import Identity
-from server.deps import get_caller
-from server.errors import Unauthenticated, respond, shape_of
+from server.errors import answer_to
+from server.gate import caller_of
 from server.offering import OFFERS, Asked, Offer
 from server.services import Services
 
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
     from mcp_types import CallToolResult, Tool
 
 log = logging.getLogger("apprentice.server")
-CALLER = "apprentice.caller"
-"""Where a request's scope says who calls."""
 INSTRUCTIONS = (
     "Memory and an agent that learns: `recall` before you begin, `remember` what turned out, read the"
     " `constitution`, or give a whole `task` away."
@@ -62,9 +58,9 @@ class McpEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI. Without a key that opens something the answer is 401."""
         try:
-            scope[CALLER] = get_caller(self._services, _credentials(scope))
-        except Unauthenticated as error:
-            await respond(str(error), shape_of(error))(scope, receive, send)
+            caller_of(scope)
+        except ApprenticeError as error:
+            await answer_to(error)(scope, receive, send)
             return
         await (await self._manager()).handle_request(scope, receive, send)
 
@@ -109,11 +105,11 @@ def tool_server(services: Services) -> Server[Any]:
     from mcp_types import ListToolsResult
 
     async def list_tools(context: Any, _params: object) -> ListToolsResult:
-        caller = context.request.scope[CALLER]
+        caller = caller_of(context.request.scope)
         return ListToolsResult(tools=[_tool(name, one) for name, one in OFFERS.items() if _may(caller, one)])
 
     async def call_tool(context: Any, params: Any) -> CallToolResult:
-        return await _called(services, context.request.scope[CALLER], params.name, params.arguments or {})
+        return await _called(services, caller_of(context.request.scope), params.name, params.arguments or {})
 
     return Server(
         "apprentice",
@@ -137,8 +133,7 @@ async def _called(
     if offer is None:
         return said(f"there is no tool {name!r}; there are: {', '.join(OFFERS)}", is_error=True)
     try:
-        if offer.needs is not None:
-            offer.needs(caller)
+        offer.admit(caller)
         text, data = await offer.run(Asked(services, await services.core(), caller), arguments)
     except ApprenticeError as error:
         return said(str(error), is_error=True)
@@ -161,13 +156,7 @@ def _tool(name: str, offer: Offer) -> Tool:
 
 def _may(caller: Identity, offer: Offer) -> bool:
     try:
-        return offer.needs is None or offer.needs(caller) is not None
+        offer.admit(caller)
     except ApprenticeError:
         return False
-
-
-def _credentials(scope: Scope) -> HTTPAuthorizationCredentials | None:
-    kind, _, secret = Headers(scope=scope).get("authorization", "").partition(" ")
-    if kind.lower() != "bearer" or not secret:
-        return None
-    return HTTPAuthorizationCredentials(scheme=kind, credentials=secret.strip())
+    return True

@@ -1,11 +1,8 @@
-"""What happens to every request: a size limit, a request id, one line of metrics."""
+"""What happens to every request: limits of its body, headers for browsers, an id, one line of metrics."""
 
 from __future__ import annotations
 
-import secrets
-import time
-from collections.abc import MutableMapping
-from typing import Any
+import asyncio
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -14,15 +11,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from memory.errors import TooLarge
 from server.errors import respond, shape_of
-from server.metrics import Metrics
 
 
 class BodyLimit:
-    """Refuses bodies over a limit, by their header or, when that lies or is missing, by counting."""
+    """Refuses slow bodies, and large ones by their header or, if that lies or is missing, by counting."""
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_bytes: int, max_s: float) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._max_s = max_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -35,11 +32,18 @@ class BodyLimit:
         if declared.isdigit() and int(declared) > self._max_bytes:
             await respond(str(error), shape_of(error))(scope, receive, send)
             return
-        seen = 0
+        seen, is_whole = 0, False
+        until = asyncio.get_running_loop().time() + self._max_s
 
         async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, is_whole
+            try:
+                # After the body one waits for the client to leave, which may take as long as the answer.
+                async with asyncio.timeout_at(None if is_whole else until):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, f"the body did not come within {self._max_s:g} s") from None
+            is_whole = not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > self._max_bytes:
                 # Of this kind, because whoever reads the body turns other exceptions into 400.
@@ -49,36 +53,47 @@ class BodyLimit:
         await self._app(scope, counted, send)
 
 
-class Observe:
-    """Counts and times requests by route, and gives each an id (`X-Request-Id`)."""
+POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+"""What a page of ours may load, where its route says nothing else."""
+_DOCS_POLICY = (
+    "default-src 'self' https://cdn.jsdelivr.net; script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net;"
+    " style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net https://fonts.googleapis.com;"
+    " font-src https://fonts.gstatic.com; img-src 'self' data: https://fastapi.tiangolo.com;"
+    " worker-src blob:; frame-ancestors 'none'"
+)
+_SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+
+class Shield:
+    """Headers that keep a browser from doing more with an answer than it should; what a route says stands."""
+
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
-        status = 500
+        is_docs = scope["path"] in {"/docs", "/docs/oauth2-redirect", "/redoc"}
 
-        async def noted(message: Message) -> None:
-            nonlocal status
+        async def shielded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)["X-Request-Id"] = f"req_{secrets.token_hex(8)}"
+                headers = MutableHeaders(scope=message)
+                for name, value in _SAFE.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Content-Security-Policy", _DOCS_POLICY if is_docs else POLICY)
+                if scope["path"].startswith("/v1/"):
+                    # What a key opens is nobody else's to keep.
+                    headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        try:
-            await self._app(scope, receive, noted)
-        finally:
-            route = _route(scope)
-            self._metrics.requests.labels(scope["method"], route, str(status)).inc()
-            self._metrics.request_seconds.labels(scope["method"], route).observe(
-                time.perf_counter() - started
-            )
+        await self._app(scope, receive, shielded)
 
 
 class CountedRoute(Route):
@@ -88,8 +103,3 @@ class CountedRoute(Route):
         """ASGI."""
         scope["route"] = self
         await super().handle(scope, receive, send)
-
-
-def _route(scope: MutableMapping[str, Any]) -> str:
-    # The pattern, not the path: ids must not become labels.
-    return getattr(scope.get("route"), "path", "unmatched")

@@ -1,8 +1,8 @@
 """Names to models: `local:<folder>`, `local:<folder>+<adapter>`, or a hosted model through litellm.
 
 Local models are loaded at first use, in a thread, and the least recently used idle one is closed when too
-many are loaded. `local:<folder>+promoted` follows the registry's pointer, so that a promotion or rollback
-serves at once.
+many are loaded. `local:<folder>+promoted` follows the namespace's pointer in the registry, so that a
+promotion or rollback serves at once.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -62,12 +62,15 @@ class Models:
         limit: int = 4,
         ready: Mapping[str, Model] | None = None,
         vllm: Mapping[str, str] | None = None,
+        shared: Mapping[str, str] | None = None,
     ) -> None:
         """`ready` are models that exist already, by name; they come first and are never closed.
 
-        `vllm` are the URLs of our own vLLM servers by the folder whose model they serve.
+        `vllm` are the URLs of our own vLLM servers by the folder whose model they serve; `shared` the
+        namespaces whose adapters of a folder answer everybody.
         """
         self._vllm = vllm or {}
+        self._shared = shared or {}
         self._folder = folder
         self.default = default
         self._hosted = hosted
@@ -81,7 +84,11 @@ class Models:
     def list(self, namespace: str) -> tuple[ModelCard, ...]:
         """Every model this namespace can name outright; hosted ones need no listing to be used."""
         names = list(self._ready)
-        mine = [manifest for manifest in self._manifests() if manifest.namespace == namespace]
+        mine = [
+            manifest
+            for manifest in self._manifests()
+            if manifest.namespace in self._whose(namespace, manifest.base)
+        ]
         for config in sorted(self._folder.glob("*/config.json")):
             folder = config.parent.name
             names += [f"local:{folder}", *(f"local:{folder}+{m.id}" for m in mine if m.base == folder)]
@@ -93,8 +100,8 @@ class Models:
     def resolve(self, name: str | None, namespace: str, lot: str = "") -> str:
         """The name of the model that will answer. Raises UnknownModel.
 
-        An adapter may carry what its namespace has seen, so it answers in that namespace alone. `lot`, the id
-        of the episode, draws who `promoted` is while an adapter is tried out.
+        An adapter may carry what its namespace has seen, so it answers in that namespace alone, if no
+        operator shares it. `lot`, the id of the episode, draws who `promoted` is while one is tried out.
         """
         name = name or self.default
         if name in self._ready:
@@ -110,8 +117,9 @@ class Models:
             raise self._unknown(name, namespace)
         if not plus:
             return name
-        mine = {m.id for m in self._manifests() if m.namespace == namespace and m.base == folder}
-        wanted = self._promoted(lot) if adapter == PROMOTED else (adapter,)
+        whose = self._whose(namespace, folder)
+        mine = {m.id for m in self._manifests() if m.namespace in whose and m.base == folder}
+        wanted = self._promoted(whose, lot) if adapter == PROMOTED else (adapter,)
         for one in wanted:
             if one in mine:
                 return f"{base}+{one}"
@@ -119,13 +127,18 @@ class Models:
             return base
         raise self._unknown(name, namespace)
 
-    def _promoted(self, lot: str) -> tuple[str | None, ...]:
+    def _promoted(self, namespaces: Iterable[str], lot: str) -> tuple[str | None, ...]:
         """Who is to answer, best first."""
         registry = self._registry()
         if registry is None:
             return ()
-        pointer = registry.pointer()
-        return (pointer.chosen(lot), pointer.current)
+        pointers = [registry.pointer(one) for one in namespaces]
+        return tuple(one for pointer in pointers for one in (pointer.chosen(lot), pointer.current))
+
+    def _whose(self, namespace: str, folder: str) -> tuple[str, ...]:
+        """The namespaces whose adapters of this base may answer this one, its own first."""
+        shared = self._shared.get(folder, namespace)
+        return (namespace,) if shared == namespace else (namespace, shared)
 
     def still(self, name: str) -> str:
         """The name itself, or its base where its adapter may not serve any more."""
@@ -154,8 +167,9 @@ class Models:
             loaded.users -= 1
             self._evict()
 
-    def close(self) -> None:
-        """Close every local model."""
+    async def close(self) -> None:
+        """Close every local model, those that are still being read once they are."""
+        await asyncio.gather(*self._loading.values(), return_exceptions=True)
         for loaded in self._loaded.values():
             _close(loaded.model)
         self._loaded.clear()

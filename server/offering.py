@@ -12,8 +12,9 @@ from pydantic import BaseModel, ValidationError
 from agent.types import ANSWER_TOOL
 from memory.errors import BadInput
 from memory.types import Json
+from server.access import permit, rule_of
 from server.auth import Identity
-from server.deps import get_worker, get_writer
+from server.deps import check_worker
 from server.routes import constitution, episodes, memory, tasks
 from server.schemas.constitution import ConstitutionOut
 from server.schemas.mcp import ConstitutionArguments, RecallArguments, RememberArguments, TaskArguments
@@ -42,13 +43,18 @@ class Offer:
     description: str
     arguments: type[BaseModel]
     run: Callable[[Asked, Mapping[str, Json]], Awaitable[Answer]]
-    needs: Callable[[Identity], Identity] | None = None
-    """Raises Denied for who may not call it; None is for everybody with a key."""
+    route: tuple[str, str]
+    """Method and path of what it does: who may call that may call this."""
+    read_only: bool = False
+    """Does it change nothing?"""
+    works: bool = False
+    """Does it set agents to work?"""
 
-    @property
-    def read_only(self) -> bool:
-        """Does it change nothing?"""
-        return self.needs is None
+    def admit(self, caller: Identity) -> None:
+        """Raises Denied for who may not call it."""
+        permit(caller, rule_of(*self.route))
+        if self.works:
+            check_worker(caller)
 
 
 async def _recall(asked: Asked, arguments: Mapping[str, Json]) -> Answer:
@@ -120,11 +126,6 @@ async def _answer(asked: Asked, task: TaskOut) -> str | None:
     return None
 
 
-def _worker(caller: Identity) -> Identity:
-    # What the framework resolves in turn for a route.
-    return get_worker(get_writer(caller))
-
-
 def _read(form: type[Form], arguments: Mapping[str, Json]) -> Form:
     try:
         return form.model_validate(dict(arguments))
@@ -139,23 +140,28 @@ OFFERS: Mapping[str, Offer] = {
         "Ask memory what is known about a situation: cases, procedures, notes on tools. Changes nothing.",
         RecallArguments,
         _recall,
+        ("POST", "/v1/memory/search"),
+        read_only=True,
     ),
     "constitution": Offer(
         "The principles in force, learned from experience or written by an operator. Changes nothing.",
         ConstitutionArguments,
         _constitution,
+        ("GET", "/v1/constitution"),
+        read_only=True,
     ),
     "remember": Offer(
         "Keep something in memory for later; it is found by `recall`.",
         RememberArguments,
         _remember,
-        get_writer,
+        ("POST", "/v1/memory"),
     ),
     "task": Offer(
         "Give this server's agent a task in words and wait for its end, or look at one by its id. What it"
         " does is recorded and learned from.",
         TaskArguments,
         _task,
-        _worker,
+        ("POST", "/v1/tasks"),
+        works=True,
     ),
 }

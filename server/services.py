@@ -18,15 +18,21 @@ from memory.types import Query
 from server.auth import Keys
 from server.checks import Checks
 from server.errors import NotReady
+from server.gate import Doorkeeper
+from server.hooks import Hooks
 from server.jobs import Jobs
 from server.metrics import Metrics
 from server.models import Models
+from server.quotas import Quotas
 from server.settings import Settings
+from server.shelf import Shelf
 from server.suites import Declared
+from server.tracing import NoTracer, Tracer
 from server.worlds import Worlds
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from distill.registry import Registry
+    from server.schedules import Schedules  # they set tasks, which the core holds
 
 log = logging.getLogger("apprentice.server")
 
@@ -40,25 +46,42 @@ class Core:
     worlds: Worlds
     registry: Callable[[], Registry]
     jobs: Jobs
+    shelf: Shelf
+    """What callers and operators set up."""
+    quotas: Quotas
+    hooks: Hooks
+    schedules: Schedules
     agent: AgentSettings
     suites: Declared
     """Of the gate; nothing of their tasks is learned from."""
     checks: Checks = field(default_factory=Checks)
     learning_tokens_day: int | None = None
+    tracer: Tracer = field(default_factory=NoTracer)
 
 
 class Services:
     """Everything the routes need. Made by `server.wiring.build` alone."""
 
     def __init__(
-        self, settings: Settings, keys: Keys, metrics: Metrics, open_core: Callable[[], Awaitable[Core]]
+        self,
+        settings: Settings,
+        doorkeeper: Doorkeeper,
+        metrics: Metrics,
+        open_core: Callable[[], Awaitable[Core]],
+        tracer: Tracer | None = None,
     ) -> None:
         self.settings = settings
-        self.keys = keys
+        self.doorkeeper = doorkeeper
         self.metrics = metrics
+        self.tracer = tracer or NoTracer()
         self._open_core = open_core
         self._opening: asyncio.Task[Core] | None = None
         self._preloading: asyncio.Task[None] | None = None
+
+    @property
+    def keys(self) -> Keys:
+        """The keys of the data folder."""
+        return self.doorkeeper.keys
 
     @property
     def is_ready(self) -> bool:
@@ -93,12 +116,18 @@ class Services:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
+        if self.doorkeeper.use is not None:
+            self.doorkeeper.use.write()
+        gc.unfreeze()
+        await asyncio.to_thread(self.tracer.close)
         if self._opening is None or not self.is_ready:
             return
         core = self._opening.result()
+        await core.schedules.close()
         await core.jobs.close()
+        await core.shelf.close()
         await core.worlds.close()
-        core.models.close()
+        await core.models.close()
         await asyncio.to_thread(core.memory.close)
 
     async def _open(self) -> Core:
@@ -128,6 +157,8 @@ async def _preload(core: Core) -> None:
     except Exception as error:  # noqa: BLE001 - told now, and again to whoever asks for them
         log.warning("model %s or encoder cannot be loaded: %s", core.models.default, error)
     finally:
+        # What is there by now lives as long as the server: looking through it stops all for half a second.
+        gc.freeze()
         gc.enable()
 
 

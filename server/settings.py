@@ -1,4 +1,4 @@
-"""Every setting of the server: read from flags, the environment (`APPRENTICE_…`) or a `.env` file."""
+"""Every setting of the server: from flags, the environment (`APPRENTICE_…`), `.env` or `apprentice.toml`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from agent.builders.settings import PatternName
 from agent.deliberate.presets import PresetName
 from agent.guards.drafted import Writes
 from memory.types import Mode, ReadName
+from server.settings_edge import EdgeSettings
+from server.settings_jobs import JobSettings
+from server.settings_watching import WatchSettings
 
 BUNDLED_MODELS = Path(__file__).resolve().parent.parent / "agent" / "models"
 
 
-class Settings(BaseSettings):
+class Settings(EdgeSettings, JobSettings, WatchSettings, BaseSettings):
     """What an operator can set. Each field is an environment variable with the prefix `APPRENTICE_`."""
 
     model_config = SettingsConfigDict(
@@ -43,6 +46,9 @@ class Settings(BaseSettings):
     vllm: dict[str, str] = {}
     """Base URL of a vLLM server of yours by the model folder that it serves, as JSON, e.g. `{"qwen":
     "http://127.0.0.1:8001"}`: `local:qwen` and its adapters are answered there, see docs/distillation.md."""
+    shared_adapters: dict[str, str] = {}
+    """The namespace whose adapters of a model folder answer everybody, as JSON, e.g. `{"qwen": "shop"}`;
+    without it what was learned from a namespace answers there alone."""
     tools: Annotated[tuple[str, ...], NoDecode] = ()
     """Python functions, `module:function`, that tasks of the world `tools` may call. Comma-separated."""
     mcp_servers: Path | None = None
@@ -188,17 +194,6 @@ class Settings(BaseSettings):
     (actions that do nothing), `waste` (visits for nothing), `success` (orders that pay). Comma-separated. The
     bundled model was trained on the first two."""
 
-    max_running_tasks: Annotated[int, Field(ge=1)] = 64
-    """Tasks that act at the same time; more wait their turn."""
-    max_learning_backlog: Annotated[int, Field(ge=1)] = 1000
-    """Episodes of one namespace that may wait to be learned from before new tasks get 429."""
-    job_poll_s: Annotated[float, Field(gt=0)] = 0.1
-    """How often job queues are looked at, seconds."""
-    job_retention_days: Annotated[float, Field(gt=0)] = 30.0
-    """Finished jobs older than this are deleted; episodes and memory stay."""
-    max_task_s: Annotated[float, Field(gt=0)] = 3600.0
-    """Longest time a task's budget may ask for."""
-
     max_body_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
     """Larger request bodies get 413."""
     max_wait_s: Annotated[float, Field(gt=0)] = 600.0
@@ -251,9 +246,19 @@ class Settings(BaseSettings):
         return self.data_dir / "jobs.db"
 
     @property
+    def shelf_path(self) -> Path:
+        """What callers and operators set up: webhooks with their secrets, schedules, quotas."""
+        return self.data_dir / "shelf.db"
+
+    @property
     def keys_path(self) -> Path:
         """Hashed API keys."""
         return self.data_dir / "keys.json"
+
+    @property
+    def key_use_path(self) -> Path:
+        """When keys were used last."""
+        return self.data_dir / "keys.used.json"
 
     @property
     def mcp_known_path(self) -> Path:

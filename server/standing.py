@@ -1,11 +1,13 @@
-"""Whether a namespace still learns, as numbers."""
+"""How a namespace stands, as numbers: whether it still learns, and what it holds."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from memory.pulse import Spending
-from memory.types import Mode
+from memory.types import ItemKind, Mode, Status
+from memory.writing.limits import Usage
 from server.canary import CanaryReport
 
 
@@ -35,3 +37,14 @@ class Learning:
     """Is that used up? Learning goes on by counters alone."""
     canary: CanaryReport | None
     """The newest lesson that was sent through the whole server; not of this namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a namespace holds."""
+
+    usage: Usage
+    sizes: Mapping[tuple[ItemKind, Status], int]
+    """Items by kind and status; what there is none of is left out."""
+    adapters: Mapping[str, int]
+    """Adapters that may serve, by the model they were made for."""

@@ -14,19 +14,33 @@ from typing import TYPE_CHECKING, Literal
 from agent.types import Model
 from memory.errors import BadInput
 from server.advising import Advising
+from server.announcing import announced
 from server.auth import Keys, write_private
+from server.batches import Batching
 from server.canary import CANARY_TICK, Canary
 from server.consolidating import NIGHTLY, Consolidating
+from server.delivering import Delivering
 from server.distilling import DISTILL, Distilling
 from server.flowing import Flowing
+from server.gate import Doorkeeper
+from server.hooks import Hooks
 from server.jobs import JobKind, Jobs
+from server.key_use import KeyUse
 from server.metrics import Metrics
 from server.nightly import DISTILL_TICK, Nightly, NightSettings
+from server.oidc import Claims, Issuer
+from server.outbound import Outbound
 from server.proposing import Proposing
+from server.quotas import Quota, Quotas
+from server.rates import Places, Rates
+from server.schedules import Schedules
 from server.services import Core, Services
 from server.settings import Settings
+from server.shelf import Shelf
 from server.steering import agent_settings, check, checks_of, recall_settings
 from server.suites import Declared
+from server.tracing import NoTracer, Tracer
+from server.watching import watched
 from server.work import TEND, Work
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -34,6 +48,7 @@ if TYPE_CHECKING:  # torch takes seconds to import
     from distill.registry import Registry
 
 BEFORE_DAWN, DAILY = "0 3 * * *", "0 4 * * *"
+OTLP_VARIABLES = frozenset({"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +60,8 @@ class Parts:
     jobs: Callable[[Settings], Jobs] | None = None
     """Another job engine."""
     clock: Callable[[], float] = time.time
+    tracer: Tracer | None = None
+    """Another than the settings say."""
 
 
 def build(settings: Settings, parts: Parts | None = None) -> Services:
@@ -57,24 +74,56 @@ def build(settings: Settings, parts: Parts | None = None) -> Services:
         )
     _memory_at(settings)
     check(settings)
-    keys = Keys(settings.keys_path, clock=parts.clock)
     metrics = Metrics()
-    opened = _Opener(settings, parts, metrics)
-    return Services(settings, keys, metrics, opened.open)
+    tracer = parts.tracer or tracer_of(settings)
+    opened = _Opener(settings, parts, metrics, tracer)
+    return Services(settings, doorkeeper(settings, parts.clock), metrics, opened.open, tracer)
+
+
+def tracer_of(settings: Settings) -> Tracer:
+    """Traces, where the settings or the variables of OpenTelemetry say to whom. Raises BadInput."""
+    is_known = bool(OTLP_VARIABLES & os.environ.keys())
+    if not settings.otel_endpoint and not is_known:
+        return NoTracer()
+    from server.tracing_otel import by_otlp  # a third of a second to import
+
+    return by_otlp(settings.otel_endpoint or None, shows_content=settings.otel_content)
+
+
+def doorkeeper(settings: Settings, clock: Callable[[], float]) -> Doorkeeper:
+    """Who knows the callers. Raises BadInput on an issuer that cannot be asked."""
+    claims = Claims(
+        settings.oidc_issuer,
+        settings.oidc_audience,
+        settings.oidc_namespace_claim,
+        settings.oidc_role_claim,
+        settings.oidc_default_role or "",
+        settings.oidc_leeway_s,
+    )
+    limits = (settings.requests_per_minute_key, settings.requests_per_minute)
+    return Doorkeeper(
+        Keys(settings.keys_path, clock=clock),
+        issuer=Issuer(claims, Outbound(settings.outbound_allow), clock) if claims.issuer else None,
+        use=KeyUse(settings.key_use_path, clock),
+        # Of a clock that nobody sets back.
+        rates=None if limits == (None, None) else Rates(*limits, clock=time.monotonic),
+        places=Places(settings.max_chats),
+        is_open=not settings.auth_required,
+    )
 
 
 def first_key(settings: Settings, keys: Keys) -> Path | None:
     """Make an operator key when there is none, and say where its secret lies."""
-    if keys.all():
+    if keys.all() or (made := keys.first("default", "operator", label="made at first start")) is None:
         return None
-    _, secret = keys.create("default", "operator", label="made at first start")
-    write_private(settings.operator_key_path, secret)
+    write_private(settings.operator_key_path, made[1])
     return settings.operator_key_path
 
 
 class _Opener:
-    def __init__(self, settings: Settings, parts: Parts, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, parts: Parts, metrics: Metrics, tracer: Tracer) -> None:
         self._settings = settings
+        self._tracer = tracer
         self._parts = parts
         self._metrics = metrics
         self._adapters: Registry | None = None
@@ -82,6 +131,7 @@ class _Opener:
     async def open(self) -> Core:
         core = await asyncio.to_thread(self._open_core)
         try:
+            await core.quotas.open()
             await core.jobs.launch(self._kinds(core))
             await core.jobs.schedule("tend", TEND, DAILY)
             await core.jobs.schedule("consolidate", NIGHTLY, BEFORE_DAWN)
@@ -90,6 +140,7 @@ class _Opener:
         except BaseException:
             await asyncio.to_thread(core.memory.close)
             raise
+        core.schedules.start(core, self._settings)
         return core
 
     def _open_core(self) -> Core:
@@ -113,6 +164,7 @@ class _Opener:
             limit=settings.max_models,
             ready=self._parts.models,
             vllm=settings.vllm,
+            shared=settings.shared_adapters,
         )
         worlds = Worlds(load_tools(settings.tools), mcp_servers(settings))
         where, index = _memory_at(settings)
@@ -134,8 +186,18 @@ class _Opener:
         )
         if settings.previous_encoder:
             memory.reencode_in_background()
-        parts = (memory, models, worlds, self._registry, self._jobs())
-        return Core(*parts, agent_settings(settings), suites, checks, settings.learning_tokens_day)
+        shelf = Shelf(shelf_at(settings))
+        quota = Quota(
+            settings.quota_running, settings.quota_tasks, settings.quota_tokens_day, settings.quota_usd_day
+        )
+        quotas = Quotas(shelf, quota, self._metrics, clock=self._parts.clock)
+        jobs = self._jobs(shelf)
+        outbound = Outbound(settings.outbound_allow)
+        schedules = Schedules(shelf, most=settings.max_schedules, clock=self._parts.clock)
+        hooks = Hooks(shelf, outbound, jobs, most=settings.max_webhooks, clock=self._parts.clock)
+        parts = (memory, models, worlds, self._registry, jobs, shelf, quotas, hooks, schedules)
+        held = (suites, checks, settings.learning_tokens_day)
+        return Core(*parts, agent_settings(settings), *held, self._tracer)
 
     def _registry(self) -> Registry:
         from distill.registry import Registry  # imports torch
@@ -144,12 +206,25 @@ class _Opener:
             self._adapters = Registry(self._settings.adapters_dir)
         return self._adapters
 
-    def _jobs(self) -> Jobs:
+    def _jobs(self, shelf: Shelf) -> Jobs:
         if self._parts.jobs is not None:
             return self._parts.jobs(self._settings)
         from server.jobs_dbos import DbosJobs  # half a second to import
 
-        return DbosJobs(self._settings.jobs_path, poll_s=self._settings.job_poll_s)
+        url = self._settings.jobs_url
+        if url is None:
+            return DbosJobs(
+                self._settings.jobs_path, poll_s=self._settings.job_poll_s, here=self._tracer.current
+            )
+        from server.jobs_replicas import Replicas
+
+        replicas = Replicas(shelf, dead_s=self._settings.job_dead_s)
+        return DbosJobs(
+            url.get_secret_value(),
+            poll_s=self._settings.job_poll_s,
+            replicas=replicas,
+            here=self._tracer.current,
+        )
 
     def _kinds(self, core: Core) -> Mapping[str, JobKind]:
         settings = self._settings
@@ -162,7 +237,24 @@ class _Opener:
         own = {**kinds, **consolidating.kinds(), **canary.kinds(), **Advising(core).kinds()}
         own |= Flowing(core).kinds() | Proposing(core).kinds()
         own |= Nightly(core, wanted).kinds()
-        return {**own, DISTILL: JobKind(distilling.run, limit=1)}
+        own |= {DISTILL: JobKind(distilling.run, limit=1), **Batching(core.jobs).kinds()}
+        delivering = Delivering(
+            core.hooks,
+            Outbound(settings.outbound_allow),
+            retries_s=settings.webhook_retries_s,
+            failures=settings.webhook_failures,
+            clock=self._parts.clock,
+        )
+        own = {**announced(own, core.hooks, core.jobs), **delivering.kinds()}
+        return watched(own, self._metrics, self._tracer)
+
+
+def shelf_at(settings: Settings) -> Path | str:
+    """Where what callers set up is kept: beside the jobs."""
+    if settings.jobs_url is None:
+        return settings.shelf_path
+    url = settings.jobs_url.get_secret_value()
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
 def mcp_servers(settings: Settings) -> McpServers:

@@ -85,6 +85,7 @@ class Work:
 
         async def save() -> Json:
             await asyncio.to_thread(self._core.memory.record, episode, principal=order.principal)
+            await self._core.quotas.spend(namespace, episode.usage, episode=episode.id)
             return None
 
         await run.step("save", save)
@@ -131,7 +132,7 @@ class Work:
     def kinds(self, *, max_tasks: int) -> dict[str, JobKind]:
         """What the job engine is told."""
         return {
-            TASK: JobKind(self.run_task, limit=max_tasks),
+            TASK: JobKind(self.run_task, limit=max_tasks, prompt=True, share=self._core.quotas.share),
             LEARN: JobKind(self.learn, limit=LEARNERS, ordered=True),
             TEND: JobKind(self.tend, limit=1),
         }
@@ -145,6 +146,7 @@ class Work:
         # A cancelled task leaves what it did. One cut off by a shutdown goes on later and saves then.
         if (await self._core.jobs.get(address)).state == "cancelled":
             await asyncio.to_thread(self._core.memory.record, episode, principal=episode.principal)
+            await self._core.quotas.spend(address.namespace, episode.usage, episode=episode.id)
 
     def _count(self, episode: Episode, mode: Mode) -> None:
         self._metrics.tasks.labels(episode.world, mode, episode.outcome).inc()
@@ -152,6 +154,4 @@ class Work:
         self._metrics.spent_learning(episode.learning)
         if episode.model.startswith("local:"):
             self._metrics.adapter_tasks.labels(episode.model, episode.adapter or "", episode.outcome).inc()
-        usage = episode.usage
-        self._metrics.tokens.labels(episode.model, "prompt").inc(usage.prompt_tokens)
-        self._metrics.tokens.labels(episode.model, "completion").inc(usage.completion_tokens)
+        self._metrics.spent(episode.model, episode.usage)

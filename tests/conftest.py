@@ -5,6 +5,8 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Read once, when the command line is imported: tables with whole ids.
+os.environ["COLUMNS"] = "200"
 
 from collections.abc import Iterator
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.automaton.formula import Formula, holds_at_the_end, labels_of, progressed
+from agent.automaton.formula import Formula, flattened, holds_at_the_end, labels_of, progressed
 from memory.errors import BadInput, TooLarge
 
 OTHER = "*"
@@ -104,7 +104,7 @@ def _explored(
         now = waiting.popleft()
         moves: dict[str, int] = {}
         for label in alphabet:
-            then = progressed(now, label)
+            then = flattened(progressed(now, label))
             if then not in places:
                 if len(places) >= most_states:
                     raise TooLarge(f"the formula needs more than {most_states} states: use fewer rules")

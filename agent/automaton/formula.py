@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from memory.errors import TooLarge
+
 
 @dataclass(frozen=True, slots=True)
 class Truth:
@@ -73,6 +75,8 @@ class Release:
 
 Formula: TypeAlias = Truth | Is | More | Both | Either | Next | Until | Release
 TRUE, FALSE = Truth(True), Truth(False)
+MOST_WAYS = 1024
+"""Alternatives of one state of an automaton."""
 
 
 def both(*formulas: Formula) -> Formula:
@@ -137,6 +141,15 @@ def progressed(formula: Formula, label: str) -> Formula:
             return both(progressed(then, label), either(progressed(inner, label), formula))
 
 
+def flattened(formula: Formula) -> Formula:
+    """The same as alternatives (disjunctive normal form), without those that another one covers.
+
+    Progression nests what is left of an until in what is left of it, for ever if nobody takes it apart; of
+    alternatives over the parts of one formula there are finitely many. Raises TooLarge beyond MOST_WAYS.
+    """
+    return either(*(both(*way) for way in _ways(formula)))
+
+
 def holds_at_the_end(formula: Formula) -> bool:
     """Is it fulfilled when no step comes any more?"""
     match formula:
@@ -171,6 +184,30 @@ def labels_of(formula: Formula) -> frozenset[str]:
             return labels_of(inner) | labels_of(then)
         case _:
             return frozenset()
+
+
+def _ways(formula: Formula) -> set[frozenset[Formula]]:
+    """Sets of formulas, all of one of which have to hold."""
+    match formula:
+        case Truth(value):
+            return {frozenset()} if value else set()
+        case Either(parts):
+            return _fewest(way for part in parts for way in _ways(part))
+        case Both(parts):
+            ways: set[frozenset[Formula]] = {frozenset()}
+            for part in parts:
+                ways = _fewest(one | other for one in ways for other in _ways(part))
+            return ways
+        case _:
+            return {frozenset({formula})}
+
+
+def _fewest(ways: Iterable[frozenset[Formula]]) -> set[frozenset[Formula]]:
+    """Those that can hold and that ask for no more than another one does."""
+    possible = {way for way in ways if both(*way) != FALSE}
+    if len(possible) > MOST_WAYS:
+        raise TooLarge(f"a state of the formula has more than {MOST_WAYS} alternatives: use fewer rules")
+    return {way for way in possible if not any(other < way for other in possible)}
 
 
 def _negated(formula: Is | More) -> Formula:

@@ -10,6 +10,18 @@ from agent.prompt import Lesson
 from agent.words import content_words, sentences
 from memory.types import Episode, Evidence
 
+FEEDBACK = "feedback"
+"""`Message.agent` of what somebody said of an episode, after it."""
+
+
+def said_of(episode: Episode) -> tuple[Lesson, ...]:
+    """What somebody said of the episode, in their words: a model need not find it again."""
+    return tuple(
+        Lesson(message.text, "fact", (Evidence(episode.id, index),))
+        for index, message in enumerate(episode.messages)
+        if message.agent == FEEDBACK
+    )
+
 
 def cause(episode: Episode) -> str | None:
     """Why a failure failed: the rule it broke, the limit it hit, or the world's last words."""

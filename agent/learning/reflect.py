@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from agent.builders.facts import cause, lessons
+from agent.builders.facts import cause, lessons, said_of
 from agent.builders.ops import Operation, Window, sifted
 from agent.builders.steps import steps
 from agent.learning.answer import ANSWER_SCHEMA, Answer, asked, read
@@ -93,7 +93,7 @@ async def reflect(
     rejected = len(answer.lessons) - len(kept) + faults
     mined = () if kept else lessons(episode)
     return Reflection(
-        drafts(episode, kept or mined, "neural" if kept else "symbolic", why, helped),
+        drafts(episode, (*(kept or mined), *said_of(episode)), "neural" if kept else "symbolic", why, helped),
         rejected,
         "model" if kept else "miner",
         said.usage,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from agent.models.retry import Transient
 from agent.types import Finish
-from memory.errors import ApprenticeError, BadInput, BudgetExceeded, ModelError, TooLarge
+from memory.errors import ApprenticeError, BadInput, BudgetExceeded, ContextExceeded, ModelError, Throttled
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +32,14 @@ class _Meaning:
 
 
 _ERRORS: Mapping[str, _Meaning] = {
-    "ContextWindowExceededError": _Meaning(TooLarge),
+    "ContextWindowExceededError": _Meaning(ContextExceeded),
     "BudgetExceededError": _Meaning(BudgetExceeded),
     "AuthenticationError": _Meaning(ModelError),
     "PermissionDeniedError": _Meaning(ModelError),
     "NotFoundError": _Meaning(BadInput),
     "UnprocessableEntityError": _Meaning(BadInput),
     "BadRequestError": _Meaning(BadInput),
-    "RateLimitError": _Meaning(ModelError, transient=True),
+    "RateLimitError": _Meaning(Throttled, transient=True),
     "APITimeoutError": _Meaning(ModelError, transient=True),
     "APIConnectionError": _Meaning(ModelError, transient=True),
     "APIResponseValidationError": _Meaning(ModelError, transient=True),
@@ -45,6 +48,13 @@ _ERRORS: Mapping[str, _Meaning] = {
     "BadGatewayError": _Meaning(ModelError, transient=True),
 }
 """Foreign exceptions by the name of their class or nearest base; others are ModelError for good."""
+_TRANSIENT = frozenset({408, 409, 425, 429})
+_TOO_LONG = re.compile(
+    r"context (length|window|limit|size)|longer than the model|too many (input )?tokens|prompt is too long",
+    re.IGNORECASE,
+)
+"""How vLLM, llama.cpp, TGI, SGLang and OpenAI say that a prompt does not fit."""
+_MOST_SAID = 2000
 
 
 def translate(error: Exception, model: str) -> ApprenticeError | Transient:
@@ -55,8 +65,23 @@ def translate(error: Exception, model: str) -> ApprenticeError | Transient:
     meaning = next((_ERRORS[name] for name in names if name in _ERRORS), _Meaning(ModelError))
     said = f"{model!r}: {type(error).__name__}: {error}"
     if meaning.transient:
-        return Transient(ModelError(said), wait_s=_asked_wait(error))
+        return Transient(
+            Throttled(said) if meaning.target is Throttled else ModelError(said), wait_s=_asked_wait(error)
+        )
     return meaning.target(said)
+
+
+def refusal(model: str, status: int, said: str, headers: Mapping[str, str]) -> ApprenticeError | Transient:
+    """Our error for an answer that is none, by its status and what stands in it."""
+    with suppress(ValueError, KeyError, TypeError):
+        said = str(json.loads(said)["error"]["message"])
+    words = f"{model!r}: {status}: {said[:_MOST_SAID]}"
+    if status in _TRANSIENT or status >= 500:
+        error = Throttled(words) if status == 429 else ModelError(words)
+        return Transient(error, wait_s=_seconds(headers.get("retry-after")))
+    if status in (400, 413) and _TOO_LONG.search(said):
+        return ContextExceeded(words)
+    return BadInput(words) if status in (400, 404, 413, 422) else ModelError(words)
 
 
 def answers_of(response: Mapping[str, Any], model: str) -> list[Answer]:
@@ -128,7 +153,11 @@ def _asked_wait(error: Exception) -> float | None:
     """Seconds a server asks for in `Retry-After`."""
     # litellm replaces the response by an empty one and keeps the headers beside it.
     headers = getattr(error, "litellm_response_headers", None) or {}
+    return _seconds(headers.get("retry-after"))
+
+
+def _seconds(said: object) -> float | None:
     try:
-        return float(headers.get("retry-after", ""))
-    except (TypeError, ValueError):
-        return None
+        return float(str(said))
+    except ValueError:
+        return None  # nothing, or a date

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
 from agent.models.schema import Unreadable, call_fault, extract_json
@@ -38,7 +38,7 @@ async def complete(model: Model, request: Request) -> tuple[Reply, ...]:
     return tuple([await _mended(model, request, reply) for reply in replies])
 
 
-async def stream(model: Model, request: Request) -> AsyncIterator[Delta]:
+async def stream(model: Model, request: Request) -> AsyncGenerator[Delta, None]:
     """As the model's own `stream`; a call in words is held back, and comes with the last piece.
 
     An answer that must be a call comes whole, since only a whole one can be checked.

@@ -1,22 +1,18 @@
-"""Hosted and self-hosted models through litellm: the only file that knows it.
-
-litellm is imported at the first call (seconds) and told to ask the network for nothing of its own.
-Its exceptions are translated here by one table.
-"""
+"""Hosted and self-hosted models: what is asked, tried again, mended and paid."""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
 import json
-import os
-import sys
 import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.models.answers import Answer, Gathered, answers_of, translate
+from agent.models.direct import Direct, speaks_plainly
+from agent.models.lite import Lite
 from agent.models.retry import Backoff, Transient
 from agent.models.schema import (
     Unreadable,
@@ -47,6 +43,8 @@ class ModelSettings:
     """For one `complete`, repairs included; checked before each attempt that follows the first."""
     native_tools: bool = True
     """False: tools are described in words and calls are written as text."""
+    direct: bool = True
+    """A service that speaks OpenAI's format is called without litellm between."""
 
 
 class LiteModel:
@@ -63,13 +61,17 @@ class LiteModel:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Calls that could cost money need `allow_calls`; a loopback `api_base` is always free to call."""
-        self._name, self._api_base = name, api_base
+        self._name = name
         # A key from the environment must not travel to a server of somebody's choice.
-        self._api_key = api_key or ("no-key" if api_base else None)
+        key = api_key or ("no-key" if api_base else None)
         self._settings = settings or ModelSettings()
         self._allowed = allow_calls or _is_loopback(api_base)
         self._sleep = sleep
         self._native_schema = self._native_choice = True
+        self._lite = Lite(name, api_base, key, self._settings.timeout_s)
+        self._service: Direct | Lite = self._lite
+        if api_base and key and self._settings.direct and speaks_plainly(name):
+            self._service = Direct(name, api_base, key, self._settings.timeout_s)
 
     @property
     def name(self) -> str:
@@ -85,7 +87,7 @@ class LiteModel:
         """`request.n` answers, each of the form asked for; the usage of a call lies on its first reply.
 
         Raises ModelError when no answer can be had, BudgetExceeded on a limit, BadInput when the
-        provider calls the request wrong, TooLarge when it does not fit the context.
+        provider calls the request wrong, ContextExceeded when it does not fit the context.
         """
         self._check(request)
         replies: list[Reply] = []
@@ -112,11 +114,13 @@ class LiteModel:
         self._check(request)
         arguments = self._arguments(request, request.messages, 1)
         options = {"include_usage": True}
-        chunks = await self._retried({**arguments, "stream": True, "stream_options": options})
+        asked = {**arguments, "stream": True, "stream_options": options}
+        # Tried again as long as nothing has come.
+        chunks = await self._settings.backoff.run(lambda: self._service.stream(asked), sleep=self._sleep)
         gathered = Gathered()
         try:
             async for chunk in chunks:
-                text = gathered.add(chunk.model_dump())
+                text = gathered.add(chunk)
                 if text:
                     yield Delta(text=text)
             yield Delta(reply=self._read(request, gathered.answer()))
@@ -128,7 +132,11 @@ class LiteModel:
 
     def count_tokens(self, text: str) -> int:
         """Length in a common tokenizer: exact for OpenAI's models, near for others."""
-        return int(_litellm().token_counter(model=self._name, text=text))
+        return self._lite.count_tokens(text)
+
+    def close(self) -> None:
+        """Let go of connections; a later call makes new ones."""
+        self._service.close()
 
     def warm_up(self) -> None:
         """Import and prepare what the first call needs; takes seconds, safe in a thread."""
@@ -187,7 +195,7 @@ class LiteModel:
             else:
                 raise
             response = await self._retried(self._arguments(request, messages, n))
-        return answers_of(response.model_dump(), self._name)
+        return answers_of(response, self._name)
 
     def _arguments(self, request: Request, messages: Sequence[Message], n: int) -> dict[str, Any]:
         settings = self._settings
@@ -230,37 +238,15 @@ class LiteModel:
             words.append(f"Answer with JSON alone that fits this schema: {json.dumps(dict(form))}")
         return [Message("user", "\n\n".join(words))] if words else []
 
-    async def _retried(self, arguments: Mapping[str, Any]) -> Any:
-        async def once() -> Any:
-            try:
-                return await _litellm().acompletion(
-                    model=self._name,
-                    api_base=self._api_base,
-                    api_key=self._api_key,
-                    timeout=self._settings.timeout_s,
-                    num_retries=0,
-                    max_retries=0,
-                    drop_params=True,
-                    _skip_mcp_handler=True,  # else litellm wants the mcp package as soon as there are tools
-                    **arguments,
-                )
-            except Exception as error:
-                raise translate(error, self._name) from error
-
-        return await self._settings.backoff.run(once, sleep=self._sleep)
+    async def _retried(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await self._settings.backoff.run(lambda: self._service.complete(arguments), sleep=self._sleep)
 
     def _usage(self, answer: Answer) -> Usage:
         """Tokens and their price; a model of no known price is free, e.g. a self-hosted one."""
         prompt, completion = answer.tokens or (0, self.count_tokens(answer.text))
         if answer.tokens == (0, 0):
             return Usage()  # counted with its sibling
-        try:
-            costs = _litellm().cost_per_token(
-                model=self._name, prompt_tokens=prompt, completion_tokens=completion
-            )
-        except Exception:  # noqa: BLE001 - litellm raises many kinds for a model it has no price for
-            costs = (0.0,)
-        return Usage(prompt, completion, float(sum(costs)), 1)
+        return Usage(prompt, completion, self._lite.cost_usd(prompt, completion), 1)
 
 
 def _is_loopback(url: str | None) -> bool:
@@ -269,23 +255,3 @@ def _is_loopback(url: str | None) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _litellm() -> Any:
-    """The module, quiet: no price list from the network, no tokenizer downloads, no printed advice."""
-    flag = "LITELLM_LOCAL_MODEL_COST_MAP"
-    before = os.environ.get(flag)
-    os.environ[flag] = "True"  # read while litellm is imported, and only then
-    try:
-        import litellm
-    finally:
-        if before is None:
-            del os.environ[flag]
-        else:
-            os.environ[flag] = before
-    litellm.disable_hf_tokenizer_download = True
-    litellm.suppress_debug_info = True
-    litellm.turn_off_message_logging = True
-    # Small models repeat themselves; our own token limits end that.
-    litellm.REPEATED_STREAMING_CHUNK_LIMIT = sys.maxsize
-    return litellm

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.planners.goals import GOALS
 from agent.planners.plan import PLANNER
-from distill.select import Band, Everything, Has, Success
+from distill.select import Band, Either, Everything, Has, Success
 from distill.shapes.asides import Asides, Perturb, PlanPrefix
 from distill.shapes.asking import Proposals, SelfAssessment
 from distill.shapes.masks import Beside, ByKind, Chain, MaskErrors, MaskSpans, Whole
@@ -19,14 +19,15 @@ from distill.types import Recipe
 _ACTS = ByKind((("act", 1.0), ("answer", 1.0)))
 
 ASKING: tuple[Recipe, ...] = (
-    # PilotRL (arXiv 2508.00344): to follow a plan, ...
+    # PilotRL (arXiv 2508.00344): to follow a plan (ours: successes without one get one in hindsight, which
+    # what went right follows), ...
     Recipe(
         "pilot.1",
-        select=Has("plan", agent=PLANNER),
-        signal=Product((Outcome(), Adherence())),
-        shape=_ACTS,
+        select=Either((Has("plan", agent=PLANNER), Success())),
+        signal=Product((Outcome(), Adherence(otherwise=1.0))),
+        shape=Chain((PlanPrefix(is_followed=True), _ACTS)),
     ),
-    # ... to make one (ours: successes without one get one in hindsight), ...
+    # ... to make one, ...
     Recipe(
         "pilot.2",
         select=Success(),

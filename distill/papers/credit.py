@@ -46,15 +46,17 @@ CREDIT: tuple[Recipe, ...] = (
         signal=Exp(Normalised(ZeroSum()), beta=1.0),
         shape=Beside((PerAgent(), Asides(("critique",)))),
     ),
-    # Multi-Agent Evolve (arXiv 2510.23595), the solver: score and format, normalised by role.
+    # Multi-Agent Evolve (arXiv 2510.23595), the solver and the judge (who checked): score and format,
+    # normalised by role.
     Recipe(
         "mae",
         select=Everything(),
         signal=Exp(Normalised(Sum((Outcome(), Format("calls"))), by="role"), beta=1.0),
-        shape=PerAgent(),
+        shape=Beside((PerAgent(), Asides(("critique",)))),
     ),
-    # MALT (arXiv 2412.01928): first what most often leads to the right end, ...
-    Recipe("malt.1", select=Branches(2), signal=TreeValue(threshold=0.5), shape=Whole()),
+    # MALT (arXiv 2412.01928): first what most often leads to the right end, by who said it: a team's members
+    # (generator, verifier, refiner) each behind what they were shown, ...
+    Recipe("malt.1", select=Branches(2), signal=TreeValue(threshold=0.5), shape=PerAgent()),
     # ... then good siblings before bad ones.
     Recipe(
         "malt",

@@ -7,7 +7,7 @@ from distill.shapes.checking import BorneOut
 from distill.shapes.conditioning import ConditionOnFeedback
 from distill.shapes.masks import Chain, MaskErrors, Whole
 from distill.shapes.roles import AsWorldModel
-from distill.shapes.stripping import StripMemory
+from distill.shapes.stripping import OthersMemory, StripMemory
 from distill.signals.outcomes import Outcome, Uniform
 from distill.types import Recipe, Stream
 
@@ -22,8 +22,14 @@ IMITATION: tuple[Recipe, ...] = (
         select=Both((Success(), UsedMemory())),
         signal=Uniform(),
         shape=Chain((MaskErrors(), StripMemory())),
-        # A third keeps its prompt, so that the adapter does not unlearn to read memory.
-        mixture=(Stream("with memory", MaskErrors(), share=1 / 3),),
+        # Of what is left of general rows, which keep what the base could do before, a third each: without
+        # memory; with it, so that the adapter does not unlearn to read it; and with what memory told of
+        # another task, so that it does not unlearn what it knows where memory is shown.
+        mixture=(
+            Stream("with memory", MaskErrors(), share=0.2),
+            Stream("with others' memory", Chain((MaskErrors(), OthersMemory())), share=0.2),
+            Stream("general", Whole(), share=0.4, of="general", if_any=True),
+        ),
     ),
     # AgentEvol (arXiv 2406.04151): one success of each task by its reward, and the first demonstrations.
     Recipe(

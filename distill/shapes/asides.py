@@ -8,7 +8,7 @@ answer in the form that is asked for, so that what is trained is what is served.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agent.builders.steps import steps
@@ -79,6 +79,8 @@ class PlanPrefix:
 
     most: int = 12
     """Steps of a plan."""
+    is_followed: bool = False
+    """Acts that are no step of a plan in hindsight weigh nothing."""
 
     def __call__(self, rows: Sequence[Row], lived: Episodes) -> tuple[Row, ...]:
         """A plan stands in each row, as the planner tells it; failures without one are left out."""
@@ -87,15 +89,16 @@ class PlanPrefix:
     def _planned(self, row: Row, episode: Episode) -> Row | None:
         if any(one.kind == "plan" for one in row.messages):
             return row
-        done = [step.command for step in steps(episode) if step.ok is not False][: self.most]
+        done = [step for step in steps(episode) if step.ok is not False][: self.most]
         if episode.outcome != "success" or not done:
             return None
-        lines = "\n".join(f"{n}. {step}" for n, step in enumerate(done, 1))
+        lines = "\n".join(f"{n}. {step.command}" for n, step in enumerate(done, 1))
         plan = Message("user", f"{_PLAN}{lines}", kind="plan", agent=PLANNER, weight=worth([row]))
         at = opening_end(row.messages)
+        messages = row.messages if not self.is_followed else _following(row, {step.act for step in done})
         return replace(
             row,
-            messages=(*row.messages[:at], plan, *row.messages[at:]),
+            messages=(*messages[:at], plan, *messages[at:]),
             indices=(*row.indices[:at], -1, *row.indices[at:]),
         )
 
@@ -115,6 +118,14 @@ class _Verdict:
         asked = Message("user", ASKED.format(goal=self.goal, found=self.found), weight=0.0)
         reply = _reply({"met": self.met, "why": self.why}, "reflect", self.weight)
         return replace(self.row, messages=(asked, reply), indices=(-1, -1))
+
+
+def _following(row: Row, acts: Collection[int]) -> tuple[Message, ...]:
+    """Of the acts those at these places of the episode keep their weight."""
+    return tuple(
+        one if one.kind != "act" or index in acts else replace(one, weight=0.0)
+        for one, index in zip(row.messages, row.indices, strict=True)
+    )
 
 
 def _answered(row: Row, at: int) -> Row | None:

@@ -59,12 +59,16 @@ class Adherence:
 
     encoder: str = "hash-256"
     """By name, as in `memory.encoder.open_encoder`."""
+    otherwise: float = 0.0
+    """Of the turns of an episode without a plan."""
 
     def __call__(self, episodes: Sequence[Episode]) -> Credit:
         """On turns and on plans. Raises EncoderError."""
         return {one.id: self._of(one) for one in episodes}
 
     def _of(self, episode: Episode) -> tuple[float, ...]:
+        if not any(map(plan_steps, episode.messages)):
+            return spread(episode, self.otherwise)
         credit = [0.0] * len(episode.messages)
         for plan, steps, acts in _planned(episode):
             if not acts:

@@ -10,6 +10,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, set_seed
 
+from agent.models.local.weights import READING
 from distill.settings import TrainSettings
 from distill.trainers.flat import FlatCollator, by_segments, target_logprobs
 from memory.errors import DistillError
@@ -25,7 +26,8 @@ def open_model(base: Path, start: Path | None, settings: TrainSettings, seed: in
         torch.bfloat16 if settings.precision == "bfloat16" and settings.method == "lora" else torch.float32
     )
     folder = start if start is not None and settings.method == "full" else base
-    model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=dtype)
+    with READING:
+        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=dtype)
     if settings.method == "full":
         return model
     set_seed(seed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from memory.facade.tending import Tending
 from memory.recall.arms import choices
-from memory.types import Item, Lift
+from memory.types import Item, ItemKind, Lift
 from memory.value.lift import LONGEST, interval, policy_interval, policy_lift, policy_value, shrunken
 
 
@@ -47,20 +47,30 @@ class PolicyStanding:
 class Evaluating(Tending):
     """The part of `Memory` that says what its items are worth."""
 
-    def lifts(self, namespace: str, *, alpha: float = 0.05) -> tuple[Standing, ...]:
+    def lifts(
+        self,
+        namespace: str,
+        *,
+        alpha: float = 0.05,
+        kind: ItemKind | None = None,
+        item: str | None = None,
+    ) -> tuple[Standing, ...]:
         """Every item that was tossed for, the best first; empty where nothing is left to chance.
 
-        The intervals hold with probability 1 - alpha each. Reads every credit of the namespace.
+        The intervals hold with probability 1 - alpha each. Reads every credit of all items, of those
+        of a `kind`, or of one `item`.
         """
         with self._store.read() as reader:
             items = reader.items_by_id(namespace, reader.tossed(namespace))
-            known = {id_: item.utility.lift for id_, item in items.items()}
-            values = shrunken(known, {id_: f"{item.kind}/{item.family}" for id_, item in items.items()})
+            known = {id_: one.utility.lift for id_, one in items.items()}
+            values = shrunken(known, {id_: f"{one.kind}/{one.family}" for id_, one in items.items()})
             found = []
-            for id_, item in items.items():
-                lift = item.utility.lift or Lift()
+            for id_, one in items.items():
+                if kind not in {None, one.kind} or item not in {None, id_}:
+                    continue
+                lift = one.utility.lift or Lift()
                 low, high = interval(reader.tosses(namespace, id_, lift.test, LONGEST), alpha)
-                found.append(Standing(item, lift, low, high, values[id_]))
+                found.append(Standing(one, lift, low, high, values[id_]))
         return tuple(sorted(found, key=lambda one: (-one.shrunk, one.item.id)))
 
     def policies(self, namespace: str, *, alpha: float = 0.05) -> tuple[PolicyStanding, ...]:

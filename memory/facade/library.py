@@ -7,7 +7,7 @@ from collections.abc import Callable
 from memory.constitution.select import select
 from memory.errors import BadInput
 from memory.store.engine import Store
-from memory.types import GLOBAL, Constitution, Episode, Item, ItemKind, LogEntry, Status
+from memory.types import GLOBAL, Constitution, Episode, Item, ItemKind, LogEntry, Scope, Status
 from memory.writing.admission import check_name
 
 
@@ -37,14 +37,27 @@ class Library:
         status: Status | None = None,
         family: str | None = None,
         words: str | None = None,
+        scope: Scope | None = None,
         limit: int = 100,
         after: str | None = None,
+        newest: bool = False,
     ) -> tuple[Item, ...]:
-        """A page of items, oldest first, after the id `after`; `words` must all occur in the text."""
+        """A page of items from the one after the id `after`, oldest first or `newest` first.
+
+        `words` must all occur in the text.
+        """
         _check_limit(limit)
         with self._store.read() as reader:
             return reader.items(
-                namespace, kind=kind, status=status, family=family, words=words, limit=limit, after=after
+                namespace,
+                kind=kind,
+                status=status,
+                family=family,
+                words=words,
+                limit=limit,
+                after=after,
+                scope=scope,
+                newest=newest,
             )
 
     def history(self, namespace: str, item_id: str) -> tuple[LogEntry, ...]:
@@ -74,11 +87,21 @@ class Library:
                 namespace, limit=limit, after=after, task_id=task_id, family=family, newest=newest
             )
 
-    def log(self, namespace: str, *, after: int = 0, limit: int = 1000) -> tuple[LogEntry, ...]:
-        """A page of the namespace's log, oldest first, from the entry after seq `after`."""
+    def log(
+        self,
+        namespace: str,
+        *,
+        after: int = 0,
+        limit: int = 1000,
+        principal: str | None = None,
+        op: str | None = None,
+    ) -> tuple[LogEntry, ...]:
+        """A page of the namespace's log, oldest first, from the entry after seq `after`; of all or of one
+        principal or op.
+        """
         _check_limit(limit)
         with self._store.read() as reader:
-            return reader.log(namespace, after=after, limit=limit)
+            return reader.log(namespace, after=after, limit=limit, principal=principal, op=op)
 
     def constitution(
         self,

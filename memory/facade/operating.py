@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from memory.dials import DialName, Dials, position
 from memory.errors import Denied
 from memory.facade.housekeeping import Housekeeping
 from memory.pulse import Pulse
 from memory.store.dials import Turned, turn
-from memory.store.pulse import pulse
-from memory.types import Channel, Json
+from memory.store.pulse import pulse, sizes
+from memory.types import Channel, ItemKind, Json, Status
 from memory.writing.admission import check_name
 
 
@@ -31,6 +33,21 @@ class Operating(Housekeeping):
             raise Denied(f"dials are turned by operators, not by {channel!r}")
         value = position(name, value)
         return self._store.write(lambda writer: turn(writer, author, name, value))
+
+    def witness(self, namespace: str, act: Mapping[str, Json], *, principal: str) -> int:
+        """Write down what somebody did beside memory, e.g. to a key; returns its position in the log."""
+        check_name("namespace", namespace)
+        check_name("principal", principal)
+        at, after = self._clock(), dict(act)
+        return self._store.write(
+            lambda writer: writer.append(namespace, principal, "act", at=at, after=after)
+        )
+
+    def sizes(self, namespace: str) -> Mapping[tuple[ItemKind, Status], int]:
+        """Items by kind and status; counts them all."""
+        check_name("namespace", namespace)
+        with self._store.read() as reader:
+            return sizes(reader.connection, namespace)
 
     def pulse(self, namespace: str, *, since: float | None) -> Pulse:
         """When a namespace last learned, and what it spent on episodes that ended after `since`.

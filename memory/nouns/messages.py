@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Literal
@@ -54,6 +55,16 @@ class ToolCall:
     id: str
     name: str
     arguments: dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as a model sees it; `parameters` is a JSON Schema object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Json]
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from memory.errors import NotFound
 from memory.store import statements
-from memory.store.rows import CREDIT, EPISODE, IDEMPOTENCY, episode_of
+from memory.store.rows import CREDIT, EPISODE, IDEMPOTENCY, TOOLSET, WITH_TOOLS, episode_of
 from memory.store.session import Session
 from memory.types import Episode
 from memory.value.lift import Toss
@@ -48,7 +48,7 @@ class Episodes(Session):
     def find_episode(self, namespace: str, episode_id: str) -> Episode | None:
         """One episode, or None."""
         row = self._row(statements.ONE_EPISODE, {"namespace": namespace, "id": episode_id})
-        return None if row is None else episode_of(row[0])
+        return None if row is None else episode_of(*row)
 
     def episodes(
         self,
@@ -62,14 +62,20 @@ class Episodes(Session):
     ) -> tuple[Episode, ...]:
         """A page of episodes, oldest first, or newest first."""
         order = EPISODE.c.key.desc() if newest else EPISODE.c.key.asc()
-        query = select(EPISODE).where(EPISODE.c.namespace == namespace).order_by(order).limit(limit)
+        query = (
+            select(EPISODE.c.data, TOOLSET.c.data)
+            .select_from(WITH_TOOLS)
+            .where(EPISODE.c.namespace == namespace)
+            .order_by(order)
+            .limit(limit)
+        )
         for column, wanted in ((EPISODE.c.task_id, task_id), (EPISODE.c.family, family)):
             if wanted is not None:
                 query = query.where(column == wanted)
         if after is not None:
             key = self._key(EPISODE, namespace, after)
             query = query.where(EPISODE.c.key < key if newest else EPISODE.c.key > key)
-        return tuple(episode_of(row.data) for row in self._connection.execute(query))
+        return tuple(episode_of(*row) for row in self._connection.execute(query))
 
     def attempts(self, namespace: str, task_id: str, until: int) -> frozenset[str]:
         """Ids of the episodes of one task recorded up to a log position."""

@@ -15,7 +15,7 @@ from memory.store import statements
 from memory.store.chain import NOTHING
 from memory.store.fulltext import Words
 from memory.store.quotes import needles, without
-from memory.store.rows import CREDIT, EPISODE, IDEMPOTENCY, ITEM, LINK, LOG, STEP, VECTOR
+from memory.store.rows import CREDIT, EPISODE, IDEMPOTENCY, ITEM, LINK, LOG, STEP, TOOLSET, VECTOR
 from memory.store.session import Session, batches
 from memory.types import Episode, Item
 
@@ -98,7 +98,8 @@ class Erasure(Session):
             outcome=episode.outcome,
             forgotten=episode.forgotten,
         )
-        self._put(episode.namespace, episode.id, dumps(empty))
+        self._put(episode.namespace, episode.id, dumps(empty), tools=None)
+        self._run(statements.DROP_TOOLSETS, [{"namespace": episode.namespace}])
         self._drop_steps(episode.namespace, episode.id)
         if episode.recall is not None:
             self._drop_vectors(episode.namespace, [episode.recall.query.text])
@@ -124,7 +125,7 @@ class Erasure(Session):
             was, now = _question(before), _question(after)
             if was is not None and was != now:
                 self._drop_vectors(namespace, [was])
-        return len(found)
+        return len({id_ for id_, _ in found} | self._unquoted_tools(namespace, wanted))
 
     def earlier(self, namespace: str, of: str, item: str | None) -> tuple[tuple[str, ...], int] | None:
         """What an erasure took, by its mark `of` or by an item: the items, and how many rows."""
@@ -159,7 +160,8 @@ class Erasure(Session):
             full_text=self._count(words) - self._count(select(func.count()).select_from(ITEM)),
             log=len({*said, *self._rows_saying(namespace, texts)}),
             vectors=self._number(VECTOR, namespace, "digest", digests),
-            episodes=len(list(self._quoting(namespace, needles(texts | inner)))),
+            episodes=len(list(self._quoting(namespace, needles(texts | inner))))
+            + len(self._tools_quoting(namespace, needles(texts | inner))),
         )
 
     def _rows_of(self, namespace: str, items: Iterable[str]) -> Iterator[tuple[int, str, str]]:
@@ -183,8 +185,28 @@ class Erasure(Session):
                 found.add(seq)
         return found
 
+    def _unquoted_tools(self, namespace: str, wanted: Sequence[str]) -> set[str]:
+        """Tools that quote a text without it, in their place; ids of the episodes that were shown them."""
+        found: set[str] = set()
+        for digest, data in self._tools_quoting(namespace, wanted):
+            there = and_(EPISODE.c.namespace == namespace, EPISODE.c.tools == digest)
+            found |= set(self.connection.execute(select(EPISODE.c.id).where(there)).scalars())
+            clean = canonical(without(json.loads(data), wanted))
+            row = {"namespace": namespace, "digest": digest_of(clean), "data": clean}
+            self._run(statements.ADD_TOOLSET, [row])
+            self.connection.execute(update(EPISODE).where(there).values(tools=row["digest"]))
+        self._run(statements.DROP_TOOLSETS, [{"namespace": namespace}])
+        return found
+
+    def _tools_quoting(self, namespace: str, wanted: Sequence[str]) -> list[tuple[str, str]]:
+        """(digest, data) of the sets of tools that quote one of these."""
+        escaped = _escaped(wanted)
+        query = select(TOOLSET.c.digest, TOOLSET.c.data).where(TOOLSET.c.namespace == namespace)
+        rows = self.connection.execute(query)
+        return [(digest, data) for digest, data in rows if any(needle in data for needle in escaped)]
+
     def _quoting(self, namespace: str, wanted: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-        escaped = [json.dumps(needle, ensure_ascii=False)[1:-1] for needle in wanted]
+        escaped = _escaped(wanted)
         query = select(EPISODE.c.id, EPISODE.c.data).where(EPISODE.c.namespace == namespace)
         for id_, data in self.connection.execute(query.execution_options(yield_per=256)):
             if any(needle in data for needle in escaped):
@@ -195,9 +217,9 @@ class Erasure(Session):
             there = LOG.c.seq.in_([int(seq) for seq in seqs])
             self.connection.execute(update(LOG).where(there).values(before=NOTHING, after=NOTHING))
 
-    def _put(self, namespace: str, episode: str, data: str) -> None:
+    def _put(self, namespace: str, episode: str, data: str, **others: str | None) -> None:
         there = and_(EPISODE.c.namespace == namespace, EPISODE.c.id == episode)
-        self.connection.execute(update(EPISODE).where(there).values(data=data))
+        self.connection.execute(update(EPISODE).where(there).values(data=data, **others))
 
     def _drop_steps(self, namespace: str, episode: str) -> None:
         there = and_(STEP.c.namespace == namespace, STEP.c.episode == episode)
@@ -227,6 +249,11 @@ class Erasure(Session):
 
     def _count(self, query: Any) -> int:
         return int(self.connection.execute(query).scalar_one())
+
+
+def _escaped(wanted: Sequence[str]) -> list[str]:
+    """As they stand in canonical JSON."""
+    return [json.dumps(needle, ensure_ascii=False)[1:-1] for needle in wanted]
 
 
 def _strings(data: object) -> Iterator[str]:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from memory.entry import RECALLABLE, Vector, from_blob
+from memory.entry import Vector, from_blob
 from memory.errors import NotFound
 from memory.store import statements
 from memory.store.fulltext import mentions
 from memory.store.rows import FIELDS, ITEM, item_of
 from memory.store.session import Session, batches
-from memory.types import Item, ItemKind, Status
+from memory.types import Item, ItemKind, Scope, Status
 
 
 class Items(Session):
@@ -49,14 +49,19 @@ class Items(Session):
         words: str | None,
         limit: int | None,
         after: str | None,
+        scope: Scope | None = None,
+        newest: bool = False,
     ) -> tuple[Item, ...]:
-        """A page of items, oldest first; `words` must all occur in the text."""
-        query = select(*FIELDS).where(ITEM.c.namespace == namespace).order_by(ITEM.c.key).limit(limit)
-        for column, wanted in ((ITEM.c.kind, kind), (ITEM.c.status, status), (ITEM.c.family, family)):
+        """A page of items, oldest first or `newest` first; `words` must all occur in the text."""
+        order = ITEM.c.key.desc() if newest else ITEM.c.key
+        query = select(*FIELDS).where(ITEM.c.namespace == namespace).order_by(order).limit(limit)
+        asked = ((ITEM.c.kind, kind), (ITEM.c.status, status), (ITEM.c.family, family), (ITEM.c.scope, scope))
+        for column, wanted in asked:
             if wanted is not None:
                 query = query.where(column == wanted)
         if after is not None:
-            query = query.where(ITEM.c.key > self._key(ITEM, namespace, after))
+            at = self._key(ITEM, namespace, after)
+            query = query.where(ITEM.c.key < at if newest else ITEM.c.key > at)
         if words is not None:
             query = query.where(mentions(self._connection, namespace, words))
         return tuple(item_of(row) for row in self._connection.execute(query))
@@ -82,7 +87,5 @@ class Items(Session):
         return self._living(namespace, "tool")
 
     def _living(self, namespace: str, kind: ItemKind) -> tuple[Item, ...]:
-        query = select(*FIELDS).where(
-            ITEM.c.namespace == namespace, ITEM.c.kind == kind, ITEM.c.status.in_(RECALLABLE)
-        )
-        return tuple(item_of(row) for row in self._connection.execute(query))
+        rows = self._rows(statements.OF_KIND, {"namespace": namespace, "kind": kind})
+        return tuple(map(item_of, rows))

@@ -9,6 +9,7 @@ from sqlalchemy import JSON, ColumnElement, Connection, Float, cast, func, selec
 
 from memory.pulse import RECENT, Pulse, Spending
 from memory.store.rows import EPISODE, ITEM, LOG
+from memory.types import ItemKind, Status
 
 _DECISIONS = ("promote", "demote", "retire", "quarantine")
 _SPENT = tuple(
@@ -24,6 +25,16 @@ def pulse(connection: Connection, namespace: str, since: float | None) -> Pulse:
     fallen = [at for op, at in decided.items() if op != "promote"]
     last, spent = _spent(connection, namespace, since)
     return Pulse(last, decided.get("promote"), max(fallen, default=None), spent)
+
+
+def sizes(connection: Connection, namespace: str) -> dict[tuple[ItemKind, Status], int]:
+    """Items by kind and status; what there is none of is left out."""
+    query = (
+        select(ITEM.c.kind, ITEM.c.status, func.count())
+        .where(ITEM.c.namespace == namespace)
+        .group_by(ITEM.c.kind, ITEM.c.status)
+    )
+    return {(row[0], row[1]): row[2] for row in connection.execute(query)}
 
 
 def _decided(connection: Connection, namespace: str) -> Mapping[str, float]:

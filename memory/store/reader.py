@@ -41,9 +41,19 @@ class Tally:
 class Reader(Recalling, Episodes):
     """Queries over one transaction. Not thread-safe; short-lived."""
 
-    def log(self, namespace: str, *, after: int, limit: int | None) -> tuple[LogEntry, ...]:
-        """A page of a namespace's log, oldest first."""
+    def log(
+        self,
+        namespace: str,
+        *,
+        after: int,
+        limit: int | None,
+        principal: str | None = None,
+        op: str | None = None,
+    ) -> tuple[LogEntry, ...]:
+        """A page of a namespace's log, oldest first; of all or of one principal or op."""
         query = select(LOG).where(LOG.c.namespace == namespace, LOG.c.seq > after)
+        for column, wanted in ((LOG.c.principal, principal), (LOG.c.op, op)):
+            query = query if wanted is None else query.where(column == wanted)
         rows = self._connection.execute(query.order_by(LOG.c.seq).limit(limit))
         return tuple(log_of(row) for row in rows)
 

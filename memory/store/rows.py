@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache, lru_cache
 from hashlib import sha256
 from json.encoder import encode_basestring as _quoted
@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from memory.codec import dumps, loads
+from memory.codec import dumps, from_json, loads
 from memory.entry import digest_of
 from memory.nouns.making import maker
 from memory.store.tables import Base
@@ -28,6 +28,7 @@ from memory.types import (
     Lift,
     Lineage,
     LogEntry,
+    ToolSpec,
     Utility,
 )
 from memory.writing.admission import Keys, keys_of
@@ -42,6 +43,11 @@ LINK = Base.metadata.tables["link"]
 TALLY = Base.metadata.tables["tally"]
 DIAL = Base.metadata.tables["dial"]
 STEP = Base.metadata.tables["step"]
+TOOLSET = Base.metadata.tables["toolset"]
+WITH_TOOLS = EPISODE.outerjoin(
+    TOOLSET, (TOOLSET.c.namespace == EPISODE.c.namespace) & (TOOLSET.c.digest == EPISODE.c.tools)
+)
+"""Episodes, each with what it was shown."""
 FIELDS = tuple(ITEM.c[field.name] for field in fields(Item))
 """Columns of an item, in the order of its fields."""
 TEXT, BODY = (
@@ -206,9 +212,24 @@ def _any_body(kind: ItemKind, text: str) -> Body:
         return cast(Body, loads(cast(type[object], Body), text))
 
 
-def episode_of(data: str) -> Episode:
-    """The episode behind its canonical JSON."""
-    return loads(Episode, data)
+def episode_of(data: str, tools: str | None) -> Episode:
+    """The episode behind its canonical JSON and that of the tools it was shown."""
+    episode = loads(Episode, data)
+    return episode if tools is None else replace(episode, tools=toolset_of(tools))
+
+
+@lru_cache(maxsize=256)
+def toolset_of(text: str) -> tuple[ToolSpec, ...]:
+    """The tools behind their canonical JSON; thousands of episodes share a set."""
+    return tuple(from_json(ToolSpec, one) for one in json.loads(text))
+
+
+def toolset_values(episode: Episode) -> dict[str, object] | None:
+    """TOOLSET row of what an episode was shown; None where that is nothing."""
+    if not episode.tools:
+        return None
+    data = dumps(episode.tools)
+    return {"namespace": episode.namespace, "digest": digest_of(data), "data": data}
 
 
 def log_of(row: Any) -> LogEntry:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from memory.errors import StoreError
 
-HEAD = "0005"
+HEAD = "0006"
 """Newest migration; a test holds it against the files."""
 
 

@@ -5,11 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from sqlalchemy import ColumnClause, Table, bindparam, case, func, insert, literal_column, select, update
+from sqlalchemy import (
+    ColumnClause,
+    Table,
+    bindparam,
+    case,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from memory.entry import RECALLABLE
 from memory.store.prepared import Prepared
-from memory.store.rows import CREDIT, EPISODE, FIELDS, ITEM, LINK, LOG, TALLY, VECTOR
+from memory.store.rows import (
+    CREDIT,
+    EPISODE,
+    FIELDS,
+    ITEM,
+    LINK,
+    LOG,
+    TALLY,
+    TOOLSET,
+    VECTOR,
+    WITH_TOOLS,
+)
 
 _IN = ITEM.c.namespace == bindparam("namespace")
 _VALID = ITEM.c.valid_to.is_(None) | (ITEM.c.valid_to > bindparam("at"))
@@ -57,6 +79,9 @@ def _places(size: int) -> tuple[str, ...]:
 
 ONE_ITEM = Prepared(select(*FIELDS).where(_IN, ITEM.c.id == bindparam("id")))
 KEY = Prepared(select(ITEM.c.key).where(_IN, ITEM.c.id == bindparam("id")))
+OF_KIND = Prepared(
+    select(*FIELDS).where(_IN, ITEM.c.kind == bindparam("kind"), ITEM.c.status.in_(_spelt(RECALLABLE)))
+)
 SAME = Prepared(
     select(*FIELDS)
     .where(_IN, ITEM.c.dedupe == bindparam("dedupe"), ITEM.c.status != "retired", _VALID)
@@ -144,9 +169,9 @@ ATTEMPTS = Prepared(
     .where(EPISODE.c.seq <= bindparam("until"))
 )
 ONE_EPISODE = Prepared(
-    select(EPISODE.c.data).where(
-        EPISODE.c.namespace == bindparam("namespace"), EPISODE.c.id == bindparam("id")
-    )
+    select(EPISODE.c.data, TOOLSET.c.data)
+    .select_from(WITH_TOOLS)
+    .where(EPISODE.c.namespace == bindparam("namespace"), EPISODE.c.id == bindparam("id"))
 )
 TOSSES = Prepared(
     select(CREDIT.c.shown, CREDIT.c.propensity, CREDIT.c.reward, CREDIT.c.centre)
@@ -163,6 +188,14 @@ LAST_KEY = Prepared(select(func.max(ITEM.c.key)))
 ADD_LOG = Prepared(insert(LOG), _columns(LOG))
 ADD_ITEM = Prepared(insert(ITEM), _columns(ITEM))
 ADD_EPISODE = Prepared(insert(EPISODE), tuple(name for name in _columns(EPISODE) if name != "key"))
+ADD_TOOLSET = Prepared.adding(TOOLSET, _columns(TOOLSET), lambda row: row.on_conflict_do_nothing())
+DROP_TOOLSETS = Prepared(
+    TOOLSET.delete().where(
+        TOOLSET.c.namespace == bindparam("namespace"),
+        ~exists().where(EPISODE.c.namespace == TOOLSET.c.namespace, EPISODE.c.tools == TOOLSET.c.digest),
+    )
+)
+"""Those that no episode was shown, or none that is left."""
 ADD_VECTOR = Prepared.adding(VECTOR, _columns(VECTOR), lambda row: row.on_conflict_do_nothing())
 ADD_LINK = Prepared.adding(LINK, _columns(LINK), lambda row: row.on_conflict_do_nothing())
 DROP_LINKS = Prepared(

@@ -84,6 +84,7 @@ class EpisodeRow(Base, table=True):
         UniqueConstraint("namespace", "id", name="uq_episode_namespace_id"),
         Index("ix_episode_task", "namespace", "task_id"),
         Index("ix_episode_family", "namespace", "family"),
+        Index("ix_episode_tools", "namespace", "tools"),
     )
 
     key: int | None = Field(default=None, sa_column=Column(COUNTER, primary_key=True))
@@ -93,10 +94,25 @@ class EpisodeRow(Base, table=True):
     family: str
     outcome: str
     data: str = Field(sa_column=Column(Text, nullable=False))
+    """Without its tools."""
     seq: int = Field(sa_column=Column(COUNTER, nullable=False))
     """Log position at which it was recorded; later feedback leaves it."""
     question: str | None = None
     """SHA-256 of what memory was asked first, by which the vector of the question is found."""
+    tools: str | None = None
+    """SHA-256 of the tools it was shown, by which they are found; None where it was shown none."""
+
+
+class ToolsetRow(Base, table=True):
+    """Tools as a model was told of them: one row for all the episodes of a namespace that were shown them."""
+
+    __tablename__ = "toolset"
+
+    namespace: str = Field(primary_key=True)
+    digest: str = Field(primary_key=True)
+    """SHA-256 of `data`."""
+    data: str = Field(sa_column=Column(Text, nullable=False))
+    """As canonical JSON."""
 
 
 class LogRow(Base, table=True):

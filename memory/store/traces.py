@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import select
 
-from memory.store.rows import EPISODE, LINK, LOG, episode_of
+from memory.store.rows import EPISODE, LINK, LOG, TOOLSET, WITH_TOOLS, episode_of
 from memory.store.session import Session, batches
 from memory.types import Episode
 
@@ -65,8 +65,12 @@ class Traces(Session):
         """Those of the episodes that exist."""
         found: dict[str, Episode] = {}
         for names in batches(ids):
-            query = select(EPISODE.c.data).where(EPISODE.c.namespace == namespace, EPISODE.c.id.in_(names))
-            episodes = (episode_of(data) for data in self.connection.execute(query).scalars())
+            query = (
+                select(EPISODE.c.data, TOOLSET.c.data)
+                .select_from(WITH_TOOLS)
+                .where(EPISODE.c.namespace == namespace, EPISODE.c.id.in_(names))
+            )
+            episodes = (episode_of(*row) for row in self.connection.execute(query))
             found.update((episode.id, episode) for episode in episodes)
         return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 
 from sqlalchemy import Connection, delete, insert, update
 
@@ -33,6 +33,7 @@ from memory.store.rows import (
     parts_of,
     said_of,
     space_of,
+    toolset_values,
 )
 from memory.types import Episode, Item, Json, Utility
 from memory.words import searchable
@@ -187,12 +188,15 @@ class Writer(Appender):
         """A new episode, with the vector its recall was asked with. Raises Denied on a task held out."""
         check_task(self._held_out(episode.namespace), episode.task_id, episode.mode)
         values = _episode_values(episode)
-        after: Json = {
+        after: dict[str, Json] = {
             "episode": episode.id,
             "sha256": digest_of(str(values["data"])),
             "outcome": episode.outcome,
         }
+        if values["tools"] is not None:
+            after["tools"] = str(values["tools"])
         seq = self.append(episode.namespace, principal, "episode", at=at, after=after)
+        self._keep_tools(episode)
         self._run(statements.ADD_EPISODE, [values | {"seq": seq}])
         self._count(episode.namespace, episodes=1)
         if query_vector is not None and episode.recall is not None:
@@ -207,7 +211,10 @@ class Writer(Appender):
         """An episode with later feedback, or forgotten; what it was before stays in the log."""
         self.append(after.namespace, principal, op, at=at, before=_verdict(before), after=_verdict(after))
         same = (EPISODE.c.namespace == after.namespace) & (EPISODE.c.id == after.id)
+        self._keep_tools(after)
         self._connection.execute(update(EPISODE).where(same), _episode_values(after))
+        if after.tools != before.tools:
+            self._run(statements.DROP_TOOLSETS, [{"namespace": after.namespace}])
 
     def put_credit(self, namespace: str, episode: str, credit: Credit) -> None:
         """Remember what an episode added to an item."""
@@ -233,6 +240,11 @@ class Writer(Appender):
         """What is wrong with the database, its full text, its counts, its log; empty when all is well."""
         return problems(self, self.connection)
 
+    def _keep_tools(self, episode: Episode) -> None:
+        values = toolset_values(episode)
+        if values is not None:
+            self._run(statements.ADD_TOOLSET, [values])
+
     def _item_row(self, item: Item, parts: Parts, before: str, author: Author, op: str) -> dict[str, object]:
         return self._log_row(
             *(item.namespace, author.principal, op, author.at, item.id, item.version),
@@ -250,13 +262,15 @@ def _named(item: Item) -> dict[str, object]:
 
 
 def _episode_values(episode: Episode) -> dict[str, object]:
+    shown = toolset_values(episode)
     return {
         "id": episode.id,
         "namespace": episode.namespace,
         "task_id": episode.task_id,
         "family": episode.family,
         "outcome": episode.outcome,
-        "data": dumps(episode),
+        "data": dumps(replace(episode, tools=())),
+        "tools": None if shown is None else shown["digest"],
         "question": None if episode.recall is None else digest_of(episode.recall.query.text),
     }
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from memory.author import Author
 from memory.entry import RECALLABLE, Vector
@@ -11,11 +11,26 @@ from memory.errors import Conflict
 from memory.modes import USES
 from memory.store.reader import Credit
 from memory.store.writer import Writer
-from memory.types import GLOBAL, Episode, Item, Json, Lift, Outcome, Recalled, RecallRecord, Utility
+from memory.types import (
+    GLOBAL,
+    Episode,
+    Item,
+    Json,
+    Lift,
+    Message,
+    Outcome,
+    Recalled,
+    RecallRecord,
+    ToolSpec,
+    Usage,
+    Utility,
+    shown_too,
+)
 from memory.value.lift import LONGEST, lift_of
 from memory.value.means import PRIOR_N, held_out, revalued, reward_of, shown, withdrawn
 from memory.value.outcomes import outranks
 from memory.writing.quarantine import without_harm
+from memory.writing.redaction import without_secrets
 from memory.writing.stepping import keep_steps
 
 NEWEST = 64
@@ -29,6 +44,21 @@ class Word:
     reward: float | None
     outcome: Outcome | None
     values: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class More:
+    """What an episode goes on with."""
+
+    messages: tuple[Message, ...]
+    usage: Usage = field(default_factory=Usage)
+    steps: int = 0
+    reminder: RecallRecord | None = None
+    """What memory was asked on the way, and said."""
+    error: str | None = None
+    """Why it ended early, where it did."""
+    tools: tuple[ToolSpec, ...] = ()
+    """What the model was told it could call."""
 
 
 def record(writer: Writer, episode: Episode, vector: Vector | None, principal: str, at: float) -> None:
@@ -51,6 +81,41 @@ def record(writer: Writer, episode: Episode, vector: Vector | None, principal: s
         raise Conflict(f"episode {episode.id!r} was recorded with other messages: give this one its own id")
     grown = replace(episode, feedback={**kept.feedback, **episode.feedback})
     writer.change_episode(kept, grown, principal, at)
+
+
+def extend(
+    writer: Writer,
+    author: Author,
+    episode_id: str,
+    say: Callable[[Episode], More],
+    first: tuple[Episode, Vector | None] | None,
+) -> Episode:
+    """The episode with what `say` makes of it behind; one that was forgotten stays as it is.
+
+    `first` is the episode where there is none yet. Raises NotFound where there is none of either.
+    """
+    kept = writer.find_episode(author.namespace, episode_id)
+    if kept is None and first is not None:
+        begun, vector = first
+        writer.add_episode(begun, vector, author.principal, author.at)
+        return begun
+    kept = kept or writer.episode(author.namespace, episode_id)
+    if kept.forgotten is not None:
+        return kept
+    more = say(kept)
+    said = without_secrets(replace(kept, messages=more.messages, error=more.error, tools=more.tools))
+    grown = replace(
+        kept,
+        messages=(*kept.messages, *said.messages),
+        usage=kept.usage + more.usage,
+        steps=kept.steps + more.steps,
+        reminders=(*kept.reminders, *filter(None, [more.reminder])),
+        error=said.error,
+        tools=shown_too(kept.tools, said.tools),
+        ended_at=max(kept.ended_at, author.at),
+    )
+    writer.change_episode(kept, grown, author.principal, author.at)
+    return grown
 
 
 def _goes_on(kept: Episode, episode: Episode) -> bool:

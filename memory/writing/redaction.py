@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import cast
 
-from memory.types import Episode, Image, Json, Message, Text
+from memory.types import Episode, Image, Json, Message, Text, ToolSpec
 from memory.writing.secrets import redacted
 
 
 def without_secrets(episode: Episode) -> Episode:
-    """The episode with `[secret: kind]` for every secret in task, messages, arguments, feedback and query.
+    """The episode with `[secret: kind]` for every secret in task, messages, calls, tools, feedback and query.
 
     Images stay as they are, large ones by their digest alone. Idempotent: what is recorded twice is compared
     as it was kept.
@@ -25,6 +25,7 @@ def without_secrets(episode: Episode) -> Episode:
         feedback={name: _blotted(value) for name, value in episode.feedback.items()},
         error=None if episode.error is None else redacted(episode.error),
         recall=recall,
+        tools=tuple(map(_described, episode.tools)),
     )
 
 
@@ -46,6 +47,11 @@ def _cleaned(message: Message) -> Message:
     # Places in a text that has changed mean nothing.
     spans = message.spans if content == message.content else ()
     return replace(message, content=content, tool_calls=calls, spans=spans, rule=rule)
+
+
+def _described(tool: ToolSpec) -> ToolSpec:
+    parameters = cast(dict[str, Json], _blotted(dict(tool.parameters)))
+    return replace(tool, description=redacted(tool.description), parameters=parameters)
 
 
 def _blotted(value: Json) -> Json:

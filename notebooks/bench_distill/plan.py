@@ -36,6 +36,8 @@ class Plan:
     """Tasks that nobody works on."""
     worked: int = 60
     """Tasks that the bundled model works on, twice each, for what it is to internalise."""
+    known_site: str = "scarlet 45"
+    """Where the bundled model does well enough without memory to lose something."""
     retained: int = 100
     """Sites at which it is asked whether memory is still read."""
     train: TrainSettings = field(default_factory=lambda: TrainSettings(epochs=0.01, min_updates=400))

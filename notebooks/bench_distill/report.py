@@ -176,9 +176,11 @@ def _owner_tables(records: Records) -> Iterator[str]:
         rows = [
             [one["site"], f"{100 * one['solved']:.0f}", str(one["rows"])]
             + [f"{100 * value:.0f}" for value in one["arms"].values()]
+            + [f"{100 * one['kept'][arm]:.0f}" for arm in ("base", "+adapter")]
             for one in found
         ]
-        titles = ("site", "solved at work, %", "rows", *found[0]["arms"])
+        elsewhere = ("elsewhere: base", "elsewhere: +adapter")
+        titles = ("site", "solved at work, %", "rows", *found[0]["arms"], *elsewhere)
         yield table(titles, rows)
     lied = records.where("poison")
     if lied:
@@ -211,7 +213,7 @@ def _draw(studies: dict[str, Arms], path: Path) -> None:
         axis.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=8)
         axis.set_title(name)
         axis.set_ylim(0, 1)
-        axis.legend(fontsize=8)
+        axis.legend(fontsize=8, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.08), frameon=False)
     axes[0][0].set_ylabel("success")
     figure.tight_layout()
     figure.savefig(path, dpi=120)

@@ -31,6 +31,8 @@ from notebooks.bench_learning.stage import fresh_memory
 
 ALL = Admission(min_trust=0)
 """An owner who believes everybody."""
+_KNOWN = 24
+"""Gate tasks of the known site."""
 LIES = 2.0
 """Of as many episodes as the owner has: fewer are outvoted, see the log."""
 
@@ -46,9 +48,11 @@ def internalise(plan: Plan) -> None:
         folder.mkdir(parents=True)
         solved = asyncio.run(_work(plan, site, folder))
         report = _distilled(plan, site, folder)
-        arms = {arm: one["success"] for arm, one in report["arms"]["adapt"].items()}
+        arms, kept = (
+            {arm: one["success"] for arm, one in report["arms"][suite].items()} for suite in ("adapt", "keep")
+        )
         rows, told = report["dataset"]["rows"], report["difference"]["adapt"]
-        notes.add("arms", site=site, solved=solved, rows=rows, arms=arms, difference=told)
+        notes.add("arms", site=site, solved=solved, rows=rows, arms=arms, kept=kept, difference=told)
 
 
 async def _work(plan: Plan, site: str, folder: Path) -> float:
@@ -71,14 +75,15 @@ async def _work(plan: Plan, site: str, folder: Path) -> float:
 
 def _distilled(plan: Plan, site: str, folder: Path) -> dict[str, dict[str, dict[str, float]]]:
     """The report of a job as the server starts it."""
-    suite = {"name": "adapt", "world": WORLD, "site": site, "split": "gate", "n": plan.gate}
+    suite = {"world": WORLD, "split": "gate", "n": plan.gate}
+    known = {"name": "keep", "site": plan.known_site, "role": "retain", "n": min(plan.gate, _KNOWN)}
     job = {
         "recipe": "internalise",
         "base": str(TINY),
         "bundle": str(folder / "bundle"),
         "namespace": NAMESPACE,
         "train": asdict(plan.train),
-        "suites": [suite],
+        "suites": [suite | {"name": "adapt", "site": site}, suite | known],
         "out": str(folder / "adapters"),
     }
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,13 +14,22 @@ from server.commands.terminal import DEFAULT_DATA, AsJson, Data, console, fail, 
 if TYPE_CHECKING:
     from server.auth import Keys
 
-app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+app = typer.Typer(help="Make, list, rotate and revoke API keys.", no_args_is_help=True)
+Role = Literal["operator", "user", "agent", "read-only"]
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 @app.command()
 def create(
     namespace: Annotated[str, typer.Option(help="Whose memory the key opens.")] = "default",
-    role: Annotated[Literal["operator", "user", "read-only"], typer.Option(help="What it may do.")] = "user",
+    role: Annotated[Role, typer.Option(help="What it may do.")] = "user",
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only this of what its role allows, may be repeated: chat, tasks, memory:read, memory:write,"
+            " distill, admin."
+        ),
+    ] = None,
     label: Annotated[str, typer.Option(help="A note for the list.")] = "",
     days: Annotated[float | None, typer.Option(help="Days until it expires; never if left out.")] = None,
     save: Annotated[bool, typer.Option(help="Keep it as this user's key for the other commands.")] = False,
@@ -33,7 +43,7 @@ def create(
 
     ttl_s = None if days is None else days * 86_400
     try:
-        key, secret = _keys(data).create(namespace, role, label=label, ttl_s=ttl_s)
+        key, secret = _keys(data).create(namespace, role, label=label, ttl_s=ttl_s, scopes=scope or None)
     except ApprenticeError as error:
         fail(str(error))
         return
@@ -50,16 +60,28 @@ def create(
 @app.command("list")
 def list_keys(as_json: AsJson = False, data: Data = DEFAULT_DATA) -> None:
     """All keys, without their secrets."""
+    from server.key_use import KeyUse
+    from server.settings import Settings
+
+    used = KeyUse(Settings(data_dir=data).key_use_path, time.time).all()
     rows = [
-        (key.id, key.namespace, key.role, key.label, _when(key.created_at), _when(key.expires_at), state)
+        (
+            key.id,
+            key.namespace,
+            key.role,
+            None if key.scopes is None else ", ".join(key.scopes),
+            key.label,
+            _when(key.created_at),
+            _when(used.get(key.principal)),
+            _when(key.expires_at),
+            "revoked" if key.revoked_at else "valid" if key.is_valid(time.time()) else "expired",
+        )
         for key in _keys(data).all()
-        for state in ["revoked" if key.revoked_at else "valid" if key.is_valid(time.time()) else "expired"]
     ]
+    columns = ("id", "namespace", "role", "scopes", "label", "created", "used", "expires", "state")
     if as_json:
-        names = ("id", "namespace", "role", "label", "created", "expires", "state")
-        show_json([dict(zip(names, row, strict=True)) for row in rows])
+        show_json([dict(zip(columns, row, strict=True)) for row in rows])
         return
-    columns = ("id", "namespace", "role", "label", "created", "expires", "state")
     show_table("Keys", columns, rows, "`apprentice keys create` makes one.")
 
 
@@ -74,6 +96,33 @@ def revoke(key_id: str, data: Data = DEFAULT_DATA) -> None:
         fail(str(error))
         return
     console.print(f"revoked {key.id}")
+
+
+@app.command()
+def rotate(
+    key_id: str,
+    overlap: Annotated[str, typer.Option(help="How long the old secret opens too: 30m, 24h, 7d.")] = "0s",
+    as_json: AsJson = False,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Give a key a new secret, printed this once. It keeps its id, so that the log knows its holder."""
+    from memory.errors import ApprenticeError
+
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", overlap)
+    if found is None:
+        fail(f"overlap is {overlap!r}: give a number and a unit, such as 30m, 24h or 7d")
+        return
+    try:
+        key, secret = _keys(data).rotate(key_id, overlap_s=float(found[1]) * _UNITS[found[2]])
+    except ApprenticeError as error:
+        fail(str(error))
+        return
+    if as_json:
+        show_json({"id": key.id, "previous_until": key.previous_until, "secret": secret})
+    else:
+        console.print(
+            f"{secret}\n[dim]the old one opens until {_when(key.previous_until)}[/dim]", highlight=False
+        )
 
 
 def _keys(data: Path) -> Keys:

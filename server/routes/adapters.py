@@ -14,7 +14,7 @@ from server.auth import Identity, Keys
 from server.deps import CoreDep, Limit, Operator, Reader, ServicesDep
 from server.jobs import json_object
 from server.schemas.distill import AdapterList, AdapterOut, CanaryIn, LineageOut, LineageRow, PromoteIn
-from server.services import Core, Services
+from server.services import Core, Services, new_id
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from distill.manifest import AdapterManifest
@@ -90,7 +90,10 @@ async def promote(
         return _view_of(core, caller, adapter_id)
 
     await _ready(core, services, caller, adapter_id, reason)
-    return await asyncio.to_thread(do)
+    promoted = await asyncio.to_thread(do)
+    # It may be promoted again after another was.
+    await core.hooks.emit(caller.namespace, "adapter.promoted", new_id(adapter_id), {"id": adapter_id})
+    return promoted
 
 
 @router.post("/{adapter_id}/canary", summary="Try an adapter out on a share of episodes")
@@ -113,13 +116,10 @@ async def canary(
 
 @router.post("/rollback", summary="Let the adapter before serve again")
 async def rollback(core: CoreDep, caller: Operator) -> AdapterList:
-    """409 when none served before. Refused for the adapter of another namespace."""
+    """Of this namespace; 409 when none served before."""
 
     def do() -> list[AdapterOut]:
-        serving = core.registry().current()
-        if serving is not None and core.registry().get(serving).namespace != caller.namespace:
-            raise Denied("the adapter in service was distilled in another namespace")
-        core.registry().rollback()
+        core.registry().rollback(caller.namespace)
         return _views(core, caller)
 
     return AdapterList(data=await asyncio.to_thread(do))
@@ -170,7 +170,7 @@ def _view_of(core: Core, caller: Identity, adapter_id: str) -> AdapterOut:
 
 
 def _views(core: Core, caller: Identity) -> list[AdapterOut]:
-    pointer = core.registry().pointer()
+    pointer = core.registry().pointer(caller.namespace)
     return [
         _view(manifest, pointer)
         for manifest in core.registry().list()

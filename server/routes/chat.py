@@ -6,21 +6,18 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from typing import Annotated
+from contextlib import AsyncExitStack, aclosing
+from typing import Any
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Response
 from starlette.responses import StreamingResponse
 
-from agent.deliberate.named import deliberating, preset_of
 from agent.types import Delta, Reply
 from memory.errors import ApprenticeError, BadInput
-from memory.modes import ModeName
 from memory.types import Usage
-from server.chat import Chat, Turn, lot_of
-from server.deps import CoreDep, Reader, ServicesDep, Worker
-from server.errors import error_body, shape_of
-from server.learning import mode_for
+from server.deps import CoreDep, Reader
+from server.errors import DropIn, error_body, shape_of
+from server.routes.asking import Asker, AskerDep, Begun
 from server.schemas.chat import ChatRequest
 from server.schemas.completion import (
     Chunk,
@@ -35,70 +32,23 @@ from server.schemas.completion import (
 )
 from server.services import new_id
 
-router = APIRouter(prefix="/v1", tags=["chat"])
-MemoryHeader = Annotated[
-    ModeName | None,
-    Header(
-        description="`learn` (or `on`) recalls and records an episode to learn from; `frozen` (or `read`) "
-        "recalls and learns nothing; `shadow` shows nothing and learns; `off` does neither and records "
-        "nothing. Left out, as the namespace's dial says."
-    ),
-]
-DeliberateHeader = Annotated[
-    str,
-    Header(
-        description="Think twice about an answer in words: `rewrite`, `choose`, `gvr`, `debate`, `tests`; "
-        "what is streamed then comes in one piece."
-    ),
-]
-FamilyHeader = Annotated[str | None, Header(description="Recall what holds for this site or family first.")]
+router = APIRouter(prefix="/v1", tags=["chat"], route_class=DropIn)
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"$ref": "#/components/schemas/Chunk"}}}}
+}
 
 
 @router.post(
-    "/chat/completions",
-    summary="Chat, as in OpenAI's API",
-    response_model=Completion,
-    responses={200: {"content": {"text/event-stream": {"schema": {"$ref": "#/components/schemas/Chunk"}}}}},
+    "/chat/completions", summary="Chat, as in OpenAI's API", response_model=Completion, responses=STREAMED
 )
-async def complete(
-    body: ChatRequest,
-    core: CoreDep,
-    services: ServicesDep,
-    caller: Worker,
-    response: Response,
-    x_apprentice_memory: MemoryHeader = None,
-    x_apprentice_family: FamilyHeader = None,
-    x_apprentice_deliberate: DeliberateHeader = "off",
-) -> Completion | StreamingResponse:
+async def complete(body: ChatRequest, asker: AskerDep, response: Response) -> Completion | StreamingResponse:
     """Memory is recalled for the last user message and put before the conversation.
 
     The answer names its episode in `X-Apprentice-Episode` and `apprentice.episode`: give feedback there.
-    Results of tool calls sent in a next request continue the same episode.
+    Results of tool calls sent in a next request continue the same episode. `Server-Timing` says what recall,
+    model and recording took; a stream, which cannot know yet, says it in `apprentice.timing` at its end.
     """
-    if body.stream and body.n != 1:
-        raise BadInput("n must be 1 in a stream")
-    fresh = new_id("ep")
-    # What goes on with a conversation is answered by whoever began it, also while an adapter is tried out.
-    lot = lot_of([message.to_message() for message in body.messages]) or fresh
-    name = core.models.resolve(body.model, caller.namespace, lot)
-    preset = preset_of(x_apprentice_deliberate)
-    async with AsyncExitStack() as held:
-        model = deliberating(await held.enter_async_context(core.models.use(name)), preset, scope="words")
-        chat = Chat(core, services.metrics, caller, model)
-        mode = await mode_for(core, services.settings, caller.namespace, x_apprentice_memory)
-        turn = await chat.prepare(body, mode, x_apprentice_family, fresh)
-        headers = {"X-Apprentice-Episode": turn.episode} if turn.episode else {}
-        if body.stream:
-            answer = _Stream(chat, turn, name, with_usage=body.stream_options.include_usage)
-            # The first piece is awaited here, so that a call that fails is answered with a status.
-            first = await answer.first()
-            keep = held.pop_all()
-            return StreamingResponse(
-                answer.lines(first, keep), media_type="text/event-stream", headers=headers
-            )
-        replies = await chat.complete(turn)
-    response.headers.update(headers)
-    return _completion(name, turn, replies)
+    return await answered(body, asker, response)
 
 
 @router.get("/models", summary="Models that can be named")
@@ -113,25 +63,56 @@ async def list_models(core: CoreDep, caller: Reader) -> ModelList:
     )
 
 
-def _completion(model: str, turn: Turn, replies: tuple[Reply, ...]) -> Completion:
+@router.get("/models/{model:path}", summary="One model")
+async def get_model(model: str, core: CoreDep, caller: Reader) -> ModelOut:
+    """By the name it is asked for in requests; 404 where a request would not be answered either."""
+    name = await asyncio.to_thread(core.models.resolve, model, caller.namespace)
+    listed = {one.id: one for one in (await list_models(core, caller)).data}
+    hosted = ModelOut(
+        id=name, owned_by=name.partition("/")[0], loaded=False, default=name == core.models.default
+    )
+    return listed.get(name, hosted)
+
+
+async def answered(
+    body: ChatRequest, asker: Asker, response: Response, rollout: str | None = None
+) -> Completion | StreamingResponse:
+    """The completion of a request, whole or as a stream; of a rollout where one is named."""
+    if body.stream and body.n != 1:
+        raise BadInput("n must be 1 in a stream")
+    async with AsyncExitStack() as held:
+        begun = await asker.begin(held, body.model, body.to_request(), rollout)
+        if body.stream:
+            answer = _Stream(begun, with_usage=body.stream_options.include_usage)
+            # The first piece is awaited here, so that a call that fails is answered with a status.
+            first = await answer.first()
+            keep = held.pop_all()
+            return StreamingResponse(
+                answer.lines(first, keep), media_type="text/event-stream", headers=begun.headers()
+            )
+        replies = await begun.chat.complete(begun.turn)
+    response.headers.update(begun.headers())
+    return _completion(begun, replies)
+
+
+def _completion(begun: Begun, replies: tuple[Reply, ...]) -> Completion:
     usage = sum((reply.usage for reply in replies), Usage())
     return Completion(
         id=new_id("chatcmpl"),
         created=int(time.time()),
-        model=model,
+        model=begun.model,
         choices=choices_out(replies),
         usage=UsageOut.of(usage),
-        apprentice=turn.recollection(),
+        apprentice=begun.turn.recollection(begun.chat.stages),
     )
 
 
 class _Stream:
     """One answer as OpenAI's server-sent events."""
 
-    def __init__(self, chat: Chat, turn: Turn, model: str, *, with_usage: bool) -> None:
-        self._deltas = chat.stream(turn)
-        self._turn = turn
-        self._model = model
+    def __init__(self, begun: Begun, *, with_usage: bool) -> None:
+        self._begun = begun
+        self._deltas = begun.chat.stream(begun.turn)
         self._with_usage = with_usage
         self._id = new_id("chatcmpl")
         self._created = int(time.time())
@@ -141,8 +122,8 @@ class _Stream:
         return await anext(self._deltas)
 
     async def lines(self, first: Delta, held: AsyncExitStack) -> AsyncIterator[str]:
-        """The events; the model is let go at the end, also when the client leaves."""
-        async with held:
+        """The events; the model is stopped and let go at the end, also when the client leaves."""
+        async with held, aclosing(self._deltas):
             try:
                 yield self._line(MessageOut(role="assistant", content=""))
                 yield self._piece(first)
@@ -164,7 +145,7 @@ class _Stream:
     def _end(self, reply: Reply) -> str:
         finish = "tool_calls" if reply.message.tool_calls else reply.finish
         last = self._chunk([ChunkChoice(index=0, delta=MessageOut(), finish_reason=finish)])
-        last.apprentice = self._turn.recollection()
+        last.apprentice = self._begun.turn.recollection(self._begun.chat.stages)
         lines = _event(last)
         if self._with_usage:
             usage = self._chunk([])
@@ -176,7 +157,7 @@ class _Stream:
         return _event(self._chunk([ChunkChoice(index=0, delta=delta)]))
 
     def _chunk(self, choices: list[ChunkChoice]) -> Chunk:
-        return Chunk(id=self._id, created=self._created, model=self._model, choices=choices)
+        return Chunk(id=self._id, created=self._created, model=self._begun.model, choices=choices)
 
 
 def _event(chunk: Chunk) -> str:

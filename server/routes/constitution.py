@@ -11,6 +11,7 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import FileResponse
 
 from memory.constitution import forms
+from memory.constitution.select import line_of
 from memory.constitution.versions import ConstitutionVersion
 from memory.errors import Denied
 from memory.types import Channel, Constitution
@@ -178,5 +179,6 @@ def _written(constitution: Constitution, form: Form | None, accept: str) -> Resp
     if form is None:
         form = "markdown" if "text/markdown" in accept else "json"
     if form == "json":
-        return ConstitutionOut.of(constitution)
+        tokens = sum(count_words(line_of(item)) for item in constitution.principles)
+        return ConstitutionOut.of(constitution, tokens)
     return Response(WRITERS[form](constitution), media_type="text/markdown; charset=utf-8")

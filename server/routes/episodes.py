@@ -16,7 +16,7 @@ from server.schemas.tasks import FeedbackIn
 router = APIRouter(prefix="/v1/episodes", tags=["episodes"])
 
 
-@router.get("", summary="Episodes, oldest first")
+@router.get("", summary="Episodes")
 async def list_episodes(
     core: CoreDep,
     caller: Reader,
@@ -24,10 +24,17 @@ async def list_episodes(
     after: After = None,
     task_id: Annotated[str | None, Query(description="Attempts at one task.")] = None,
     family: Annotated[str | None, Query(description="Episodes of one site or family.")] = None,
+    newest: Annotated[bool, Query(description="Newest first, not oldest.")] = False,
 ) -> EpisodeList:
     """One page of this namespace's episodes."""
     found = await asyncio.to_thread(
-        core.memory.episodes, caller.namespace, limit=limit + 1, after=after, task_id=task_id, family=family
+        core.memory.episodes,
+        caller.namespace,
+        limit=limit + 1,
+        after=after,
+        task_id=task_id,
+        family=family,
+        newest=newest,
     )
     return EpisodeList(data=list(found[:limit]), next=found[limit - 1].id if len(found) > limit else None)
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 from functools import partial
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from memory.dials import DialName
 from memory.errors import BadInput
-from memory.facade.evaluating import PolicyStanding
+from memory.facade.evaluating import PolicyStanding, Standing
 from memory.modes import ModeName
-from memory.types import Json, Mode, ReadName
+from memory.types import ItemKind, Json, Mode, ReadName, Status
 from server.canary import CANARY, NAMESPACE, CanaryReport
+from server.curve import NEWEST, Point, curve
 from server.deps import CoreDep, Operator, Reader, ServicesDep
 from server.jobs import JobAddress
 from server.learning import last_canary, learning_of, mode_for
@@ -47,6 +48,61 @@ class PolicyList(BaseModel):
 
     object: Literal["list"] = "list"
     data: list[PolicyStanding]
+
+
+class LiftOut(BaseModel):
+    """What showing one item adds to the reward, by the episodes in which a coin decided."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    item: str
+    kind: ItemKind
+    status: Status
+    n: int
+    """Episodes with it in view in which the coin decided."""
+    n_held: int
+    """Those in which it was held out."""
+    mean: float
+    """Inverse-propensity estimate; may lie outside -1..1 while episodes are few."""
+    low: float
+    high: float
+    """Between which it lies with 95 % probability, however often one looks."""
+    shrunk: float
+    """Drawn to what its kind and family add while episodes are few; for ranking."""
+
+    @classmethod
+    def of(cls, one: Standing) -> Self:
+        """As it goes over the wire."""
+        item, lift = one.item, one.lift
+        return cls(
+            item=item.id,
+            kind=item.kind,
+            status=item.status,
+            n=lift.n,
+            n_held=lift.n_held,
+            mean=lift.mean,
+            low=one.low,
+            high=one.high,
+            shrunk=one.shrunk,
+        )
+
+
+class LiftList(BaseModel):
+    """What items add, the best first; an item that no coin has decided about is not here."""
+
+    object: Literal["list"] = "list"
+    data: list[LiftOut]
+
+
+class CurveOut(BaseModel):
+    """The learning curve of the newest episodes whose outcome is known, in the order they were lived."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    object: Literal["curve"] = "curve"
+    episodes: int
+    """So many were looked at, those without a known outcome too."""
+    data: list[Point]
 
 
 class DialsOut(BaseModel):
@@ -91,6 +147,34 @@ async def turn_dials(body: DialsIn, core: CoreDep, services: ServicesDep, caller
 async def get_policies(core: CoreDep, caller: Reader) -> PolicyList:
     """By the newest episodes in which a coin chose the policy, or held recall out; none without coins."""
     return PolicyList(data=list(await asyncio.to_thread(core.memory.policies, caller.namespace)))
+
+
+@router.get("/lifts", summary="What items add")
+async def get_lifts(
+    core: CoreDep,
+    caller: Reader,
+    kind: ItemKind | None = None,
+    item: Annotated[str | None, Query(max_length=256, description="Of this one alone.")] = None,
+) -> LiftList:
+    """By the episodes in which a coin showed an item or held it out; none without coins, the default."""
+    found = await asyncio.to_thread(core.memory.lifts, caller.namespace, kind=kind, item=item)
+    return LiftList(data=[LiftOut.of(one) for one in found])
+
+
+@router.get("/learning/curve", summary="The learning curve, with its control arm")
+async def get_curve(
+    core: CoreDep,
+    caller: Reader,
+    blocks: Annotated[int, Query(ge=1, le=50, description="Most points of one arm.")] = 8,
+    family: Annotated[str | None, Query(max_length=200, description="Of one site or family.")] = None,
+) -> CurveOut:
+    """Success and steps by block: with memory; held out by the coin (the control arm, where
+    `APPRENTICE_RECALL_HOLD_OUT` is above 0); and shown nothing because the mode was `off` or `shadow`.
+    """
+    newest = await asyncio.to_thread(
+        core.memory.episodes, caller.namespace, family=family, limit=NEWEST, newest=True
+    )
+    return CurveOut(episodes=len(newest), data=list(curve(newest[::-1], blocks)))
 
 
 @router.get("/health/learning", summary="Does it still learn?")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 
-from memory.types import Item, ItemKind, Lineage, Status
+from memory.types import Item, ItemKind, Lineage, Scope, Status
 from memory.types import Query as RecallQuery
 from server.agents import settings_for
 from server.auth import Identity
@@ -63,16 +63,24 @@ async def list_items(
     kind: ItemKind | None = None,
     status: Status | None = None,
     family: Annotated[str | None, Query(max_length=200)] = None,
+    scope: Scope | None = None,
+    words: Annotated[
+        str | None, Query(max_length=200, description="Which must all occur in the text.")
+    ] = None,
+    newest: Annotated[bool, Query(description="Newest first, not oldest.")] = False,
 ) -> ItemList:
-    """One page of this namespace's items."""
+    """One page of this namespace's items, retired ones too."""
     found = await asyncio.to_thread(
         core.memory.items,
         caller.namespace,
         kind=kind,
         status=status,
         family=family,
+        scope=scope,
+        words=words,
         limit=limit + 1,
         after=after,
+        newest=newest,
     )
     return ItemList(data=list(found[:limit]), next=found[limit - 1].id if len(found) > limit else None)
 

@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
+from memory.errors import Conflict
 from memory.types import Json
 from server.deps import CoreDep, Reader, ServicesDep
 from server.distilling import DISTILL
@@ -57,6 +58,8 @@ async def rows(
     def read() -> list[str]:
         from distill.dataset import read_lines
 
+        if not (folder / "dataset").is_dir():
+            raise Conflict(f"distillation {distillation_id!r} has no dataset, or none yet")
         return list(read_lines(folder / "dataset"))
 
     lines = await asyncio.to_thread(read)

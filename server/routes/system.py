@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import Counter
 from typing import Literal
 
 from fastapi import APIRouter, Response
@@ -14,7 +16,7 @@ from server.errors import NotReady
 from server.learning import learning_of
 from server.metrics import Metrics
 from server.services import Core
-from server.work import LEARN, TASK
+from server.standing import Holding
 
 router = APIRouter(tags=["health"])
 
@@ -54,10 +56,10 @@ async def ready(services: ServicesDep) -> Readiness:
 async def metrics(services: ServicesDep, core: CoreDep, caller: Reader) -> Response:
     """Totals over all namespaces, which any key may read, and what the key's own namespace holds."""
     await _refresh(services.metrics, core)
-    usage = await asyncio.to_thread(core.memory.usage, caller.namespace)
+    holding = await asyncio.to_thread(_holding, core, caller.namespace)
     learning = await learning_of(core, services.settings, caller.namespace, counts=False)
     # From here on nothing waits: no other scrape can come between.
-    services.metrics.show_usage(caller.namespace, usage)
+    services.metrics.show_holding(caller.namespace, holding)
     services.metrics.show_learning(learning)
     return Response(services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -67,5 +69,13 @@ async def _refresh(metrics: Metrics, core: Core) -> None:
     metrics.memory_rows.labels("items").set(stats.items)
     metrics.memory_rows.labels("episodes").set(stats.episodes)
     metrics.memory_lag.set(stats.log_seq - stats.applied_seq)
-    for kind in (TASK, LEARN):
-        metrics.backlog.labels(kind).set(await core.jobs.backlog(None, kind))
+    metrics.show_jobs(await core.jobs.standing(), time.time())
+
+
+def _holding(core: Core, namespace: str) -> Holding:
+    adapters = [card.name for card in core.models.list(namespace) if "+" in card.name]
+    return Holding(
+        core.memory.usage(namespace),
+        core.memory.sizes(namespace),
+        Counter(name.partition("+")[0] for name in adapters),
+    )

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import json
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from agent.automaton.speaking import protocol_of
-from agent.deliberate.named import preset_of
-from agent.deliberate.presets import PresetName
-from agent.guards.files import load_policy
-from agent.planners.flow import Flow, in_force
-from agent.planners.named import planner_named
 from memory.codec import from_json
 from memory.errors import Conflict, NotFound
 from memory.modes import USES, mode_of
-from memory.types import Episode, Json, ToolCall
+from memory.types import Episode, ToolCall
 from server.auth import Identity
 from server.deps import After, CoreDep, Limit, Reader, ServicesDep, Worker, Writer
-from server.errors import Busy
 from server.feedback import give_feedback
 from server.jobs import Job, JobAddress, json_object
-from server.learning import mode_for
 from server.orders import TaskOrder
 from server.schemas.tasks import ApprovalIn, FeedbackIn, QuestionOut, TaskList, TaskOut, TaskRequest
-from server.services import Core, Services, new_id
+from server.services import Core
+from server.setting import admit, is_same, named, order_of
 from server.work import LEARN, LEARNABLE, TASK, TaskResult, episode_id
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
@@ -59,23 +49,28 @@ async def submit(
 
     202 with the task as accepted, or 200 once it has come as far as `wait` asks.
     """
-    address = JobAddress(caller.namespace, TASK, _task_id(idempotency_key))
-    order = await _order(body, core, services, caller, episode_id(address.id))
-    if (
-        USES[order.mode].learns
-        and await core.jobs.backlog(caller.namespace, LEARN) >= services.settings.max_learning_backlog
-    ):
-        raise Busy("too many episodes of this namespace wait to be learned from; try again later")
+    address = JobAddress(caller.namespace, TASK, named("task", idempotency_key))
+    order = await order_of(
+        body,
+        core,
+        services.settings,
+        caller.namespace,
+        principal=caller.principal,
+        channel=caller.channel,
+        episode=episode_id(address.id),
+    )
+    if idempotency_key is None or not await _is_there(core, address):
+        await admit(core, services.settings, caller.namespace, order)
     arguments = json_object(order)
     job = await core.jobs.start(address, arguments)
-    if idempotency_key is not None and not _is_same(job.input, arguments):
+    if idempotency_key is not None and not is_same(job.input, arguments):
         raise Conflict(f"Idempotency-Key {idempotency_key!r} was used for another task")
     wait_s = min(body.wait_s, services.settings.max_wait_s)
     if body.wait != "accepted":
         job = await core.jobs.wait(address, timeout_s=wait_s)
     if body.wait == "learned" and _teaches(job):
         await core.jobs.wait(JobAddress(caller.namespace, LEARN, episode_id(address.id)), timeout_s=wait_s)
-    task = await _view(core, job)
+    task = await view_of(core, job)
     response.status_code = 202 if body.wait == "accepted" or not job.is_ended else 200
     return task
 
@@ -84,7 +79,7 @@ async def submit(
 async def list_tasks(core: CoreDep, caller: Reader, limit: Limit = 50, after: After = None) -> TaskList:
     """One page of this namespace's tasks."""
     jobs = await core.jobs.list(caller.namespace, TASK, limit=limit + 1, after=after)
-    data = [await _view(core, job) for job in jobs[:limit]]
+    data = [await view_of(core, job) for job in jobs[:limit]]
     return TaskList(data=data, next=data[-1].id if len(jobs) > limit else None)
 
 
@@ -93,7 +88,7 @@ async def get_task(task_id: str, core: CoreDep, caller: Reader) -> TaskOut:
     """The task as it stands."""
     address = _address(caller, task_id)
     job = await core.jobs.get(address)
-    task = await _view(core, job)
+    task = await view_of(core, job)
     return task if job.is_ended else task.model_copy(update={"asks": await _asked(core, address)})
 
 
@@ -123,20 +118,20 @@ async def events(
     async for event in core.jobs.events(address, start=start):
         yield ServerSentEvent(id=str(event.seq), event=event.name, data=event.data)
     yield ServerSentEvent(
-        event="done", data=(await _view(core, await core.jobs.get(address))).model_dump(mode="json")
+        event="done", data=(await view_of(core, await core.jobs.get(address))).model_dump(mode="json")
     )
 
 
 @router.post("/{task_id}/cancel", summary="Stop a task at once")
 async def cancel(task_id: str, core: CoreDep, caller: Writer) -> TaskOut:
     """What it has done is kept as an episode nothing is learned from. An ended task stays as it is."""
-    return await _view(core, await core.jobs.cancel(_address(caller, task_id)))
+    return await view_of(core, await core.jobs.cancel(_address(caller, task_id)))
 
 
 @router.post("/{task_id}/resume", summary="Go on with a cancelled or failed task")
 async def resume(task_id: str, core: CoreDep, caller: Writer) -> TaskOut:
     """From its last recorded step, for example after a full disk has space again."""
-    return await _view(core, await core.jobs.resume(_address(caller, task_id)))
+    return await view_of(core, await core.jobs.resume(_address(caller, task_id)))
 
 
 @router.post("/{task_id}/feedback", summary="Say how a task went")
@@ -147,6 +142,14 @@ async def feedback(task_id: str, body: FeedbackIn, core: CoreDep, caller: Writer
         raise Conflict(f"task {task_id!r} is {job.state}; give feedback when it has ended")
     order = from_json(TaskOrder, dict(job.input))
     return await give_feedback(core, caller, episode_id(task_id), body, model=order.model)
+
+
+async def _is_there(core: Core, address: JobAddress) -> bool:
+    try:
+        await core.jobs.get(address)
+    except NotFound:
+        return False
+    return True
 
 
 async def _asked(core: Core, address: JobAddress) -> QuestionOut | None:
@@ -160,66 +163,8 @@ async def _asked(core: Core, address: JobAddress) -> QuestionOut | None:
     )
 
 
-async def _order(
-    body: TaskRequest, core: Core, services: Services, caller: Identity, episode: str
-) -> TaskOrder:
-    if body.site is not None:
-        drawn = await asyncio.to_thread(
-            core.worlds.catalogue(body.world).tasks, site=body.site, split="work", n=1, seed=body.seed
-        )
-        config: dict[str, Json] = dict(drawn[0].config)
-    elif body.text is not None:
-        config = {"text": body.text, "family": body.family}
-        if body.mcp is not None:
-            config["mcp"] = [*body.mcp]
-    else:
-        config = body.config or {}
-    task = core.worlds.task(body.world, config)  # refuses what is no task before anything is stored
-    if body.constitution is not None:
-        named = (caller.namespace, body.constitution)
-        await asyncio.to_thread(core.memory.frozen, *named, token_budget=0, count_tokens=len)
-    core.worlds.check(task, caller.namespace)
-    deliberate = _checked_ways(body)
-    await _check_planner(body, core, caller)
-    mode = await mode_for(core, services.settings, caller.namespace, body.memory)
-    await asyncio.to_thread(core.suites.check, caller.namespace, task.id, mode)
-    return TaskOrder(
-        world=task.world,
-        family=task.family,
-        text=task.text,
-        config=dict(task.config),
-        model=core.models.resolve(body.model, caller.namespace, episode),
-        memory=mode,
-        budget=body.budget.to_budget(max_seconds=services.settings.max_task_s),
-        seed=body.seed,
-        principal=caller.principal,
-        channel=caller.channel,
-        asked_memory=body.memory,
-        constitution=body.constitution,
-        planner=body.planner,
-        policy=body.policy,
-        deliberate=deliberate,
-        speaking=body.speaking,
-    )
-
-
-async def _check_planner(body: TaskRequest, core: Core, caller: Identity) -> None:
-    """Raises BadInput on a planner that is none, NotFound on a flow that is not there."""
-    planner = None if body.planner is None else planner_named(body.planner)
-    if isinstance(planner, Flow) and planner.item is not None:
-        await asyncio.to_thread(in_force, core.memory, caller.namespace, planner.item)
-
-
-def _checked_ways(body: TaskRequest) -> PresetName | None:
-    """How the request wants its answer thought about. Raises BadInput on policies and ways that are none."""
-    if body.policy is not None:
-        load_policy(body.policy)
-    if body.speaking is not None:
-        protocol_of(body.speaking)
-    return None if body.deliberate is None else preset_of(body.deliberate)
-
-
-async def _view(core: Core, job: Job) -> TaskOut:
+async def view_of(core: Core, job: Job) -> TaskOut:
+    """A task as it is shown."""
     order = from_json(TaskOrder, dict(job.input))
     result = from_json(TaskResult, dict(job.output)) if job.output is not None else TaskResult()
     learned, learning_error = await _learning(core, job)
@@ -257,12 +202,6 @@ async def _learning(core: Core, job: Job) -> tuple[bool | None, str | None]:
     return learning.state == "done", learning.error
 
 
-def _is_same(stored: Mapping[str, Json], asked: Mapping[str, Json]) -> bool:
-    # Another key of the namespace may ask again, also when its dial has been turned meanwhile.
-    names = set(asked) - {"principal", "channel", "memory", "held", "depth"}
-    return all(stored.get(name) == asked[name] for name in names)
-
-
 def _teaches(job: Job) -> bool:
     learns = USES[mode_of(str(job.input["memory"]))].learns
     return learns and job.output is not None and job.output["outcome"] in LEARNABLE
@@ -270,9 +209,3 @@ def _teaches(job: Job) -> bool:
 
 def _address(caller: Identity, task_id: str) -> JobAddress:
     return JobAddress(caller.namespace, TASK, task_id)
-
-
-def _task_id(idempotency_key: str | None) -> str:
-    if idempotency_key is None:
-        return new_id("task")
-    return f"task_{hashlib.sha256(json.dumps(idempotency_key).encode()).hexdigest()[:23]}"

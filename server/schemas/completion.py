@@ -76,6 +76,8 @@ class Recollection(_Out):
     """Ids of the memories shown to the model."""
     constitution: str | None
     """Version of the constitution shown."""
+    timing: dict[str, float]
+    """Milliseconds of each stage: `recall`, `model`, `record`."""
 
 
 class Completion(_Out):

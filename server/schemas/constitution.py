@@ -29,17 +29,20 @@ class ConstitutionOut(BaseModel):
     version: str
     """Hash of the ids and versions of the principles; of a frozen one its id."""
     principles: list[Item]
+    tokens: int
+    """What showing them costs, at about four letters a token."""
     dropped: list[Dropped]
     """Those that are not shown: over the token budget, contradicted by a narrower one, or taken back."""
 
     @classmethod
-    def of(cls, constitution: Constitution) -> ConstitutionOut:
+    def of(cls, constitution: Constitution, tokens: int) -> ConstitutionOut:
         """As it goes over the wire."""
         return cls(
             namespace=constitution.namespace,
             family=constitution.family,
             version=constitution.version,
             principles=list(constitution.principles),
+            tokens=tokens,
             dropped=list(constitution.dropped),
         )
 

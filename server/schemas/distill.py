@@ -19,7 +19,7 @@ class _Form(BaseModel):
 class SuiteIn(_Form):
     """Frozen tasks the gate compares the arms on."""
 
-    name: str
+    name: Annotated[str, Field(min_length=1)]
     world: str = "household"
     site: str
     split: str = "gate"

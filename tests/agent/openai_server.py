@@ -59,6 +59,9 @@ def _whole(kind: str, choices: Json, usage: Json) -> Json:
 class Service:
     """The server; `requests` are the bodies it was sent, `headers` go with them."""
 
+    way = "direct"
+    """How it is to be called, where a test knows several."""
+
     def __init__(self) -> None:
         self.script: list[Scripted] = []
         self.requests: list[dict[str, Any]] = []

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.automaton.dfa import OTHER, automaton_of
@@ -85,8 +85,15 @@ def formulas() -> st.SearchStrategy[Formula]:
     return st.recursive(leaves, grown, max_leaves=5)
 
 
+NESTING = Until(
+    Release(FALSE, Next(Is("a"), weak=True)), Release(Is("a", positive=False), Is("c", positive=False))
+)
+"""What is left of it grew with every step."""
+
+
 @settings(max_examples=60, deadline=None)
 @given(formulas())
+@example(NESTING)
 def test_the_automaton_accepts_what_the_definition_does(formula: Formula) -> None:
     """All words up to length 4; the empty trace is left to the formula's end."""
     words = [word for n in range(1, 5) for word in itertools.product((*LABELS, "d"), repeat=n)]

@@ -125,7 +125,7 @@ async def test_native_and_written_calls_do_the_same() -> None:
     episode = await agent(model).run(TASK, Counting(), run(), journal)
     assert (episode.outcome, episode.steps) == ("success", 3)
     assert [m.tool_call_id for m in episode.messages if m.role == "tool"] == [f"call0000{i}" for i in "123"]
-    assert model.history[0].tools == (ACT,)
+    assert model.history[0].tools == (ACT,) == episode.tools
     steps = [data for name, data in journal.events if name == "step"]
     assert [step["thought"] for step in steps if isinstance(step, dict)] == ["go", "go", "I go on."]
 

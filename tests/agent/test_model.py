@@ -1,5 +1,6 @@
-"""Hosted models through litellm, against a real HTTP server on the loopback."""
+"""Hosted models, directly and through litellm, against a real HTTP server on the loopback."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from agent.models.hosted import LiteModel, ModelSettings
 from agent.models.retry import Backoff
 from agent.types import Reply, Request, ToolSpec
-from memory.errors import BadInput, BudgetExceeded, ModelError, TooLarge
+from memory.errors import BadInput, BudgetExceeded, ContextExceeded, ModelError, Throttled
 from memory.types import Image, Json, Message, Text, ToolCall
 from tests.agent.openai_server import Scripted, Service, fails, says, streams
 
@@ -26,9 +27,10 @@ MUG: dict[str, Json] = {
 LOOK_UP = ToolSpec("look_up", "Find it.", {"type": "object", "properties": {"word": {"type": "string"}}})
 
 
-@pytest.fixture
-def service() -> Iterator[Service]:
+@pytest.fixture(params=["direct", "litellm"])
+def service(request: pytest.FixtureRequest) -> Iterator[Service]:
     running = Service()
+    running.way = request.param
     yield running
     running.close()
 
@@ -46,7 +48,7 @@ class Sleeps:
 def model(
     service: Service, sleep: Sleeps | None = None, name: str = "openai/test", **settings: object
 ) -> LiteModel:
-    made = ModelSettings(**settings)  # type: ignore[arg-type]
+    made = ModelSettings(direct=service.way == "direct", **settings)  # type: ignore[arg-type]
     return LiteModel(name, api_base=service.url, settings=made, sleep=sleep or Sleeps())
 
 
@@ -119,10 +121,16 @@ async def test_retry_after_is_obeyed(service: Service) -> None:
 async def test_lasting_trouble_is_a_model_error(service: Service) -> None:
     """After the last retry the cause is told, and nothing more is tried."""
     service.script = [fails(500, "broken for good")] * 9
-    with pytest.raises(ModelError, match="broken for good") as caught:
+    with pytest.raises(ModelError, match="broken for good"):
         await model(service, backoff=Backoff(retries=2)).complete(Request(ASK))
     assert len(service.requests) == 3
-    assert caught.value.__cause__ is not None
+
+
+async def test_a_provider_without_room_is_told_as_that(service: Service) -> None:
+    """Whoever asks can come again, which of other trouble nobody knows."""
+    service.script = [fails(429, "too many")] * 9
+    with pytest.raises(Throttled, match="too many"):
+        await model(service, backoff=Backoff(retries=1)).complete(Request(ASK))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +139,7 @@ async def test_lasting_trouble_is_a_model_error(service: Service) -> None:
         (401, "bad key", ModelError),
         (404, "no such model", BadInput),
         (400, "bad argument", BadInput),
-        (400, "This model's maximum context length is 8 tokens", TooLarge),
+        (400, "This model's maximum context length is 8 tokens", ContextExceeded),
     ],
 )
 async def test_errors_of_the_caller_are_not_retried(
@@ -359,6 +367,48 @@ async def test_stream_error_is_ours(service: Service) -> None:
     service.script = [fails(401, "bad key")]
     with pytest.raises(ModelError, match="bad key"):
         _ = [delta async for delta in model(service).stream(Request(ASK))]
+
+
+async def test_a_stream_that_fails_on_the_way_is_ours(service: Service) -> None:
+    """What was said is given; then the service's own words, and nothing is tried again."""
+    ok, *_ = streams({"content": "good"}).events
+    service.script = [Scripted(events=(ok, {"error": {"message": "out of memory", "code": 500}}))]
+    deltas = model(service).stream(Request(ASK))
+    assert (await anext(aiter(deltas))).text == "good"
+    with pytest.raises(ModelError, match="out of memory"):
+        await anext(aiter(deltas))
+    assert len(service.requests) == 1
+
+
+async def test_a_long_piece_of_a_stream_comes_whole(service: Service) -> None:
+    """A call may come in one piece with all its arguments."""
+    service.script = [streams({"content": "na " * 200_000})]
+    deltas = [delta async for delta in model(service).stream(Request(ASK))]
+    assert _whole(deltas[-1].reply).text == "na " * 200_000
+
+
+async def test_models_work_in_several_loops_and_after_they_were_closed(service: Service) -> None:
+    """Chats and jobs run in different loops; a closed model opens again."""
+    service.script = [says("one"), says("two"), says("three")]
+    asked = model(service)
+    (first,) = await asked.complete(Request(ASK))
+    (second,) = await asyncio.to_thread(asyncio.run, asked.complete(Request(ASK)))
+    asked.close()
+    (third,) = await asked.complete(Request(ASK))
+    assert [one.message.text for one in (first, second, third)] == ["one", "two", "three"]
+
+
+async def test_a_proxy_of_the_environment_is_used(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the environment says of proxies holds, and of hosts that need none."""
+    monkeypatch.setenv("http_proxy", service.url.removesuffix("/v1"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    service.script = [says("through"), says("straight")]
+    far = LiteModel("hosted_vllm/test", api_base="http://model.invalid/v1", allow_calls=True)
+    (reply,) = await far.complete(Request(ASK))
+    assert reply.message.text == "through"
+    monkeypatch.setenv("http_proxy", "http://proxy.invalid")
+    (reply,) = await model(service).complete(Request(ASK))
+    assert reply.message.text == "straight"
 
 
 def test_tokens_are_counted_offline() -> None:

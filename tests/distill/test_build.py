@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +11,14 @@ from datasets import load_dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill.build import build
+from distill.build import build, tools_of
 from distill.bundle import Admission, Bundle, read_bundle
 from distill.dataset import from_line, read_rows, to_line, write
 from distill.recipes import RECIPES, recipe_named, stages
 from distill.seeing.terminal import coloured
 from distill.types import Dataset
 from memory.errors import DistillError
-from memory.types import Episode
+from memory.types import Episode, ToolSpec
 from tests.distill.episodes import (
     NAMESPACE,
     episode_lists,
@@ -188,17 +189,27 @@ class TestRefusals:
 class TestRecipes:
     """Mixtures, and rows as people read them."""
 
-    def test_internalise_keeps_a_third_of_its_rows_with_memory(self) -> None:
-        """So that the adapter goes on reading what it is shown."""
+    def test_internalise_keeps_a_third_of_its_rows_with_memory_and_a_third_with_others(self) -> None:
+        """It goes on reading what it is shown, and knows it where something else is shown."""
         episodes = [
             make_episode(f"e{n}", [True] * (1 + n % 5), memory=f"mug on shelf {n}") for n in range(40)
         ]
         dataset = build(recipe_named("internalise"), _bundle(episodes), 0)
-        n_with = sum(row.has_memory for row in dataset.rows)
-        n_without = len(dataset.rows) - n_with
-        assert n_with == 20
-        # Without memory many episodes read the same, and only one of each trains.
-        assert 0 < n_without <= 40
+        found = Counter((row.stream, row.has_memory, bool(row.also)) for row in dataset.rows)
+        # Without memory many episodes read the same, and only one of each trains; with it, some do.
+        assert 0 < found.pop(("main", False, False)) <= 40
+        assert found.keys() == {("with memory", True, False), ("with others' memory", True, True)}
+        assert all(30 <= n <= 40 for n in found.values())
+
+    def test_a_row_has_the_tools_that_its_model_was_shown(self) -> None:
+        """Of a world that nobody here knows; where an episode does not say, those of its world."""
+        here = make_episode("e1", [True])
+        pay = ToolSpec("pay", "Pay somebody.", {"type": "object", "properties": {}})
+        there = replace(make_episode("e2", [True, True]), world="a bank", tools=(pay,))
+        rows = build(recipe_named("step"), _bundle([here, there]), 0).rows
+        found = {row.episode: row.tools for row in rows}
+        assert found["e2"] == (pay,)
+        assert found["e1"] == tools_of(here.world) != ()
 
     def test_a_row_is_shown_with_every_message_with_its_weight(self, tmp_path: Path) -> None:
         """From a file, as a person would read it."""

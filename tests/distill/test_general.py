@@ -2,20 +2,30 @@
 
 import asyncio
 import json
+import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from agent.models.local.model import LocalModel
 from agent.types import Request
+from agent.worlds.site import is_held_out
 from distill.build import build
 from distill.bundle import Bundle
-from distill.general import main, read_general
+from distill.general import GENERAL, main, read_general
+from distill.pretrain.replay import N_RUNS, replayed
 from distill.recipes import recipe_named
+from distill.select import Success
+from distill.shapes.masks import Whole
+from distill.signals.outcomes import Uniform
+from distill.types import Recipe, Stream
 from memory.errors import DistillError
 from memory.types import Message
 from tests.distill.episodes import NAMESPACE, make_episode
 from tests.distill.tiny import make_folder
+
+TINY = Path(__file__).parents[2] / "agent" / "models" / "tiny"
 
 
 def _write(path: Path, *conversations: list[dict[str, object]]) -> Path:
@@ -42,6 +52,32 @@ def test_a_fifth_is_memory_and_the_rest_is_general(tmp_path: Path) -> None:
 def test_without_general_rows_the_recipe_says_what_is_missing() -> None:
     with pytest.raises(DistillError, match="mixes in 'general', of which there are no rows"):
         build(recipe_named("agenttuning"), Bundle(NAMESPACE, (make_episode("e1"),), {}), 0)
+
+
+def test_a_stream_may_do_without(tmp_path: Path) -> None:
+    """Its share is then left to the others."""
+    pool = tuple(make_episode(f"e{n}", [True] * (n + 1)) for n in range(4))
+    general = Stream("general", Whole(), share=0.5, of="general", if_any=True)
+    recipe = Recipe("some", Success(), Uniform(), Whole(), mixture=(general,))
+    bundle = Bundle(NAMESPACE, pool, {})
+    assert {row.stream for row in build(recipe, bundle, 0).rows} == {"main"}
+    told = [[{"role": "user", "content": f"{n}"}, {"role": "assistant", "content": "yes"}] for n in range(9)]
+    rows = read_general(_write(tmp_path / "general.jsonl", *told))
+    streams = [row.stream for row in build(recipe, bundle, 0, general=rows).rows]
+    assert (streams.count("main"), streams.count("general")) == (4, 4)
+
+
+def test_what_the_bundled_model_is_to_keep_is_its_own(tmp_path: Path) -> None:
+    """Runs with and without memory in the prompt, at no site that is held out; the first is run again."""
+    rows = read_general(TINY / GENERAL)
+    assert len(rows) == N_RUNS
+    told = "\n".join(message.text for row in rows for message in row.messages if message.role == "user")
+    sites = re.findall(r"you are at (\w+ \d+)\. places", told)
+    assert len(sites) == N_RUNS
+    assert not any(map(is_held_out, sites))
+    with closing(LocalModel.load(TINY, name="tiny")) as model:
+        (again,) = asyncio.run(replayed(model, 1))
+    assert [message.text for message in again] == [message.text for message in rows[0].messages]
 
 
 @pytest.mark.parametrize(

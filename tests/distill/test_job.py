@@ -19,6 +19,7 @@ from agent.opening import Run
 from agent.worlds.catalogue import catalogue
 from distill import copies
 from distill.bundle import read_bundle
+from distill.general import GENERAL
 from distill.job import Job, run_job
 from distill.prepare import prepare
 from distill.progress import Progress
@@ -133,7 +134,7 @@ class TestWhole:
         assert not report["promoted"]
         assert "prove nothing" in report["reason"]
         registry = Registry(folder / "adapters")
-        assert registry.current() is None
+        assert registry.current(NAMESPACE) is None
         manifest = registry.get(report["adapter"])
         assert manifest.dataset == report["dataset"]["hash"]
         assert manifest.gate["arms"] == report["arms"]
@@ -181,6 +182,18 @@ def test_gate_tasks_that_taught_nothing_void_nothing(tmp_path: Path, worked: tup
     form = form.model_copy(update={"bundle": tmp_path / "learned"})
     with pytest.raises(DistillError, match="gate tasks"):
         prepare(form, tmp_path / "job", Progress(tmp_path / "progress.jsonl"))
+
+
+def test_a_base_brings_what_it_is_to_keep(tmp_path: Path, worked: tuple[Path, Path]) -> None:
+    """`general.jsonl` beside its weights, where the job names no other file."""
+    base = make_folder(tmp_path / "base", words="hello there")
+    told = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "there"}]
+    (base / GENERAL).write_text(json.dumps({"messages": told}) + "\n", "utf-8")
+    (tmp_path / "job").mkdir()
+    form = read_job(_job(tmp_path / "job", (worked[0], base), recipe="agenttuning", suites=[]))
+    prepared = prepare(form, tmp_path / "job", Progress(tmp_path / "progress.jsonl"))
+    (general,) = [row for row in prepared.dataset.rows if row.stream == "general"]
+    assert [message.text for message in general.messages] == ["hello", "there"]
 
 
 def test_a_recipe_of_two_stages_is_one_job(tmp_path: Path) -> None:

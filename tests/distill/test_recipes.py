@@ -13,8 +13,12 @@ from statistics import fmean
 import pytest
 
 from agent.models.local.chat import Chat
+from agent.models.scripted import ScriptedModel
 from agent.planners.admitted import ASKED as CAN_YOU
+from agent.planners.team import Team
 from agent.prompt import command_of
+from agent.tools import ToolWorld
+from agent.types import ANSWER_TOOL, Judgement, Task
 from distill.build import build
 from distill.bundle import Admission, Bundle
 from distill.recipes import RECIPES, recipe_named
@@ -24,8 +28,8 @@ from distill.shapes.masks import MaskErrors, Whole
 from distill.signals.outcomes import Outcome, Uniform
 from distill.types import Recipe, Row
 from memory.errors import DistillError
-from memory.types import Episode, Message
-from tests.distill.lived import NAMESPACE, everything
+from memory.types import Episode, Message, ToolCall
+from tests.distill.lived import NAMESPACE, everything, lived
 
 ADMISSION = Admission(origins=("real", "synthetic"))
 GENERAL = tuple(
@@ -88,9 +92,11 @@ def step(rows: Built) -> None:
 
 
 def internalise(rows: Built) -> None:
-    """Only what memory helped with, and without it."""
-    assert [row.episode for row in rows.rows] == ["helped"]
-    assert not rows.rows[0].has_memory
+    """Only what memory helped with: without it, and with it; two general rows for each three."""
+    ours = [row for row in rows.rows if row.stream != "general"]
+    assert {row.episode for row in ours} == {"helped"}
+    assert {row.stream: row.has_memory for row in ours} == {"main": False, "with memory": True}
+    assert len(rows.rows) - len(ours) == 2
     assert any(one.kind == "memory" for one in rows.lived["helped"].messages)
 
 
@@ -231,8 +237,10 @@ def comas(rows: Built) -> None:
 
 
 def mae(rows: Built) -> None:
-    """What scored is worth more than what did not."""
+    """What scored is worth more than what did not; the judge learns what it found, solver's words in view."""
     assert fmean(rows.weights("town1")) > 2 * fmean(rows.weights("town2"))
+    (judge,) = [row for row in rows.rows if row.messages[-1].kind == "critique"]
+    assert targets(judge) == ["nobody ever saw 'vault 99'"]
 
 
 def malt_1(rows: Built) -> None:
@@ -251,11 +259,18 @@ def malt(rows: Built) -> None:
 
 
 def pilot_1(rows: Built) -> None:
-    """Acts under a plan, by how near they are to it; the plan is context."""
-    assert [row.episode for row in rows.rows] == ["plan-with"]
+    """Acts under a plan, by how near they are to it; the plan is context; what had none gets one."""
+    (mended,) = rows.of("home0-mended")
+    (plan,) = [one for one in mended.messages if one.kind == "plan"]
+    assert not plan.weight
+    for one in mended.messages:
+        if one.kind == "act":
+            assert bool(one.weight) is (command_of(one.tool_calls[0]) in plan.text)
+    assert not rows.of("home0-lost")
     weights = rows.weights("plan-with")
     assert all(0.0 < one < 1.0 for one in weights)
-    assert any(one.kind == "plan" and not one.weight for one in rows.rows[0].messages)
+    (planned,) = rows.of("plan-with")
+    assert any(one.kind == "plan" and not one.weight for one in planned.messages)
 
 
 def pilot_2(rows: Built) -> None:
@@ -411,3 +426,49 @@ def test_what_is_asked_beside_the_turns_is_asked_without_tools(
     assert all(any(render(row, chat).weights) for row in plans.of("plan-with"))
     assert all(row.tools for row in made(pool, recipe_named("step")).of("home"))
     assert all(row.tools for row in made(pool, recipe_named("knowrl")).of("home"))
+
+
+def test_the_roles_of_a_team_learn_each_its_own_part() -> None:
+    """Generator, verifier and refiner, each behind what it was shown."""
+    roles = ("generator", "verifier", "refiner")
+    parts = {
+        "roles-right": ("it is 20", "7 and 4 is 11: the last digit is 1", "21"),
+        "roles-wrong": ("it is 20", "this is right", "20"),
+    }
+    pool = asyncio.run(_in_roles(roles, parts))
+    assert [one.outcome for one in pool] == ["success", "failure"]
+    by_role = made(pool, recipe_named("malt.1")).rows
+    assert {row.episode for row in by_role} == {"roles-right"}
+    turns = {
+        one.text.split(".")[0]: targets(row)
+        for row in by_role
+        for one in row.messages
+        if one.text.startswith("It is your turn")
+    }
+    assert {turn: len(said) for turn, said in turns.items()} == {
+        "It is your turn, verifier": 1,
+        "It is your turn, refiner": 1,
+    }
+    assert parts["roles-right"][1] in turns["It is your turn, verifier"][0]
+    assert '"21"' in turns["It is your turn, refiner"][0]
+    assert all("it is 20" in " ".join(map(said, row.messages)) for row in by_role)
+    together = made(pool, replace(recipe_named("malt.1"), shape=Whole())).rows
+    assert [len(targets(row)) for row in together] == [2]
+
+
+async def _in_roles(roles: tuple[str, ...], parts: dict[str, tuple[str, ...]]) -> tuple[Episode, ...]:
+    def check(_: Task, answer: str) -> Judgement:
+        return Judgement(float(answer == "21"), answer == "21")
+
+    def calls(said: tuple[str, ...]) -> list[Message]:
+        told = [ToolCall("", "say", {"to": "everybody", "text": one}) for one in said[:-1]]
+        told.append(ToolCall("", ANSWER_TOOL, {"answer": said[-1]}))
+        return [Message("assistant", "", tool_calls=(call,)) for call in told]
+
+    task = Task("sum-0", "What is 17 + 4?", "tools", "sums", max_steps=9)
+    return tuple(
+        [
+            await lived(name, task, ToolWorld(check=check), ScriptedModel(calls(told)), planner=Team(roles))
+            for name, told in parts.items()
+        ]
+    )

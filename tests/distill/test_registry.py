@@ -157,25 +157,25 @@ class TestPointer:
         """Back to the one before, then to none, then no further."""
         first = registry.add(trained.folder, manifest).id
         second = registry.add(_other(trained, tmp_path / "other"), manifest).id
-        assert registry.current() is None
+        assert registry.current("home") is None
         registry.promote(first)
         registry.promote(second)
         registry.promote(second)
-        assert registry.current() == second
-        registry.rollback()
-        assert Registry(tmp_path / "adapters").current() == first
-        registry.rollback()
-        assert registry.current() is None
+        assert registry.current("home") == second
+        registry.rollback("home")
+        assert Registry(tmp_path / "adapters").current("home") == first
+        registry.rollback("home")
+        assert registry.current("home") is None
         with pytest.raises(Conflict):
-            registry.rollback()
+            registry.rollback("home")
 
     def test_what_does_not_exist_cannot_be_promoted(self, registry: Registry, tmp_path: Path) -> None:
         """The pointer never dangles."""
         with pytest.raises(NotFound):
             registry.promote("step-000000000000")
         with pytest.raises(Conflict):
-            registry.rollback()
-        assert registry.current() is None
+            registry.rollback("home")
+        assert registry.current("home") is None
         assert not (tmp_path / "adapters").exists()
 
     def test_half_a_write_is_never_read(
@@ -184,10 +184,10 @@ class TestPointer:
         """A crash before the rename leaves the old pointer, whatever lies beside it."""
         added = registry.add(trained.folder, manifest).id
         registry.promote(added)
-        (tmp_path / "adapters" / "current.new").write_text('{"curr', encoding="utf-8")
-        assert registry.current() == added
-        registry.rollback()
-        assert registry.current() is None
+        (tmp_path / "adapters" / "serving" / "home.new").write_text('{"curr', encoding="utf-8")
+        assert registry.current("home") == added
+        registry.rollback("home")
+        assert registry.current("home") is None
 
     def test_the_gate_report_stays_with_the_adapter(
         self, registry: Registry, trained: Trained, manifest: AdapterManifest
@@ -197,6 +197,48 @@ class TestPointer:
         registry.record_gate(added.id, {"promoted": False, "reason": "worse"})
         assert registry.add(trained.folder, manifest).id == added.id
         assert registry.get(added.id).gate["reason"] == "worse"
+
+
+class TestNamespaces:
+    """Each has its own pointer."""
+
+    def test_who_serves_one_serves_no_other(
+        self, registry: Registry, trained: Trained, manifest: AdapterManifest, tmp_path: Path
+    ) -> None:
+        """Promoted, tried out, rolled back and blocked: nothing of it moves the other's pointer."""
+        theirs = replace(manifest, namespace="work/../home")
+        mine, other = registry.add(trained.folder, manifest).id, registry.add(trained.folder, theirs).id
+        second = registry.add(_other(trained, tmp_path / "other"), theirs).id
+        assert mine != other
+        registry.promote(mine)
+        before = registry.pointer("home")
+        registry.promote(other)
+        registry.promote(second)
+        registry.rollback(theirs.namespace)
+        registry.try_out(second, 0.5)
+        assert registry.pointer(theirs.namespace) == Pointer(other, (None,), Canary(second, 0.5))
+        registry.block(other, "forgotten")
+        assert registry.pointer(theirs.namespace) == Pointer(None, (), Canary(second, 0.5))
+        assert registry.pointer("home") == before == Pointer(mine, (None,))
+        assert registry.pointer("nobody") == Pointer()
+
+    def test_a_pointer_that_was_everybodys_goes_on_to_be_read(
+        self, registry: Registry, trained: Trained, manifest: AdapterManifest, tmp_path: Path
+    ) -> None:
+        """Each namespace's own part of it, until it moves its pointer; the file itself stays as it was."""
+        first = registry.add(trained.folder, manifest).id
+        second = registry.add(_other(trained, tmp_path / "other"), manifest).id
+        theirs = registry.add(trained.folder, replace(manifest, namespace="work")).id
+        old = tmp_path / "adapters" / "current.json"
+        canary = {"adapter": second, "share": 0.25}
+        told = {"current": theirs, "history": [None, first], "canary": canary}
+        old.write_text(json.dumps(told), encoding="utf-8")
+        assert registry.pointer("work") == Pointer(theirs, (None,))
+        assert registry.pointer("home") == Pointer(first, (None,), Canary(second, 0.25))
+        registry.rollback("work")
+        assert registry.current("work") is None
+        assert registry.promote(second) == registry.pointer("home") == Pointer(second, (None, first))
+        assert json.loads(old.read_text(encoding="utf-8")) == told
 
 
 class TestTrying:
@@ -210,14 +252,14 @@ class TestTrying:
         second = registry.add(_other(trained, tmp_path / "other"), manifest).id
         registry.promote(first)
         pointer = registry.try_out(second, 0.25)
-        assert registry.pointer() == pointer == Pointer(first, (None,), Canary(second, 0.25))
+        assert registry.pointer("home") == pointer == Pointer(first, (None,), Canary(second, 0.25))
         drawn = [pointer.chosen(f"ep_{n}") for n in range(400)]
         assert drawn == [pointer.chosen(f"ep_{n}") for n in range(400)]
         assert 70 <= drawn.count(second) <= 130
         assert drawn.count(first) == 400 - drawn.count(second)
         assert registry.promote(second) == Pointer(second, (None, first))
         registry.try_out(first, 0.5)
-        assert registry.rollback() == Pointer(first, (None,))
+        assert registry.rollback("home") == Pointer(first, (None,))
         registry.try_out(second, 1.0)
         assert registry.try_out(second, 0.0).canary is None
         with pytest.raises(BadInput):
@@ -230,7 +272,7 @@ class TestTrying:
         added = registry.add(trained.folder, manifest).id
         registry.try_out(added, 1.0)
         registry.block(added, "its source was revoked")
-        assert registry.pointer() == Pointer()
+        assert registry.pointer("home") == Pointer()
         with pytest.raises(AdapterRefused, match="revoked"):
             registry.try_out(added, 0.5)
 
@@ -288,14 +330,14 @@ class TestBlocked:
         registry.promote(first)
         registry.promote(second)
         registry.block(second, "episode 'e1' was forgotten")
-        assert registry.current() == first
+        assert registry.current("home") == first
         for attempt in (lambda: registry.promote(second), lambda: registry.verify(second, base)):
             with pytest.raises(AdapterRefused, match="episode 'e1' was forgotten"):
                 attempt()
         registry.block(first, "source 's' was forgotten")
-        assert registry.current() is None
+        assert registry.current("home") is None
         with pytest.raises(Conflict):
-            registry.rollback()
+            registry.rollback("home")
 
 
 def test_copies_of_a_memory_are_found_and_removed(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from distill.select import BestPerTask
 from distill.shapes.masks import Chain, MaskErrors, Steps, trajectory
-from distill.shapes.stripping import StripMemory
+from distill.shapes.stripping import OthersMemory, StripMemory
 from distill.signals.outcomes import Outcome, Returns, Uniform
 from distill.types import Row
 from memory.types import Episode, StepVerdict
@@ -55,6 +55,30 @@ class TestMasks:
             assert all(message.role != "system" for message in row.messages)
             rest = [m.text for m in episode.messages if m.kind != "memory" and m.role != "system"]
             assert [m.text for m in row.messages] == rest
+
+    def test_others_memory_tells_of_another_task_and_nothing_of_ones_own(self) -> None:
+        """Principles stay; what is shown never trains, and whose it was is said."""
+        episodes = [
+            make_episode(f"e{n}", memory=f"mug on shelf {n}", rules="wash", task_id=f"t{n // 2}")
+            for n in range(6)
+        ]
+        lived = {one.id: one for one in episodes}
+        rows = OthersMemory()([_row(one) for one in episodes], lived)
+        assert [row.episode for row in rows] == list(lived)
+        for row in rows:
+            (other,) = row.also
+            assert lived[other].task_id != lived[row.episode].task_id
+            (place,) = [n for n, one in enumerate(row.messages) if one.kind == "memory"]
+            assert row.messages[place].text == lived[other].messages[1].text
+            assert (row.indices[place], row.messages[place].weight) == (-1, 0.0)
+            rest = [one.text for one in row.messages if one.kind != "memory"]
+            assert rest == [one.text for one in lived[row.episode].messages if one.kind != "memory"]
+
+    def test_without_another_task_the_prompt_stays(self) -> None:
+        """There is nobody whose memory it could be."""
+        episodes = [make_episode(f"e{n}", memory=f"mug on shelf {n}", task_id="t") for n in range(2)]
+        rows = [_row(one) for one in episodes]
+        assert list(OthersMemory()(rows, {one.id: one for one in episodes})) == rows
 
     def test_a_weight_set_by_hand_takes_the_place_of_credit(self) -> None:
         """But never gives weight to anyone but the assistant."""

@@ -33,6 +33,7 @@ def make_folder(
     layers: int = 2,
     context: int = 256,
     words: str = WORDS,
+    spread: float = 0.3,
 ) -> Path:
     """Write config, weights, tokenizer, template, `apprentice.json`; a seed gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +62,7 @@ def make_folder(
         pad_token_id=0,
         bos_token_id=None,
         eos_token_id=vocabulary["<end>"],
-        initializer_range=0.3,
+        initializer_range=spread,
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -27,7 +27,15 @@ from memory.types import (
 
 OpenMemory = Callable[..., Memory]
 BOTH = (
-    *("test_court", "test_forgetting", "test_history", "test_namespaces", "test_operating", "test_policies"),
+    *(
+        "test_court",
+        "test_extend",
+        "test_forgetting",
+        "test_history",
+        "test_namespaces",
+        "test_operating",
+        "test_policies",
+    ),
     *("test_remember", "test_utility", "test_versions"),
 )
 """Modules whose tests run on SQLite and on PostgreSQL."""

@@ -34,6 +34,7 @@ from memory.types import (
     ToolCall,
     Usage,
 )
+from memory.writing.credit import More
 from memory.writing.forgetting import Root
 
 GONE = {"hash", "sha256", "signature", "signer"}
@@ -107,6 +108,18 @@ class Tenant:
         return self.m.judge(
             self.ns, "e1", principal="ada", verdicts=(StepVerdict(1, "ok"),), spent=Usage(5, 2)
         )
+
+    def extend(self) -> object:
+        said = Message("user", f"{self.texts[0]} after all")
+        more = More((said,), Usage(3, 1))
+        return self.m.extend(self.ns, "e1", lambda _kept: more, principal="ada")
+
+    def witness(self) -> object:
+        seq = self.m.witness(self.ns, {"key": "made", "for": self.texts[0]}, principal="root")
+        return self.m.log(self.ns, after=seq - 1)[0].after
+
+    def sizes(self) -> object:
+        return sorted([*pair, n] for pair, n in self.m.sizes(self.ns).items())
 
     def fetched(self) -> object:
         return [self.m.fetched(self.ns, item.id, principal="ada") for item in self.items_seen]
@@ -316,8 +329,8 @@ class Tenant:
 
 
 ORDER = (
-    *("remember", "recall", "record", "reinforce", "feedback", "judge", "fetched", "edit", "merge", "forget"),
-    *("undo", "restore"),
+    *("remember", "recall", "record", "reinforce", "feedback", "judge", "extend"),
+    *("fetched", "edit", "merge", "forget", "undo", "restore", "witness", "sizes"),
     *("diff", "replay", "get", "items", "history", "episode", "episodes", "log", "constitution", "export"),
     *("review", "constitution_versions", "freeze", "frozen", "compare", "roll_back", "export_constitution"),
     *("turn", "dials", "pulse", "lifts", "policies", "paid", "walked"),

@@ -43,6 +43,11 @@ MAY_OPEN = {
     "memory/index/vectors.py": "a segment's cells, through FAISS",
     "memory/store/lock.py": "the lock file beside the database",
     "server/auth.py": "the file of keys",
+    "server/key_use.py": "when keys were last used, in a file of its own",
+    "server/backing.py": "manifests of backups; databases are copied by what has them open",
+    "server/settings_file.py": "settings in a file that a user wrote",
+    "server/commands/init.py": "begins one",
+    "server/shelf.py": "makes its own database's file, which nobody else may read",
     "server/suites.py": "the tasks that are kept for gates, in a file of their own",
     "server/vllm.py": "tokenizers of models",
     "server/client.py": "the key of the one who calls",
@@ -75,6 +80,7 @@ def opens(path: Path) -> list[int]:
             "cls",
             "self",
             "core",
+            "quotas",
         }
         is_loose = name in {"copy", "move", "load", "save", "touch"} and of not in MODULES
         if name in OPENERS and not is_ours and not is_loose:
@@ -87,7 +93,8 @@ def called(func: ast.expr) -> tuple[str, str]:
     if isinstance(func, ast.Name):
         return func.id, ""
     if isinstance(func, ast.Attribute):
-        return func.attr, func.value.id if isinstance(func.value, ast.Name) else ""
+        of = func.value
+        return func.attr, of.id if isinstance(of, ast.Name) else getattr(of, "attr", "")
     return "", ""
 
 

@@ -21,6 +21,7 @@ from memory.core import Memory
 from memory.encoder import HashEncoder
 from memory.errors import ApprenticeError, OverQuota
 from memory.types import Draft, Json, Lineage
+from memory.writing.credit import More
 from memory.writing.forgetting import Root
 from memory.writing.limits import Limits
 from tests.memory.tenants import ORDER, OVER_ALL, Tenant, as_own, placed, ranks_of, stolen
@@ -150,6 +151,8 @@ def version_of(tenant: Tenant) -> str:
     return tenant.m.constitution_versions(tenant.ns)[0].id
 
 
+NOTHING = More(())
+
 THEFTS: dict[str, Theft] = {
     "get": lambda me, it: me.m.get(me.ns, it.items_seen[0].id),
     "history": lambda me, it: me.m.history(me.ns, it.items_seen[0].id),
@@ -177,6 +180,7 @@ THEFTS: dict[str, Theft] = {
     "undo": lambda me, it: me.m.undo(me.ns, it.newest(it.items_seen[0].id), principal="eve"),
     "judge": lambda me, it: me.m.judge(me.ns, "of the other", principal="eve"),
     "feedback": lambda me, it: me.m.feedback(me.ns, "of the other", principal="eve", reward=0.0),
+    "extend": lambda me, it: me.m.extend(me.ns, "of the other", lambda _kept: NOTHING, principal="eve"),
     "remember": lambda me, it: me.m.remember(
         me.ns, [_draft_of(it.items_seen[0].id, me)], principal="eve", channel="operator"
     ),

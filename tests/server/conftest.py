@@ -9,6 +9,7 @@ import pytest
 
 from server.settings import Settings
 from tests.server import scripted_server
+from tests.server.browsing import chromium, page  # noqa: F401 - fixtures
 from tests.server.served import Served, serve
 
 

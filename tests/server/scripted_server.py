@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import re
 import threading
 from collections.abc import Mapping
@@ -19,12 +20,17 @@ from server.services import Services
 from server.settings import Settings
 from server.wiring import Parts, build
 
+MARKS = 5
+"""Calls that `marker` makes."""
 pondered = threading.Event()
 """Until this is set, `ponderer` reflects."""
 
 
 def models(trace: Path | None = None) -> Mapping[str, Model]:
-    """`looker`, `slow` and `ponderer` act and never get anywhere; `talker` chats, `caller` greets."""
+    """`looker`, `slow` and `ponderer` act and never get anywhere; `talker` chats, `caller` greets.
+
+    `marker` calls the tool `mark` for its task, `dreamer` takes longer than anybody waits.
+    """
 
     def looker(pause_s: float, name: str) -> FunctionModel:
         async def look(messages: tuple[Message, ...]) -> str:
@@ -50,6 +56,8 @@ def models(trace: Path | None = None) -> Mapping[str, Model]:
         "talker": FunctionModel(_talk, name="talker", style="full"),
         "obliging": FunctionModel(_oblige, name="obliging", style="full"),
         "caller": FunctionModel(_greet, name="caller", style="full"),
+        "marker": FunctionModel(_mark, name="marker", style="full"),
+        "dreamer": FunctionModel(_dream, name="dreamer", style="plain"),
     }
 
 
@@ -80,6 +88,28 @@ def _greet(messages: tuple[Message, ...]) -> str | Message:
     if last.role == "tool":
         return f"it said: {last.text}"
     return Message("assistant", "", tool_calls=(ToolCall("x", "hall__greet", {"who": "Ann"}),))
+
+
+async def _mark(messages: tuple[Message, ...]) -> str | Message:
+    done = sum(message.role == "tool" for message in messages)
+    if done == MARKS:
+        return "done"
+    await asyncio.sleep(0.1)
+    (name,) = {found[1] for message in messages if (found := re.search(r"mark (\w+)", message.text))}
+    return Message("assistant", "", tool_calls=(ToolCall("x", "mark", {"name": name, "n": done}),))
+
+
+async def _dream(messages: tuple[Message, ...]) -> str:
+    await asyncio.sleep(60.0)
+    return "hm. > look"
+
+
+async def mark(name: str, n: int) -> str:
+    """Add a line to the file that the environment names: an effect that outlives the process."""
+    with Path(os.environ["MARKS"]).open("a", encoding="utf-8") as lines:
+        lines.write(f"{name} {n}\n")
+    await asyncio.sleep(0.02)
+    return "noted"
 
 
 def make(settings: Settings, ready: Mapping[str, Model]) -> Services:

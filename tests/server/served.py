@@ -12,7 +12,7 @@ from functools import cache
 import httpx
 import uvicorn
 from fastapi import FastAPI
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from agent.types import Model
 from server.app import create_app
@@ -63,7 +63,7 @@ def serve(services: Services, models: Mapping[str, Model]) -> Iterator[Served]:
 
 
 @cache
-def _included() -> dict[int, BaseRoute]:
+def _included() -> dict[tuple[int, int], BaseRoute]:
     return {}
 
 
@@ -73,10 +73,11 @@ def _worked_out(app: FastAPI) -> FastAPI:
     They are one and the same for all apps, and to work out their schemas takes as long as all else that a
     server does to start.
     """
-    known = _included()
-    for place, route in enumerate(app.router.routes):
-        if (router := getattr(route, "original_router", None)) is not None:
-            app.router.routes[place] = known.setdefault(id(router), route)
+    known, routes = _included(), app.router.routes
+    for place, route in enumerate(routes):
+        # Those of one app's own, such as its document and MCP, are plain.
+        if not isinstance(route, Route):
+            routes[place] = known.setdefault((len(routes), place), route)
     return app
 
 

@@ -22,8 +22,9 @@ from distill.render import TokenRow
 from distill.settings import TrainSettings
 from distill.train import Trained, train
 from memory.types import Message
-from server.chat import lot_of
+from server.models import Models
 from server.settings import Settings
+from server.turns import lot_of
 from tests.distill.tiny import make_folder
 from tests.server import scripted_server
 from tests.server.served import Served, serve
@@ -170,7 +171,7 @@ class TestTraffic:
             shown = client.post(f"/v1/adapters/{new}/canary", json={"share": 0.5}).json()
             assert (shown["share"], shown["promoted"]) == (0.5, False)
             assert client.get(f"/v1/adapters/{old}").json()["share"] == 0.5
-            pointer = registry.pointer()
+            pointer = registry.pointer("home")
             for seed in range(4):
                 done = client.post("/v1/tasks", json={**task, "seed": seed}).json()
                 assert done["model"] == f"{BASE}+{pointer.chosen(done['episode'])}"
@@ -222,6 +223,68 @@ class TestTraffic:
                 for name in (plain, asking)
             ]
         assert used[1]["prompt_tokens"] >= used[0]["prompt_tokens"] + 6
+
+
+class TestNamespaces:
+    """What was learned in one answers in no other."""
+
+    def test_another_namespace_neither_sees_nor_meets_it(
+        self, local: Served, add: Add, registry: Registry
+    ) -> None:
+        """Over every route: an operator elsewhere gets 404 and empty lists and moves nothing."""
+        made, tried = add(14.0, gate={"promoted": True}), add(15.0, gate={"promoted": True})
+        with local.client("home") as client, local.client("elsewhere") as other:
+            client.post(f"/v1/adapters/{made}/promote").raise_for_status()
+            client.post(f"/v1/adapters/{tried}/canary", json={"share": 0.25}).raise_for_status()
+            before = registry.pointer("home")
+            assert other.get("/v1/adapters").json()["data"] == []
+            for method, path, body in (
+                ("GET", "", None),
+                ("GET", "/lineage", None),
+                ("POST", "/promote", {"reason": "mine now"}),
+                ("POST", "/canary", {"share": 1.0, "reason": "mine now"}),
+                ("POST", "/canary", {"share": 0.0}),
+            ):
+                refused = other.request(method, f"/v1/adapters/{made}{path}", json=body)
+                assert refused.status_code == 404, path
+            assert other.post("/v1/adapters/rollback").status_code == 409
+            named = other.post("/v1/chat/completions", json={**ASKED, "model": f"{BASE}+{made}"}, headers=OFF)
+            assert named.status_code == 404
+            assert tried not in named.text
+            assert made not in other.get("/v1/models").text
+            assert made in client.get("/v1/models").text
+            assert {asked(other) for _ in range(4)} == {""}
+            assert registry.pointer("home") == before
+            assert {asked(client) for _ in range(12)} <= {made, tried}
+
+    def test_each_has_its_own_in_service(self, local: Served, add: Add) -> None:
+        """The other's promotion and way back leave mine where it is."""
+        mine, theirs = (
+            add(scale, gate={"promoted": True}, namespace=name)
+            for scale, name in ((16.0, "home"), (17.0, "there"))
+        )
+        with local.client("home") as client, local.client("there") as other:
+            client.post(f"/v1/adapters/{mine}/promote").raise_for_status()
+            other.post(f"/v1/adapters/{theirs}/promote").raise_for_status()
+            assert (asked(client), asked(other)) == (mine, theirs)
+            assert [one["id"] for one in other.get("/v1/adapters").json()["data"] if one["promoted"]] == [
+                theirs
+            ]
+            other.post("/v1/adapters/rollback").raise_for_status()
+            assert (asked(client), asked(other)) == (mine, "")
+
+    def test_an_operator_may_share_a_base(self, models: Path, add: Add, registry: Registry) -> None:
+        """Who has none of their own in service gets the shared one; of another base nothing is shared."""
+        shared, own = add(18.0), add(19.0, namespace="there")
+        registry.promote(shared)
+        made = Models(folder=models, default=BASE, registry=lambda: registry, shared={"small": "home"})
+        assert made.resolve(f"{BASE}+promoted", "there") == f"{BASE}+{shared}"
+        assert f"{BASE}+{shared}" in {card.name for card in made.list("there")}
+        registry.promote(own)
+        assert made.resolve(f"{BASE}+promoted", "there") == f"{BASE}+{own}"
+        assert made.resolve(f"{BASE}+promoted", "home") == f"{BASE}+{shared}"
+        other = Models(folder=models, default=BASE, registry=lambda: registry, shared={"large": "home"})
+        assert other.resolve(f"{BASE}+promoted", "nobody") == BASE
 
 
 class TestLineage:

@@ -101,7 +101,6 @@ def test_the_command_line_shows_what_is_asked_and_answers(
     with serve(build(settings(tmp_path), Parts(models=MODELS)), MODELS) as served, served.client() as client:
         monkeypatch.setenv("APPRENTICE_API_KEY", served.key())
         monkeypatch.setenv("APPRENTICE_URL", served.url)
-        monkeypatch.setenv("COLUMNS", "200")
         task = ask(client)
         waiting(client, task)
         said = CliRunner().invoke(app, ["task", "approve", task["id"], "1", "--no"])

@@ -79,7 +79,6 @@ def test_a_constitution_is_built_from_the_command_line(
     """In words, or as JSON; where nothing is found it says so."""
     monkeypatch.setenv("APPRENTICE_API_KEY", served.key("cli-builder"))
     monkeypatch.setenv("APPRENTICE_URL", served.url)
-    monkeypatch.setenv("COLUMNS", "200")
     words = [
         "constitution",
         "build",

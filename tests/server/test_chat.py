@@ -125,6 +125,7 @@ def test_a_tool_of_the_client_is_called_and_its_result_continues_the_episode(
     episode = http.get(f"/v1/episodes/{raw.headers['X-Apprentice-Episode']}").json()
     assert [m["role"] for m in episode["messages"]][-4:] == ["user", "assistant", "tool", "assistant"]
     assert episode["steps"] == 1
+    assert [tool["name"] for tool in episode["tools"]] == ["weather"]
 
 
 def test_a_tool_result_out_of_the_blue_starts_an_episode_of_its_own(chat: OpenAI) -> None:
@@ -191,8 +192,8 @@ def test_a_schema_reaches_the_model(served: Served, chat: OpenAI) -> None:
         messages=say("count"),
         response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": schema}},
     )
-    asked = served.models["talker"].history[-1]
-    assert asked.schema == schema
+    # Reflection asks the same model, maybe already.
+    assert schema in [asked.schema for asked in served.models["talker"].history]
 
 
 def test_a_call_that_is_asked_for_is_made(chat: OpenAI) -> None:
@@ -224,5 +225,5 @@ def test_a_call_that_is_asked_for_is_made(chat: OpenAI) -> None:
             model="talker", messages=say("hello"), tools=[lamp], tool_choice="required"
         )
     assert "made no call that can be used" in failed.value.message
-    with pytest.raises(openai.UnprocessableEntityError, match="there are no tools"):
+    with pytest.raises(openai.BadRequestError, match="there are no tools"):
         chat.chat.completions.create(model="talker", messages=asked, tool_choice="required")

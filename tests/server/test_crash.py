@@ -35,12 +35,17 @@ class Victim:
     def trace(self) -> Path:
         return self.data / "trace.txt"
 
-    def start(self) -> None:
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Begin to start, and do not wait for it."""
         command = [sys.executable, str(PROGRAM), "--data", str(self.data), "--port", str(self.port)]
         environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen([*command, "--trace", str(self.trace)], env=environment)
+        return self.process
+
+    def start(self) -> None:
+        process = self.spawn()
         with httpx.Client(trust_env=False, timeout=10.0) as client:
-            while self.process.poll() is None:
+            while process.poll() is None:
                 try:
                     client.get(f"http://127.0.0.1:{self.port}/health/live")
                 except httpx.TransportError:

@@ -35,7 +35,6 @@ def test_a_table_is_drawn_and_looked_at(tmp_path: Path, monkeypatch: pytest.Monk
     rows = zip(*TABLE.values(), strict=True)
     table.write_text("\n".join(",".join(map(str, row)) for row in (TABLE, *rows)))
     models = {"painter": FunctionModel(painter, name="painter")}
-    monkeypatch.setenv("COLUMNS", "200")
     with serve(build(settings(tmp_path / "s", model="painter"), Parts(models=models)), models) as served:
         monkeypatch.setenv("APPRENTICE_API_KEY", served.key("art"))
         monkeypatch.setenv("APPRENTICE_URL", served.url)

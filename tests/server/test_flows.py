@@ -99,7 +99,6 @@ def test_a_flow_is_improved_kept_and_followed(maids: Served, monkeypatch: pytest
         assert (again["first_score"], again["item"]) == (1.0, None)
     monkeypatch.setenv("APPRENTICE_API_KEY", maids.key("flows"))
     monkeypatch.setenv("APPRENTICE_URL", maids.url)
-    monkeypatch.setenv("COLUMNS", "200")
     shown = CliRunner().invoke(app, ["flow", "list"]).output
     assert report["item"] in shown
     words = ["flow", "improve", SITE, "keep house", "--tasks", "1", "--held-out", "1", "--epochs", "1"]

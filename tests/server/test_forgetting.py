@@ -36,7 +36,6 @@ def run(
     """A command in the same namespace; its output."""
     monkeypatch.setenv("APPRENTICE_API_KEY", served.key(request.node.name[:40]))
     monkeypatch.setenv("APPRENTICE_URL", served.url)
-    monkeypatch.setenv("COLUMNS", "200")
 
     def run(*words: str, status: int = 0) -> str:
         result = runner.invoke(app, ["memory", *words])

@@ -92,7 +92,7 @@ async def jobs(tmp_path: Path, work: Work) -> AsyncIterator[DbosJobs]:
 
 
 async def launch(folder: Path, work: Work) -> DbosJobs:
-    jobs = DbosJobs(folder / "jobs.db", poll_s=0.02, mend_s=0.2)
+    jobs = DbosJobs(folder / "jobs.db", poll_s=0.02, mend_s=1.0)
     await jobs.launch(
         {
             "count": JobKind(work.count, limit=4),

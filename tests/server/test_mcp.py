@@ -159,7 +159,6 @@ def test_tasks_use_the_mcp_servers_of_their_namespace_by_name(
         (tmp_path / "words").write_text("Greets, and more.", "utf-8")
         assert "there is no tool 'hall__greet'" in json.dumps(run())
         monkeypatch.setenv("APPRENTICE_MCP_SERVERS", str(file))
-        monkeypatch.setenv("COLUMNS", "200")
         where = ["--data", str(tmp_path / "data")]
         listed = CliRunner().invoke(app, ["mcp", "tools", "hall", *where])
         assert "changed" in listed.output, listed.output

@@ -97,6 +97,22 @@ def test_pages_hold_every_item_once(client: httpx.Client) -> None:
     assert set(seen) == wanted
 
 
+def test_a_page_is_asked_for_by_words_and_scope_newest_first(client: httpx.Client) -> None:
+    """Each narrows; a page of the newest goes on with older ones."""
+    remember(client, "the ladder is in the shed", "the kettle needs new water")
+    (own,) = remember(client, "the ladder of maple is red", scope="family", family="maple 27")
+
+    def asked(**params: Any) -> list[str]:
+        return [item["text"] for item in client.get("/v1/memory", params=params).json()["data"]]
+
+    assert asked(words="ladder the") == ["the ladder is in the shed", own["text"]]
+    assert asked(words="ladder", scope="family") == [own["text"]]
+    assert asked(words="nowhere") == []
+    newest = client.get("/v1/memory", params={"newest": True, "limit": 2}).json()
+    assert [item["text"] for item in newest["data"]] == [own["text"], "the kettle needs new water"]
+    assert asked(newest=True, after=newest["next"]) == ["the ladder is in the shed"]
+
+
 def test_an_operators_principle_is_in_the_constitution(client: httpx.Client) -> None:
     """As JSON, and as Markdown by `Accept` or `format`."""
     items = [{"kind": "principle", "text": "close what you open"}]

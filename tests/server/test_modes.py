@@ -213,7 +213,7 @@ def test_dials_are_for_operators(served: Served) -> None:
 
 def test_the_command_line_turns_the_dial(served: Served) -> None:
     """`apprentice mode` shows it, sets it, puts it back; `apprentice learning` tells how learning stands."""
-    env = {"APPRENTICE_API_KEY": served.key("turned"), "APPRENTICE_URL": served.url, "COLUMNS": "200"}
+    env = {"APPRENTICE_API_KEY": served.key("turned"), "APPRENTICE_URL": served.url}
 
     def run(*words: str) -> str:
         done = CliRunner().invoke(app, list(words), env=env)

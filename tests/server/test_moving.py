@@ -118,7 +118,6 @@ def test_the_command_line_exports_and_imports(
     """A folder is a bundle, a file needs its format; what was refused is shown."""
     remembered(served, "moving-cli", "the ladder is in the shed")
     monkeypatch.setenv("APPRENTICE_URL", served.url)
-    monkeypatch.setenv("COLUMNS", "200")
 
     def run(namespace: str, *words: str, status: int = 0) -> str:
         monkeypatch.setenv("APPRENTICE_API_KEY", served.key(namespace))

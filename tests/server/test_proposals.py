@@ -164,7 +164,6 @@ def test_a_task_made_of_an_item_says_which(
         writer.script = [[bare(FRESH[0])]]
         monkeypatch.setenv("APPRENTICE_API_KEY", served.key("reading"))
         monkeypatch.setenv("APPRENTICE_URL", served.url)
-        monkeypatch.setenv("COLUMNS", "200")
         shown = CliRunner().invoke(
             app, ["propose", "from_document", SITE, "--n", "1", "--proposer", "writer"]
         )

@@ -67,7 +67,6 @@ def test_suites_on_the_command_line(
     """Declared, listed, withdrawn."""
     monkeypatch.setenv("APPRENTICE_API_KEY", served.key(request.node.name[:40]))
     monkeypatch.setenv("APPRENTICE_URL", served.url)
-    monkeypatch.setenv("COLUMNS", "200")
 
     def run(*words: str) -> str:
         result = CliRunner().invoke(app, ["suites", *words])

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from memory.types import Usage
+from server.metrics import Metrics
 from tests.server.served import Served
 
 
@@ -47,6 +49,63 @@ def test_a_task_is_counted_with_its_steps_and_tokens(client: httpx.Client) -> No
     assert value(client, "apprentice_learned_items_total", kind="case") >= 1
     assert value(client, "apprentice_memory_rows", table="episodes") >= 1
     assert value(client, "apprentice_memory_index_lag") >= 0
+
+
+def test_jobs_and_what_they_do_are_counted_by_kind(client: httpx.Client) -> None:
+    """Runs, stages, what waits: every kind is named, also where nothing waits."""
+    body = {"world": "household", "site": "maple 28", "wait": "learned"}
+    task = client.post("/v1/tasks", json=body).json()
+    for kind in ("task", "learn"):
+        assert value(client, "apprentice_jobs_total", kind=kind, ended="done") >= 1
+        assert value(client, "apprentice_job_seconds_count", kind=kind) >= 1
+    for stage, least in (("recall", 1), ("model", task["steps"]), ("tool", task["steps"])):
+        count = value(client, "apprentice_job_stage_seconds_count", kind="task", stage=stage)
+        assert count >= least, stage
+    assert value(client, "apprentice_job_stage_seconds_count", kind="learn", stage="reflect") >= 1
+    text = client.get("/metrics").text
+    assert 'apprentice_jobs_waiting{kind="distill"} 0.0' in text
+    assert 'apprentice_jobs_oldest_seconds{kind="task"} 0.0' in text
+
+
+def test_a_backlog_is_shown_with_its_age(client: httpx.Client) -> None:
+    """Until it is done."""
+    body = {"world": "household", "site": "maple 29", "model": "slow"}
+    task = client.post("/v1/tasks", json=body).json()["id"]
+    assert value(client, "apprentice_jobs_waiting", kind="task") >= 1
+    assert value(client, "apprentice_jobs_oldest_seconds", kind="task") > 0
+    client.post(f"/v1/tasks/{task}/cancel")
+    assert value(client, "apprentice_jobs_waiting", kind="task") == 0
+    assert value(client, "apprentice_jobs_oldest_seconds", kind="task") == 0
+
+
+def test_items_are_counted_by_kind_and_status(client: httpx.Client) -> None:
+    """Also those that are retired."""
+    told = {"items": [{"kind": "principle", "text": "leave the porch light on"}]}
+    item = client.post("/v1/memory", json=told).json()["data"][0]
+    labels = {"namespace": "watch", "kind": "principle"}
+    status = item["status"]
+    before = value(client, "apprentice_memory_items", **labels, status=status)
+    gone = value(client, "apprentice_memory_items", **labels, status="retired")
+    client.delete(f"/v1/memory/{item['id']}")
+    assert value(client, "apprentice_memory_items", **labels, status=status) == before - 1
+    assert value(client, "apprentice_memory_items", **labels, status="retired") == gone + 1
+
+
+def test_money_is_counted_by_model() -> None:
+    """Beside tokens."""
+    metrics = Metrics()
+    metrics.spent("openai/x", Usage(10, 5, 0.25, 1))
+    metrics.spent("openai/x", Usage(1, 1, 0.25, 1))
+    assert metrics.registry.get_sample_value("apprentice_cost_usd_total", {"model": "openai/x"}) == 0.5
+
+
+def test_decisions_on_principles_are_counted_as_their_job_recorded_them() -> None:
+    """By what they became."""
+    metrics = Metrics()
+    metrics.decided([{"item": "a", "version": 2, "status": "active", "reason": "borne out"}])
+    metrics.decided(None)
+    labels = {"status": "active"}
+    assert metrics.registry.get_sample_value("apprentice_principle_decisions_total", labels) == 1
 
 
 def test_a_namespace_sees_its_own_size_alone(client: httpx.Client, served: Served) -> None:

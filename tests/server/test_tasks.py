@@ -105,6 +105,17 @@ def test_a_running_task_is_cancelled_within_a_second(client: httpx.Client) -> No
     assert client.post(f"/v1/tasks/{task['id']}/cancel").json() == cancelled
 
 
+def test_a_task_is_cancelled_in_the_middle_of_a_long_answer(client: httpx.Client) -> None:
+    """Nobody waits for the model: what was done is kept before the cancel is answered."""
+    task = submit(client, model="dreamer")
+    path = f"/v1/tasks/{task['id']}"
+    with client.stream("GET", f"{path}/events") as response:
+        next(line for line in response.iter_lines() if line == "event: start")
+    assert client.post(f"{path}/cancel").json()["state"] == "cancelled"
+    assert client.get(f"/v1/episodes/{task['episode']}").json()["outcome"] == "infra"
+    assert [event["event"] for event in read_events(client, f"{path}/events")] == ["start", "done"]
+
+
 def test_a_cancelled_task_can_be_resumed_to_its_end(client: httpx.Client) -> None:
     """It goes on behind its last recorded step, and its episode grows to the whole."""
     task = submit(client, model="slow")

@@ -130,7 +130,7 @@ async def test_a_base_of_the_settings_is_answered_there(
         assert models.still(name) == "local:small"
         with pytest.raises(AdapterRefused, match="revoked"):
             await model.complete(_request())
-    models.close()
+    await models.close()
     assert fake.loaded == {}
 
 

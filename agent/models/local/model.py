@@ -20,7 +20,7 @@ from agent.models.local.identity import CANARIES, CANARY_TOKENS, Fingerprint
 from agent.models.local.jobs import Generated, Generation, Scoring
 from agent.models.local.weights import context_length, load_model
 from agent.types import Delta, Reply, Request, Style
-from memory.errors import BadInput
+from memory.errors import BadInput, ContextExceeded
 from memory.types import Message, Usage
 
 
@@ -146,7 +146,7 @@ class LocalModel:
         if not prompt:
             raise BadInput("there are no messages to answer")
         if len(prompt) >= self._context:
-            raise BadInput(
+            raise ContextExceeded(
                 f"the prompt is {len(prompt)} tokens and {self._name!r} reads {self._context}, the answer"
                 " included; show fewer or shorter messages"
             )
@@ -202,7 +202,7 @@ class LocalModel:
         if not min(map(len, options)):
             raise BadInput("a choice is empty")
         if len(prompt) + longest > self._context:
-            raise BadInput(
+            raise ContextExceeded(
                 f"the prompt is {len(prompt)} tokens, the longest choice {longest}; {self._name!r} reads"
                 f" {self._context}"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -13,6 +14,9 @@ from transformers.utils.logging import disable_progress_bar
 
 from memory.errors import AdapterRefused, ModelError
 
+READING = Lock()
+"""Transformers reads weights under patches of torch that hold for the whole process: a model that another
+thread reads meanwhile is left without some."""
 _KNOWN_LAYERS = {"full_attention", "sliding_attention"}
 
 
@@ -24,7 +28,8 @@ def load_model(folder: Path, adapter: Path | None, device: str = "cpu") -> Any:
     disable_progress_bar()
     dtype = torch.float32 if device == "cpu" else "auto"
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=dtype)
+        with READING:
+            model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=dtype)
     except (OSError, ValueError, KeyError, SafetensorError, RuntimeError) as error:
         raise ModelError(f"no model could be read from {str(folder)!r}: {error}") from error
     layer_types = set(getattr(model.config, "layer_types", None) or ())
