@@ -7,11 +7,11 @@ Where the processor multiplies in bfloat16, so are the weights: twice as fast, c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class MiniLm:
 
     def __init__(self) -> None:
         self._folder = _folder()
-        self._loaded: tuple[Any, Mapping[str, Any]] | None = None
+        self._loaded: tuple[Any, _Bert] | None = None
         self._lock = Lock()
 
     @property
@@ -53,20 +53,18 @@ class MiniLm:
         with self._lock:
             if self._loaded is None:
                 self._loaded = _load(self._folder)
-            tokenizer, weights = self._loaded
+            tokenizer, model = self._loaded
             matrix: Matrix = np.zeros((len(texts), DIM), dtype=np.float32)
             # Texts of like length together: less padding.
             order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
             for start in range(0, len(order), BATCH):
                 places = order[start : start + BATCH]
                 said = tokenizer.encode_batch([texts[place] for place in places])
-                matrix[places] = _pooled(
-                    [one.ids for one in said], [one.attention_mask for one in said], weights
-                )
+                matrix[places] = model.pooled([one.ids for one in said], [one.attention_mask for one in said])
         return matrix
 
 
-def _load(folder: Path) -> tuple[Any, Mapping[str, Any]]:
+def _load(folder: Path) -> tuple[Any, _Bert]:
     try:
         import torch
         from safetensors.torch import load_file
@@ -83,71 +81,83 @@ def _load(folder: Path) -> tuple[Any, Mapping[str, Any]]:
     is_quick = torch.backends.mkldnn.is_available() and any(
         able.get(name, False) for name in ("avx512_bf16", "amx_bf16")
     )
-    return tokenizer, _packed(load_file(folder / "model.safetensors"), is_quick)
+    return tokenizer, _Bert(load_file(folder / "model.safetensors"), is_quick)
 
 
-def _packed(weights: dict[str, Any], is_quick: bool) -> Mapping[str, Any]:
-    """With query, key and value as one matrix; if quick, matrices in bfloat16, laid out for products."""
-    import torch
+class _Bert:
+    """The model: its parts made of the weights once."""
 
-    for layer in range(N_LAYERS):
-        at = f"encoder.layer.{layer}.attention.self"
-        for part in ("weight", "bias"):
-            weights[f"{at}.{part}"] = torch.cat(
-                [weights.pop(f"{at}.{name}.{part}") for name in ("query", "key", "value")]
-            )
-    if not is_quick:
-        return weights
-    return {
-        name: torch.ops.mkldnn._reorder_linear_weight(weight.bfloat16(), None)
-        if name.startswith("encoder.") and weight.dim() == 2
-        else weight
-        for name, weight in weights.items()
-    }
+    def __init__(self, weights: Mapping[str, Any], is_quick: bool) -> None:
+        """If quick, matrices are multiplied in bfloat16, laid out for it beforehand."""
+        self._weights = weights
+        self._is_quick = is_quick
+        tables = [
+            weights[f"embeddings.{name}_embeddings.weight"] for name in ("word", "position", "token_type")
+        ]
+        self._words, self._places = tables[0], tables[1] + tables[2][0]
+        self._norm = self._normed("embeddings")
+        self._layers = [self._layer(f"encoder.layer.{layer}") for layer in range(N_LAYERS)]
+        del self._weights  # what is laid out anew need not be held twice
 
+    def pooled(self, ids: list[list[int]], masks: list[list[int]]) -> Any:
+        """Unit vectors (b, d) of token ids (b, t): means over the tokens that `masks` (b, t) marks with 1."""
+        import torch
+        from torch.nn.functional import normalize
 
-def _pooled(ids: list[list[int]], masks: list[list[int]], weights: Mapping[str, Any]) -> Any:
-    """Unit vectors (b, d) of token ids (b, t): means over the tokens that `masks` (b, t) marks with 1."""
-    import torch
-    from torch.nn.functional import normalize
+        with torch.inference_mode():
+            mask = torch.tensor(masks)
+            is_padded = not all(map(all, masks))
+            hidden = self._hidden(torch.tensor(ids), mask.bool() if is_padded else None)
+            seen = mask.unsqueeze(-1).to(hidden.dtype)  # (b, t, 1)
+            return normalize((hidden * seen).sum(1) / seen.sum(1), dim=-1).numpy()
 
-    with torch.inference_mode():
-        mask = torch.tensor(masks)
-        hidden = _bert(torch.tensor(ids), mask.bool(), weights)  # (b, t, d)
-        seen = mask.unsqueeze(-1).to(hidden.dtype)  # (b, t, 1)
-        return normalize((hidden * seen).sum(1) / seen.sum(1), dim=-1).numpy()
+    def _hidden(self, ids: Any, mask: Any) -> Any:
+        """States (b, t, d) of the last layer; `mask` (b, t) says which tokens are seen, None that all are."""
+        x = self._norm(self._words[ids] + self._places[: ids.shape[1]])
+        seen = None if mask is None else mask[:, None, None, :]
+        for layer in self._layers:
+            x = layer(x, seen)
+        return x
 
+    def _layer(self, at: str) -> Callable[[Any, Any], Any]:
+        from torch import cat
+        from torch.nn.functional import scaled_dot_product_attention
 
-def _bert(ids: Any, mask: Any, weights: Mapping[str, Any]) -> Any:
-    """Hidden states (b, t, d) of the last layer."""
-    from torch import ops
-    from torch.nn.functional import gelu, layer_norm, linear, scaled_dot_product_attention
+        mine = [self._of(f"{at}.attention.self.{name}") for name in ("query", "key", "value")]
+        three = self._dense(*(cat(parts) for parts in zip(*mine, strict=True)))
+        attended = self._dense(*self._of(f"{at}.attention.output.dense"))
+        wide = self._dense(*self._of(f"{at}.intermediate.dense"), "gelu")
+        narrow = self._dense(*self._of(f"{at}.output.dense"))
+        norm, last = self._normed(f"{at}.attention.output"), self._normed(f"{at}.output")
 
-    multiply = ops.mkldnn._linear_pointwise
+        def layer(x: Any, seen: Any) -> Any:
+            parts = three(x).unflatten(-1, (3, N_HEADS, -1)).permute(2, 0, 3, 1, 4)  # (3, b, h, t, d/h)
+            query, key, value = parts.unbind()
+            said = scaled_dot_product_attention(query, key, value, attn_mask=seen)
+            x = norm(x + attended(said.transpose(1, 2).flatten(2)))
+            return last(x + narrow(wide(x)))
 
-    def dense(x: Any, name: str) -> Any:
-        weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
-        if weight.dtype == x.dtype:
-            return linear(x, weight, bias)
-        return multiply(x.to(weight.dtype), weight, None, "none", [], "").to(x.dtype) + bias
+        return layer
 
-    def norm(x: Any, name: str) -> Any:
-        return layer_norm(x, (DIM,), weights[f"{name}.weight"], weights[f"{name}.bias"], NORM_EPS)
+    def _dense(self, weight: Any, bias: Any, post: Literal["none", "gelu"] = "none") -> Callable[[Any], Any]:
+        """A matrix, its bias, and what comes after."""
+        from torch import ops
+        from torch.nn.functional import gelu, linear
 
-    tables = [weights[f"embeddings.{name}_embeddings.weight"] for name in ("word", "position", "token_type")]
-    x = norm(tables[0][ids] + tables[1][: ids.shape[1]] + tables[2][0], "embeddings.LayerNorm")
-    for layer in range(N_LAYERS):
-        at = f"encoder.layer.{layer}"
-        parts = dense(x, f"{at}.attention.self").chunk(3, -1)
-        query, key, value = (
-            part.unflatten(-1, (N_HEADS, -1)).transpose(1, 2) for part in parts
-        )  # (b, h, t, d/h)
-        seen = scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
-        seen = seen.transpose(1, 2).flatten(2)  # (b, t, d)
-        x = norm(x + dense(seen, f"{at}.attention.output.dense"), f"{at}.attention.output.LayerNorm")
-        wide = gelu(dense(x, f"{at}.intermediate.dense"))  # (b, t, 4 d)
-        x = norm(x + dense(wide, f"{at}.output.dense"), f"{at}.output.LayerNorm")
-    return x
+        if not self._is_quick:
+            return lambda x: gelu(linear(x, weight, bias)) if post == "gelu" else linear(x, weight, bias)
+        laid_out, short = ops.mkldnn._reorder_linear_weight(weight.bfloat16(), None), bias.bfloat16()
+        multiply = ops.mkldnn._linear_pointwise.default
+        return lambda x: multiply(x.bfloat16(), laid_out, short, post, [], "none")
+
+    def _normed(self, at: str) -> Callable[[Any], Any]:
+        from torch.nn.functional import layer_norm
+
+        weight, bias = self._of(f"{at}.LayerNorm")
+        return lambda x: layer_norm(x, (DIM,), weight, bias, NORM_EPS)
+
+    def _of(self, at: str) -> tuple[Any, Any]:
+        return self._weights[f"{at}.weight"], self._weights[f"{at}.bias"]
 
 
 def _folder() -> Path:
