@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
 
 from dbos import DBOS
@@ -11,6 +12,7 @@ from dbos import DBOS
 from memory import errors
 from server.jobs import Backlog, Job, JobAddress, JobEvent, JobKind, JobState
 from server.jobs_calls import address_of, backlogs, job_of, key_of, newest, plain, recorded, tallied, waiting
+from server.jobs_feed import Feeds, Told
 from server.jobs_signals import Signals
 
 
@@ -20,6 +22,7 @@ class JobReader:
     def __init__(self) -> None:
         self._kinds: Mapping[str, JobKind] = {}
         self._signals = Signals()
+        self._feeds = Feeds(self._look, self._signals)
 
     async def get(self, address: JobAddress) -> Job:
         """Raises NotFound."""
@@ -68,17 +71,9 @@ class JobReader:
 
     async def events(self, address: JobAddress, *, start: int = 0) -> AsyncIterator[JobEvent]:
         """Events from number `start` on, then live ones, until the job ends. Raises NotFound."""
-        key = key_of(address)
-        with self._signals.listen(key) as signal:
-            while True:
-                # Asked before reading: an event published in between is then read in the next round.
-                ended = (await self.get(address)).is_ended
-                async for event in recorded(key, start):
-                    start = event.seq + 1
-                    yield event
-                if ended:
-                    return
-                await signal.wait()
+        async with aclosing(self._feeds.follow(key_of(address), start)) as events:
+            async for event in events:
+                yield event
 
     async def latest_event(self, address: JobAddress) -> JobEvent | None:
         """The newest event; None before the first. Raises NotFound."""
@@ -111,3 +106,8 @@ class JobReader:
             )
         )
         return tuple(address_of(status.workflow_id) for status in found)
+
+    async def _look(self, key: str, start: int) -> Told:
+        # Asked before reading: an event published in between is then read in the next round.
+        is_ended = (await self.get(address_of(key))).is_ended
+        return Told(tuple([event async for event in recorded(key, start)]), is_ended)
