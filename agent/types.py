@@ -159,6 +159,15 @@ class Expert(Protocol):
         ...
 
 
+@runtime_checkable
+class Choices(Protocol):
+    """A world that knows what can be done now, for whoever acts by choosing."""
+
+    def commands(self) -> tuple[str, ...]:
+        """The commands that do something now; empty before `reset` or where none is known."""
+        ...
+
+
 class Catalogue(Protocol):
     """A kind of world by name: it lists tasks and makes worlds."""
 

@@ -12,6 +12,7 @@ from server.commands import (
     figure,
     flow,
     forgetting,
+    gym,
     init,
     jobs,
     keys,
@@ -42,6 +43,7 @@ app.command()(figure.figure)
 app.add_typer(jobs.jobs_app, name="jobs")
 app.add_typer(flow.flow_app, name="flow")
 app.command()(propose.propose)
+app.command()(gym.gym)
 app.add_typer(knowledge.memory_app, name="memory")
 knowledge.memory_app.command("export")(moving.export)
 knowledge.memory_app.command("import")(moving.import_)
