@@ -50,7 +50,8 @@ async def order_of(
             config["mcp"] = [*body.mcp]
     else:
         config = body.config or {}
-    task = core.worlds.task(body.world, config)  # refuses what is no task before anything is stored
+    # Refuses what is no task before anything is stored; worlds of others may have to be asked.
+    task = await asyncio.to_thread(core.worlds.task, body.world, config)
     if body.constitution is not None:
         named = (namespace, body.constitution)
         await asyncio.to_thread(core.memory.frozen, *named, token_budget=0, count_tokens=len)

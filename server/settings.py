@@ -15,11 +15,12 @@ from memory.types import Mode, ReadName
 from server.settings_edge import EdgeSettings
 from server.settings_jobs import JobSettings
 from server.settings_watching import WatchSettings
+from server.settings_worlds import WorldSettings
 
 BUNDLED_MODELS = Path(__file__).resolve().parent.parent / "agent" / "models"
 
 
-class Settings(EdgeSettings, JobSettings, WatchSettings, BaseSettings):
+class Settings(EdgeSettings, JobSettings, WatchSettings, WorldSettings, BaseSettings):
     """What an operator can set. Each field is an environment variable with the prefix `APPRENTICE_`."""
 
     model_config = SettingsConfigDict(

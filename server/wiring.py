@@ -151,7 +151,7 @@ class _Opener:
         from memory.recall.rerank import CrossReranker
         from memory.writing.limits import Limits
         from server.models import Models
-        from server.worlds import Worlds, load_tools
+        from server.worlds import Worlds, load_tools, others
 
         settings = self._settings
         settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -166,7 +166,7 @@ class _Opener:
             vllm=settings.vllm,
             shared=settings.shared_adapters,
         )
-        worlds = Worlds(load_tools(settings.tools), mcp_servers(settings))
+        worlds = Worlds(load_tools(settings.tools), mcp_servers(settings), others(settings))
         where, index = _memory_at(settings)
         encoder = open_encoder(settings.encoder)
         checks = checks_of(settings, models, encoder)

@@ -69,7 +69,7 @@ class Work:
         """Act until the task ends; the episode is saved, then learning is queued."""
         order = from_json(TaskOrder, dict(arguments))
         namespace = run.address.namespace
-        task = self._core.worlds.task(order.world, order.config)
+        task = await asyncio.to_thread(self._core.worlds.task, order.world, order.config)
         kits = self._spawning(run.address, order)
         async with at_work(self._core, namespace, order.model, order.ways(), kits) as agent:
             episode = await agent.run(

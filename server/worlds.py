@@ -1,11 +1,13 @@
-"""Where tasks are done: the bundled worlds, and `tools`, free text done with the operator's functions."""
+"""Where tasks are done: the bundled worlds, those of others, `tools` with functions of the operator's."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from agent.tools import FunctionTool, ToolWorld
@@ -15,7 +17,10 @@ from memory.errors import BadInput, NotFound
 from memory.types import Json
 
 if TYPE_CHECKING:  # imports the protocol's packages
+    from pathlib import Path
+
     from agent.mcp.tools import McpServers
+    from server.settings_worlds import GymAt, WorldSettings
 
 BUNDLED = ("household", "workshop", "estate", "city")
 TOOLS = "tools"
@@ -24,15 +29,28 @@ TOOLS = "tools"
 class Worlds:
     """The worlds of one server."""
 
-    def __init__(self, tools: Sequence[FunctionTool] = (), servers: McpServers | None = None) -> None:
-        """`servers` are strangers' tools, for the world `tools`."""
+    def __init__(
+        self,
+        tools: Sequence[FunctionTool] = (),
+        servers: McpServers | None = None,
+        others: Mapping[str, Callable[[], Catalogue]] | None = None,
+    ) -> None:
+        """`servers` are strangers' tools, for the world `tools`; `others` are opened when needed."""
         self._tools = tuple(tools)
         self._servers = servers
+        self._others = dict(others or {})
+        self._opened: dict[str, Catalogue] = {}
+        self._lock = Lock()
 
     @property
     def names(self) -> tuple[str, ...]:
         """What `Task.world` may be."""
-        return (*BUNDLED, TOOLS)
+        return (*self.listed, TOOLS)
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """Those that can list their tasks."""
+        return (*BUNDLED, *self._others)
 
     @property
     def tools(self) -> tuple[FunctionTool, ...]:
@@ -40,10 +58,17 @@ class Worlds:
         return self._tools
 
     def catalogue(self, name: str) -> Catalogue:
-        """A world that can list its tasks. Raises NotFound."""
-        if name not in BUNDLED:
-            raise NotFound(f"no world is called {name!r} that lists tasks; there are {', '.join(BUNDLED)}")
-        return catalogue(name)
+        """A world that can list its tasks. Raises NotFound, BadInput where it is set but cannot be opened."""
+        if name in BUNDLED:
+            return catalogue(name)
+        if name not in self._others:
+            raise NotFound(
+                f"no world is called {name!r} that lists tasks; there are {', '.join(self.listed)}"
+            )
+        with self._lock:
+            if name not in self._opened:
+                self._opened[name] = self._others[name]()
+            return self._opened[name]
 
     def task(self, world: str, config: Mapping[str, Json]) -> Task:
         """The task of a configuration; for `tools` that is `text` and maybe `family` and `mcp`.
@@ -97,6 +122,35 @@ def _named(config: Mapping[str, Json]) -> tuple[str, ...] | None:
     if not isinstance(named, list):
         raise BadInput(f"mcp is {named!r}: give a list of names of MCP servers")
     return tuple(map(str, named))
+
+
+def others(settings: WorldSettings) -> dict[str, Callable[[], Catalogue]]:
+    """How the worlds of others that are set are opened. Raises BadInput on a name that is taken."""
+    found: dict[str, Callable[[], Catalogue]] = {
+        name: partial(_foreign, name, settings.alfworld_data) for name in settings.worlds
+    }
+    for name, at in settings.gyms.items():
+        if name in (*BUNDLED, TOOLS, *found):
+            raise BadInput(f"a world is called {name!r} already: give the server in `gyms` another name")
+        found[name] = partial(_gym, name, at)
+    return found
+
+
+def _foreign(name: str, alfworld_data: Path | None) -> Catalogue:
+    if name == "alfworld":
+        from agent.worlds.alfworld import Alfworld
+
+        return Alfworld(alfworld_data)
+    from agent.worlds.scienceworld import ScienceWorld
+
+    return ScienceWorld()
+
+
+def _gym(name: str, at: GymAt) -> Catalogue:
+    from agent.worlds.gym import Gym, GymServer
+
+    splits = {split: range(*ends) for split, ends in at.splits.items()}
+    return Gym(GymServer(name, at.url, splits, at.index, at.beside, at.full))
 
 
 def load_tools(names: Sequence[str]) -> tuple[FunctionTool, ...]:

@@ -9,17 +9,17 @@ from fastapi import APIRouter, Query
 
 from server.deps import CoreDep, Reader
 from server.schemas.tasks import WorldOut, WorldTask
-from server.worlds import BUNDLED, TOOLS
+from server.worlds import TOOLS
 
 router = APIRouter(prefix="/v1/worlds", tags=["worlds"])
 
 
 @router.get("", summary="The worlds tasks can be set in")
 async def list_worlds(core: CoreDep, _caller: Reader) -> list[WorldOut]:
-    """The bundled ones, then `tools` with the operator's functions."""
+    """The bundled ones, those of others that are set, then `tools` with the operator's functions."""
     tools = [tool.spec.name for tool in core.worlds.tools]
     return [
-        WorldOut(name=name, listed=name in BUNDLED, tools=tools if name == TOOLS else [])
+        WorldOut(name=name, listed=name in core.worlds.listed, tools=tools if name == TOOLS else [])
         for name in core.worlds.names
     ]
 
@@ -30,7 +30,9 @@ async def list_tasks(
     core: CoreDep,
     _caller: Reader,
     site: Annotated[str, Query(description="A site's name, e.g. `maple 27`.", max_length=100)],
-    split: Annotated[str, Query(description="`work`, `gate`, `family` or `wording`.")] = "work",
+    split: Annotated[
+        str, Query(description="`work`, `gate`, `family` or `wording`; worlds of others have theirs.")
+    ] = "work",
     n: Annotated[int, Query(ge=1, le=500)] = 10,
     seed: int = 0,
 ) -> list[WorldTask]:
