@@ -200,7 +200,7 @@ def test_a_world_of_others_that_cannot_be_opened_is_refused_with_the_remedy(
     monkeypatch.setenv("APPRENTICE_WORLDS", "scienceworld, alfworld")
     settings = Settings()
     assert settings.worlds == ("scienceworld", "alfworld")
-    with pytest.raises(BadInput, match="run `pip install alfworld`|set `alfworld_data`"):
+    with pytest.raises(BadInput, match=r"run `pip install alfworld`|set `alfworld_data`"):
         Worlds(others=others(settings)).task("alfworld", {})
 
 
