@@ -141,6 +141,10 @@ def _foreign(name: str, alfworld_data: Path | None) -> Catalogue:
         from agent.worlds.alfworld import Alfworld
 
         return Alfworld(alfworld_data)
+    if name == "miniwob":
+        from agent.worlds.miniwob import MiniWob
+
+        return MiniWob()
     from agent.worlds.scienceworld import ScienceWorld
 
     return ScienceWorld()

@@ -13,9 +13,12 @@ from pathlib import Path
 from agent.types import Task
 from agent.worlds.alfworld import KINDS, Alfworld
 from agent.worlds.game import GameWorld
+from agent.worlds.miniwob import MiniWob
 from agent.worlds.scienceworld import ScienceWorld
 from memory.errors import BadInput
 from memory.types import ToolCall
+
+Kind = Alfworld | MiniWob | ScienceWorld
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +47,13 @@ async def replay(world: GameWorld, task: Task, way: tuple[str, ...]) -> Replay:
 async def main() -> None:
     """Parse, replay, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("world", choices=["alfworld", "scienceworld"])
+    parser.add_argument("world", choices=["alfworld", "miniwob", "scienceworld"])
     parser.add_argument("--split", required=True)
     parser.add_argument("--n", type=int, default=1, help="tasks of each kind, or as many as there are")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--alfworld-data", type=Path, help="the folder json_2.1.1")
     asked = parser.parse_args()
-    kind = Alfworld(asked.alfworld_data) if asked.world == "alfworld" else ScienceWorld()
-    sites = KINDS if isinstance(kind, Alfworld) else kind.sites(is_quick=True)
+    kind, sites = opened(asked.world, asked.alfworld_data)
     world, done = kind.make(), []
     for site in sites:
         for task in drawn(kind, site, asked.split, asked.n, asked.seed):
@@ -66,7 +68,18 @@ async def main() -> None:
     )
 
 
-def drawn(kind: Alfworld | ScienceWorld, site: str, split: str, n: int, seed: int) -> tuple[Task, ...]:
+def opened(world: str, alfworld_data: Path | None) -> tuple[Kind, tuple[str, ...]]:
+    """A world of others by its name, with its kinds of task, but for the slow ones."""
+    if world == "alfworld":
+        return Alfworld(alfworld_data), KINDS
+    if world == "miniwob":
+        pages = MiniWob()
+        return pages, pages.sites()
+    science = ScienceWorld()
+    return science, science.sites(is_quick=True)
+
+
+def drawn(kind: Kind, site: str, split: str, n: int, seed: int) -> tuple[Task, ...]:
     """`n` tasks of a site, or all where it has fewer."""
     for fewer in range(n, 0, -1):
         try:
