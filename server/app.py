@@ -14,7 +14,7 @@ from server.document import Described
 from server.errors import ErrorBody
 from server.gate import Gate
 from server.mcp import McpEndpoint
-from server.middleware import BodyLimit, CountedRoute, Shield
+from server.middleware import BodyLimit, CountedRoute, Shield, Unforeseen
 from server.observing import Observe
 from server.routes import (
     access,
@@ -129,6 +129,7 @@ def _harden(app: FastAPI, services: Services) -> None:
     settings = services.settings
     app.add_middleware(Gate, doorkeeper=services.doorkeeper)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, max_s=settings.max_body_s)
+    app.add_middleware(Unforeseen)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

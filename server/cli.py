@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from server.commands import (
+    api,
     backing,
     constitution,
     distil,
@@ -41,6 +42,7 @@ app.add_typer(work.task_app, name="task")
 app.command()(work.chat)
 app.command()(figure.figure)
 app.add_typer(jobs.jobs_app, name="jobs")
+app.command()(api.api)
 app.add_typer(flow.flow_app, name="flow")
 app.command()(propose.propose)
 app.command()(gym.gym)

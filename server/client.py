@@ -100,6 +100,22 @@ class Client:
         """Remove something. Raises ApiError."""
         return self._json("DELETE", path)
 
+    def ask(self, method: str, path: str, content: bytes | None, params: Mapping[str, str]) -> Iterator[str]:
+        """Lines of whatever is answered, as they come; JSON is laid out. Raises ApiError."""
+        headers = {} if content is None else {"Content-Type": "application/json"}
+        try:
+            with self._http.stream(method, path, content=content, params=params, headers=headers) as response:
+                if response.is_error:
+                    response.read()
+                    raise _refusal(response)
+                if response.headers.get("Content-Type", "").startswith("application/json"):
+                    response.read()
+                    yield json.dumps(response.json(), indent=2, ensure_ascii=False)
+                else:
+                    yield from response.iter_lines()
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+
     def events(self, path: str) -> Iterator[ServerEvent]:
         """Server-sent events until the server ends the stream. Raises ApiError."""
         try:

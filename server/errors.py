@@ -141,7 +141,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(errors.ApprenticeError, _on_ours)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(Exception, _on_unexpected)
+    app.add_exception_handler(Exception, on_unexpected)
 
 
 def respond(
@@ -194,7 +194,8 @@ def _on_http(_request: Request, error: Exception) -> JSONResponse:
     return respond(str(error.detail), Shape(error.status_code, "invalid_request_error", code))
 
 
-def _on_unexpected(request: Request, error: Exception) -> JSONResponse:
+def on_unexpected(request: Request, error: Exception) -> JSONResponse:
+    """The answer that gives nothing away; the log has it all."""
     log.error("unexpected error in %s %s", request.method, request.url.path, exc_info=error)
     return respond(
         "unexpected error; the server's log has the details", Shape(500, "server_error", "internal_error")

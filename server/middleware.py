@@ -6,11 +6,12 @@ import asyncio
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from memory.errors import TooLarge
-from server.errors import respond, shape_of
+from server.errors import on_unexpected, respond, shape_of
 
 
 class BodyLimit:
@@ -67,6 +68,29 @@ _SAFE = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+
+
+class Unforeseen:
+    """Answers what no handler knows: the framework's last resort stands outside all others."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI. What breaks after the answer has begun goes on: the connection is cut."""
+        has_begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except Exception as error:
+            if has_begun or scope["type"] != "http":
+                raise
+            await on_unexpected(Request(scope), error)(scope, receive, send)
 
 
 class Shield:

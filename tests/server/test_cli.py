@@ -61,6 +61,34 @@ def test_a_task_is_run_and_shown_step_by_step(run: Run) -> None:
     assert run("task", "cancel", listed[0]["id"]).strip() == "done"
 
 
+def test_whatever_the_server_can_do_can_be_asked_for(run: Run, tmp_path: Path) -> None:
+    """Listed from its own document; bodies from words or a file; events line by line."""
+    listed = json.loads(run("api", "--json"))
+    assert {"method": "POST", "path": "/v1/schedules", "summary": "Set a task again and again"} in listed
+    assert {row["path"] for row in listed} == set(json.loads(run("api", "GET", "/openapi.json"))["paths"])
+    assert "/v1/webhooks" in run("api", "--find", "webhook")
+    task = {"world": "household", "site": "maple 27", "model": "looker"}
+    (tmp_path / "schedule.json").write_text(json.dumps({"cron": "0 3 * * *", "task": task}))
+    made = json.loads(run("api", "post", "schedules", "--body", f"@{tmp_path / 'schedule.json'}"))
+    shown = json.loads(run("api", "GET", "/v1/schedules", "-q", "limit=1"))
+    assert [one["id"] for one in shown["data"]] == [made["id"]]
+    run("api", "DELETE", f"/v1/schedules/{made['id']}")
+    told = json.loads(run("api", "POST", "tasks", "--body", json.dumps(task)))
+    assert run("api", "GET", f"tasks/{told['id']}/events").rstrip().splitlines()[-2] == "event: done"
+
+
+def test_bad_words_for_the_api_are_told_with_the_remedy(run: Run) -> None:
+    for words, said in (
+        (("api", "FETCH", "tasks"), "there is no method 'FETCH'"),
+        (("api", "GET"), "`apprentice api` lists them"),
+        (("api", "POST", "tasks", "--body", "{oops"), "the body is not JSON"),
+        (("api", "POST", "tasks", "--body", "@nowhere.json"), "'nowhere.json' cannot be read"),
+        (("api", "GET", "tasks", "-q", "limit"), "NAME=VALUE"),
+        (("api", "GET", "tasks/task_nobody"), "404"),
+    ):
+        assert said in run(*words, status=1)
+
+
 def test_free_text_is_a_task_too(run: Run) -> None:
     """In the world of tools."""
     done = json.loads(run("task", "run", "say hello", "--model", "talker", "--json"))

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from server.middleware import POLICY
+from server.quotas import Quotas
 from server.settings import Settings
 from tests.server.every_route import HELLO
 from tests.server.served import Served
@@ -45,6 +46,25 @@ def test_every_answer_tells_browsers_what_it_may_do(served: Served) -> None:
             assert headers.get("cache-control", "") == ("no-store" if path.startswith("/v1") else "")
         assert "cdn.jsdelivr.net" in client.get("/docs").headers["content-security-policy"]
     assert "unsafe" not in POLICY
+
+
+def test_what_nobody_foresaw_is_answered_like_the_rest(
+    served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With all headers and the request's id; what broke stands in the log alone."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("seven by nothing")
+
+    monkeypatch.setattr(Quotas, "spent", broken)
+    with served.client() as client:
+        answer = client.get("/v1/quotas", headers={"X-Request-Id": "mine-1"})
+        well = client.get("/v1/models")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
+    assert "seven" not in answer.text
+    assert "seven by nothing" in caplog.text
+    assert answer.headers["X-Request-Id"] == "mine-1"
+    assert {name for name in well.headers if name not in answer.headers} <= {"server-timing"}
 
 
 def test_the_origins_that_are_listed_are_open(serving: Serving, tmp_path: Path) -> None:
