@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check format serve bench bench-memory bench-learning bench-distill bench-distill-speed bench-dojo bench-server docs pretrain clean
+.PHONY: help install demo test test-slow check format serve bench bench-memory bench-learning bench-distill bench-distill-speed bench-dojo bench-server docs site pretrain clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -76,6 +76,10 @@ data/bench-proxy-venv/.installed: Makefile
 
 bench-server: install data/bench-proxy-venv/.installed ## what the server adds to a chat, beside LiteLLM's proxy, into docs/bench; takes ten minutes
 	$(BIN)/python -m notebooks.bench_server
+
+site: install ## build the documentation into build/site
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 docs: install ## check that README and docs run
 	$(BIN)/pytest -q tests/test_docs.py

@@ -12,7 +12,7 @@ import pytest
 from server.demo.host import Host
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 URL = "http://127.0.0.1:8080"
 
 
@@ -99,6 +99,26 @@ def test_every_offline_command_line_of_the_docs_runs(tmp_path: Path) -> None:
         command = [sys.executable, "-m", "server", *line.split()]
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+
+def test_every_page_stands_in_the_site() -> None:
+    """And the site names no page that is not there."""
+    named = set(
+        re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert named == {page.relative_to(ROOT / "docs").as_posix() for page in PAGES if page.name != "README.md"}
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    """With the extra `docs`; every link and every name in the reference leads somewhere."""
+    pytest.importorskip("mkdocs", reason="make site")
+    pytest.importorskip("mkdocstrings", reason="make site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    env = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "remember" in (tmp_path / "reference" / "memory.html").read_text(encoding="utf-8")
 
 
 def test_every_file_named_exists() -> None:
