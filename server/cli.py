@@ -7,6 +7,8 @@ import typer
 from server.commands import (
     api,
     backing,
+    batches,
+    completion,
     constitution,
     distil,
     doctor,
@@ -25,6 +27,7 @@ from server.commands import (
     seeing,
     serve,
     steering,
+    wired,
     work,
 )
 from server.demo.command import demo
@@ -74,3 +77,17 @@ app.command()(backing.restore)
 app.command()(backing.migrate)
 app.command()(serve.settings)
 app.command()(doctor.doctor)
+app.command()(completion.completion)
+app.add_typer(batches.batches_app, name="batches")
+wired.wire(
+    app,
+    {
+        "batches": batches.batches_app,
+        "task": work.task_app,
+        "memory": knowledge.memory_app,
+        "flow": flow.flow_app,
+        "constitution": constitution.constitution_app,
+        "distillations": seeing.distillations_app,
+        "adapters": distil.adapters_app,
+    },
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
@@ -71,8 +71,8 @@ class Client:
         """Send JSON, get JSON. Raises ApiError."""
         return self._json("POST", path, json=body, headers=dict(headers or {}))
 
-    def download(self, path: str, target: IO[bytes], **params: object) -> None:
-        """Write the answer's bytes. Raises ApiError."""
+    def download(self, path: str, target: IO[bytes], told: Callable[[int], None], **params: object) -> None:
+        """Write the answer's bytes; `told` hears how many each part has. Raises ApiError."""
         try:
             with self._http.stream("GET", path, params=_present(params)) as response:
                 if response.is_error:
@@ -80,6 +80,7 @@ class Client:
                     raise _refusal(response)
                 for chunk in response.iter_bytes():
                     target.write(chunk)
+                    told(len(chunk))
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
 

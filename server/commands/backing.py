@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from server.commands.terminal import DEFAULT_DATA, AsJson, Data, console, fail, show_json
+from server.commands.waiting import bar
 
 DATE = "%Y%m%d-%H%M%S"
 
@@ -29,7 +30,7 @@ def backup(
     from server.settings import Settings
 
     target = folder or data.with_name(f"{data.name}-{time.strftime(DATE)}")
-    with _told():
+    with _told(), bar("back up"):
         made = back_up(Settings(data_dir=data), target, with_distillations=distillations)
     if as_json:
         show_json({"folder": str(target), **asdict(made)})
@@ -49,7 +50,7 @@ def restore(
     """Check a backup and put it into a data folder that is empty or not there."""
     from server.backing import put_back
 
-    with _told():
+    with _told(), bar("restore"):
         back = put_back(folder, data)
     if as_json:
         show_json({"data": str(data), "at": back.at, "files": len(back.files)})
@@ -73,7 +74,7 @@ def migrate(
 
     settings = Settings(data_dir=data)
     path, url, copy = settings.memory_path, settings.memory_url, None
-    with _told():
+    with _told(), bar("migrate"):
         before = schema_of(path) if url is None else None
         if keep and before is not None and before != HEAD:
             copy = path.with_name(f"{path.name}.{before}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Annotated, Any
@@ -23,11 +22,11 @@ from server.commands.terminal import (
     show_json,
     show_table,
 )
+from server.commands.waiting import counting_bytes, until_ended
 
 constitution_app = typer.Typer(help="The principles in force, as Markdown; their versions.")
 Family = Annotated[str | None, typer.Option(help="Only what holds for this site or family.")]
 SHORT = 16
-POLL_S = 0.5
 
 
 @constitution_app.callback(invoke_without_command=True)
@@ -99,10 +98,15 @@ def diff(
 
 
 @constitution_app.command()
-def rollback(version: str, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
+def rollback(
+    version: str, as_json: AsJson = False, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA
+) -> None:
     """Bring all principles back to how they stood at a version."""
     with connect(url, data) as client:
         done = client.post("/v1/constitution/rollback", {"version": version})
+    if as_json:
+        show_json(done)
+        return
     console.print(
         f"{len(done['changed'])} principles changed, {len(done['retired'])} retired;"
         f" `memory restore {done['undo_seq']}` takes it back"
@@ -110,10 +114,15 @@ def rollback(version: str, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) ->
 
 
 @constitution_app.command()
-def freeze(family: Family = None, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
+def freeze(
+    family: Family = None, as_json: AsJson = False, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA
+) -> None:
     """Keep it as it is, to be served to other agents by its version."""
     with connect(url, data) as client:
         kept = client.post("/v1/constitution/freeze", {"family": family})
+    if as_json:
+        show_json(kept)
+        return
     console.print(f"froze {len(kept['principles'])} principles as {kept['id']}", highlight=False)
 
 
@@ -144,9 +153,7 @@ def build(
     body = asked | read | ({"patterns": patterns} if patterns else {})
     with connect(url, data) as client:
         job = client.post("/v1/constitution/builds", body)
-        while job["ended_at"] is None:
-            time.sleep(POLL_S)
-            job = client.get(f"/v1/constitution/builds/{job['id']}")
+        job = until_ended(client, f"/v1/constitution/builds/{job['id']}", "build")
     if as_json:
         show_json(job)
         return
@@ -180,14 +187,23 @@ def review(as_json: AsJson = False, url: Url = DEFAULT_URL, data: Data = DEFAULT
 
 
 @constitution_app.command("export")
-def export(folder: Path, family: Family = None, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
+def export(
+    folder: Path,
+    family: Family = None,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    data: Data = DEFAULT_DATA,
+) -> None:
     """Write it as a signed bundle, for `memory import` elsewhere."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         fail(f"{str(folder)!r} exists and is not empty: export into a new folder")
     with TemporaryFile() as file:
-        with connect(url, data) as client:
-            client.download("/v1/constitution/bundle", file, family=family)
+        with connect(url, data) as client, counting_bytes("export") as add:
+            client.download("/v1/constitution/bundle", file, add, family=family)
         signer = unpack(file, folder)
+    if as_json:
+        show_json({"folder": str(folder), "signer": signer})
+        return
     console.print(f"wrote {folder}, signed by {signer}", highlight=False, soft_wrap=True)
 
 
@@ -195,6 +211,7 @@ def export(folder: Path, family: Family = None, url: Url = DEFAULT_URL, data: Da
 def import_(
     path: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A constitution as JSON.")],
     vouch: Annotated[bool, typer.Option(help="Stand for it: trust it as if you had written it.")] = False,
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     data: Data = DEFAULT_DATA,
 ) -> None:
@@ -206,5 +223,8 @@ def import_(
     with connect(url, data) as client:
         query = "?vouched=true" if vouch else ""
         page = client.post(f"/v1/constitution/import{query}", body)
+    if as_json:
+        show_json(page)
+        return
     rows = [(one["id"], one["status"], one["text"]) for one in page["data"]]
     show_table("Taken in", ("id", "status", "text"), rows, "")

@@ -18,6 +18,7 @@ from server.commands.terminal import (
     show_json,
     show_table,
 )
+from server.commands.waiting import bars
 
 if TYPE_CHECKING:
     from server.client import Client
@@ -78,10 +79,19 @@ def list_adapters(as_json: AsJson = False, url: Url = DEFAULT_URL, data: Data = 
 
 
 @adapters_app.command("promote")
-def promote(adapter_id: str, reason: Reason = "", url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
+def promote(
+    adapter_id: str,
+    reason: Reason = "",
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    data: Data = DEFAULT_DATA,
+) -> None:
     """Let an adapter serve as `local:<base>+promoted`; not with the key that asked for its distillation."""
     with connect(url, data) as client:
         done = client.post(f"/v1/adapters/{adapter_id}/promote", {"reason": reason})
+    if as_json:
+        show_json(done)
+        return
     console.print(f"serving {done['id']}")
 
 
@@ -90,12 +100,16 @@ def canary(
     adapter_id: str,
     share: Annotated[float, typer.Option(help="Part of the episodes that it answers; 0 ends the trial.")],
     reason: Reason = "",
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     data: Data = DEFAULT_DATA,
 ) -> None:
     """Try an adapter out beside the one that serves."""
     with connect(url, data) as client:
         done = client.post(f"/v1/adapters/{adapter_id}/canary", {"share": share, "reason": reason})
+    if as_json:
+        show_json(done)
+        return
     console.print(f"{done['id']} answers {100 * done['share']:.0f} % of episodes")
 
 
@@ -118,10 +132,13 @@ def lineage(
 
 
 @adapters_app.command("rollback")
-def rollback(url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
+def rollback(as_json: AsJson = False, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
     """Let the adapter before serve again."""
     with connect(url, data) as client:
         page = client.post("/v1/adapters/rollback")
+    if as_json:
+        show_json(page)
+        return
     serving = next((a["id"] for a in page["data"] if a["promoted"]), "the base model")
     console.print(f"serving {serving}")
 
@@ -132,6 +149,7 @@ def declare_suites(
     retain: Annotated[list[str] | None, typer.Option(help="A site where it must not get worse.")] = None,
     world: str = "household",
     n: Annotated[int, typer.Option(help="Frozen tasks per site.")] = 16,
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     data: Data = DEFAULT_DATA,
 ) -> None:
@@ -143,6 +161,9 @@ def declare_suites(
     ]
     with connect(url, data) as client:
         found = client.put("/v1/suites", {"suites": suites})
+    if as_json:
+        show_json(found)
+        return
     console.print(f"{found['tasks']} tasks are the gate's: nothing is learned from them")
 
 
@@ -160,35 +181,31 @@ def list_suites(as_json: AsJson = False, url: Url = DEFAULT_URL, data: Data = DE
 
 
 @suites_app.command("withdraw")
-def withdraw_suites(url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
+def withdraw_suites(as_json: AsJson = False, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
     """Their tasks may be learned from again."""
     with connect(url, data) as client:
-        client.delete("/v1/suites")
+        left = client.delete("/v1/suites")
+    if as_json:
+        show_json(left)
+        return
     console.print("no suites are declared any more")
 
 
 def follow_distillation(client: Client, distillation_id: str) -> dict[str, Any]:
     """Progress bars by stage until it ends; returns the distillation."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-    from rich.table import Column
-
-    name = TextColumn("{task.description}", table_column=Column(min_width=9, no_wrap=True))
-    note_column = TextColumn("{task.fields[note]}", table_column=Column(ratio=1))
-    with Progress(
-        name, BarColumn(bar_width=24), note_column, TimeElapsedColumn(), console=console
-    ) as progress:
-        bars: dict[str, Any] = {}
+    with bars(counts=False) as progress:
+        stages: dict[str, Any] = {}
         for event in client.events(f"/v1/distillations/{distillation_id}/events"):
             if event.name == "done":
                 done: dict[str, Any] = event.data
                 return done
             line = event.data
-            if line["stage"] not in bars:
-                for bar in bars.values():
+            if line["stage"] not in stages:
+                for bar in stages.values():
                     progress.update(bar, completed=progress.tasks[bar].total)
-                bars[line["stage"]] = progress.add_task(line["stage"], total=1, note="")
+                stages[line["stage"]] = progress.add_task(line["stage"], total=1, note="")
             note = line.get("message") or " ".join(f"{k} {v:.3g}" for k, v in line.get("metrics", {}).items())
-            bar = bars[line["stage"]]
+            bar = stages[line["stage"]]
             progress.update(bar, completed=line["done"], total=line["total"] or 1, note=note)
     fetched: dict[str, Any] = client.get(f"/v1/distillations/{distillation_id}")
     return fetched

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from server.commands.terminal import DEFAULT_DATA, DEFAULT_URL, Data, Url, connect, console, fail
+from server.commands.terminal import (
+    DEFAULT_DATA,
+    DEFAULT_URL,
+    AsJson,
+    Data,
+    Url,
+    connect,
+    console,
+    fail,
+    show_json,
+)
 
 if TYPE_CHECKING:
     from agent.types import Reply, Request
@@ -25,6 +35,7 @@ def figure(
     rounds: Annotated[int, typer.Option(min=0, help="Most repairs.")] = 6,
     model: Annotated[str | None, typer.Option(help="Model name; it must write JSON.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Run the model's programs without asking.")] = False,
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     data: Data = DEFAULT_DATA,
 ) -> None:
@@ -55,10 +66,13 @@ def figure(
     out.write_text(
         f"table = { {name: list(one) for name, one in columns.items()}!r}\n{code_of(best.text)}", "utf-8"
     )
-    console.print(f"{len(found.rounds)} tries, the program is in {out}", highlight=False)
+    faults = [f"{one.critic}: {one.judgement.feedback}" for one in best.faults]
+    if as_json:
+        show_json({"program": str(out), "tries": len(found.rounds), "ok": best.ok, "faults": faults})
+    else:
+        console.print(f"{len(found.rounds)} tries, the program is in {out}", highlight=False)
     if best.ok is not True:
-        faults = "; ".join(f"{one.critic}: {one.judgement.feedback}" for one in best.faults)
-        fail(f"the panel still objects: {faults}")
+        fail(f"the panel still objects: {'; '.join(faults)}")
 
 
 def read_table(path: Path) -> Columns:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,8 +19,8 @@ from server.commands.terminal import (
     show_json,
     show_table,
 )
+from server.commands.waiting import until_ended
 
-POLL_S = 0.5
 flow_app = typer.Typer(help="Programs that planner `flow` follows.", no_args_is_help=True)
 
 
@@ -48,9 +47,7 @@ def improve(
     body |= {} if first is None else {"first": first.read_text("utf-8")}
     with connect(url, data) as client:
         job = client.post("/v1/flows/improvements", body)
-        while job["ended_at"] is None:
-            time.sleep(POLL_S)
-            job = client.get(f"/v1/flows/improvements/{job['id']}")
+        job = until_ended(client, f"/v1/flows/improvements/{job['id']}", "improve")
     if as_json:
         show_json(job)
         return

@@ -17,10 +17,10 @@ from server.commands.terminal import (
     show_json,
     show_table,
 )
+from server.commands.waiting import until_ended
 
 Kind = Annotated[str, typer.Option(help="item, episode, principal, source or namespace.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be touched.")]
-POLL_S = 0.2
 
 
 def forget(
@@ -37,7 +37,11 @@ def forget(
     """Recall it no more; what rests on it alone goes too."""
     with connect(url, data) as client:
         if kind == "item" and not cascade and not dry_run:
-            console.print(client.delete(f"/v1/memory/{name}")["status"])
+            gone = client.delete(f"/v1/memory/{name}")
+            if as_json:
+                show_json(gone)
+            else:
+                console.print(gone["status"])
             return
         body = {"kind": kind, "id": name, "dry_run": dry_run}
         _show(client.post("/v1/memory/forget", body), as_json=as_json)
@@ -81,12 +85,16 @@ def erase(
 
 def restore(
     seq: Annotated[int, typer.Argument(help="Log position whose state shall hold again.")],
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     data: Data = DEFAULT_DATA,
 ) -> None:
     """Bring all items back to how they stood."""
     with connect(url, data) as client:
         done = client.post("/v1/memory/restore", {"seq": seq})
+    if as_json:
+        show_json(done)
+        return
     console.print(
         f"{len(done['changed'])} items changed, {len(done['retired'])} retired;"
         f" `memory restore {done['undo_seq']}` takes it back"
@@ -94,12 +102,20 @@ def restore(
 
 
 def diff(
-    item_id: str, from_version: int, to_version: int, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA
+    item_id: str,
+    from_version: int,
+    to_version: int,
+    as_json: AsJson = False,
+    url: Url = DEFAULT_URL,
+    data: Data = DEFAULT_DATA,
 ) -> None:
     """What two versions of an item say differently."""
     with connect(url, data) as client:
         versions = {"from_version": from_version, "to_version": to_version}
         changes = client.get(f"/v1/memory/{item_id}/diff", **versions)["data"]
+    if as_json:
+        show_json(changes)
+        return
     rows = [(one["field"], one["before"], one["after"]) for one in changes]
     show_table("Differences", ("field", "before", "after"), rows, "They say the same.")
 
@@ -111,13 +127,9 @@ def consolidate(
     data: Data = DEFAULT_DATA,
 ) -> None:
     """Merge near-duplicates, draw procedures from cases, archive what is of no use."""
-    import time
-
     with connect(url, data) as client:
         job = client.post("/v1/memory/consolidations", {"dry_run": dry_run})
-        while job["ended_at"] is None:
-            time.sleep(POLL_S)
-            job = client.get(f"/v1/memory/consolidations/{job['id']}")
+        job = until_ended(client, f"/v1/memory/consolidations/{job['id']}", "put in order")
     if as_json:
         show_json(job)
         return

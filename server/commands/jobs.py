@@ -62,17 +62,30 @@ def show_job(
 
 
 @jobs_app.command("cancel")
-def cancel_job(kind: Kind, job_id: JobId, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
+def cancel_job(
+    kind: Kind, job_id: JobId, as_json: AsJson = False, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA
+) -> None:
     """Stop it, where jobs of its kind can be stopped."""
     with connect(url, data) as client:
-        _show(client.post(f"/v1/jobs/{kind}/{job_id}/cancel"))
+        job = client.post(f"/v1/jobs/{kind}/{job_id}/cancel")
+    _tell(job, as_json=as_json)
 
 
 @jobs_app.command("retry")
-def retry_job(kind: Kind, job_id: JobId, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
+def retry_job(
+    kind: Kind, job_id: JobId, as_json: AsJson = False, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA
+) -> None:
     """Let one that failed or was cancelled go on from its last good step."""
     with connect(url, data) as client:
-        _show(client.post(f"/v1/jobs/{kind}/{job_id}/retry"))
+        job = client.post(f"/v1/jobs/{kind}/{job_id}/retry")
+    _tell(job, as_json=as_json)
+
+
+def _tell(job: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        show_json(job)
+    else:
+        _show(job)
 
 
 def _show(job: dict[str, Any]) -> None:

@@ -86,7 +86,7 @@ def list_keys(as_json: AsJson = False, data: Data = DEFAULT_DATA) -> None:
 
 
 @app.command()
-def revoke(key_id: str, data: Data = DEFAULT_DATA) -> None:
+def revoke(key_id: str, as_json: AsJson = False, data: Data = DEFAULT_DATA) -> None:
     """From now on the key opens nothing."""
     from memory.errors import ApprenticeError
 
@@ -94,6 +94,9 @@ def revoke(key_id: str, data: Data = DEFAULT_DATA) -> None:
         key = _keys(data).revoke(key_id)
     except ApprenticeError as error:
         fail(str(error))
+        return
+    if as_json:
+        show_json({"id": key.id, "revoked_at": key.revoked_at})
         return
     console.print(f"revoked {key.id}")
 

@@ -67,30 +67,43 @@ def add(
     text: str,
     kind: Annotated[str, typer.Option(help="tool_note, principle, procedure, profile, …")] = "tool_note",
     family: Annotated[str | None, typer.Option(help="Only for this site or family.")] = None,
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     data: Data = DEFAULT_DATA,
 ) -> None:
     """Remember something yourself."""
     with connect(url, data) as client:
         page = client.post("/v1/memory", {"items": [{"kind": kind, "text": text, "family": family}]})
+    if as_json:
+        show_json(page["data"][0])
+        return
     console.print(f"remembered {page['data'][0]['id']}")
 
 
 @memory_app.command("show")
-def show(item_id: str, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
+def show(item_id: str, as_json: AsJson = False, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
     """One item and its history."""
     with connect(url, data) as client:
-        show_json(client.get(f"/v1/memory/{item_id}"))
+        item = client.get(f"/v1/memory/{item_id}")
         history = client.get(f"/v1/memory/{item_id}/history")["data"]
+    if as_json:
+        show_json({"item": item, "history": history})
+        return
+    show_json(item)
     rows = [(entry["seq"], entry["op"], entry["principal"], entry["version"]) for entry in history]
     show_table("History", ("seq", "change", "by", "version"), rows, "")
 
 
 @memory_app.command("edit")
-def edit(item_id: str, text: str, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
+def edit(
+    item_id: str, text: str, as_json: AsJson = False, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA
+) -> None:
     """Give an item another text; the old one stays in its history."""
     with connect(url, data) as client:
         item = client.patch(f"/v1/memory/{item_id}", {"text": text})
+    if as_json:
+        show_json(item)
+        return
     console.print(f"{item['id']} is at version {item['version']}")
 
 

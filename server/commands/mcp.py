@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from server.commands.terminal import DEFAULT_DATA, DEFAULT_URL, Data, Url, console, fail, show_table
+from server.commands.terminal import (
+    DEFAULT_DATA,
+    DEFAULT_URL,
+    AsJson,
+    Data,
+    Url,
+    console,
+    fail,
+    show_json,
+    show_table,
+)
 
 if TYPE_CHECKING:
     from agent.mcp.known import Seen
@@ -22,18 +32,24 @@ Name = Annotated[str, typer.Argument(help="Name of a server in the file that APP
 
 
 @mcp_app.command()
-def tools(name: Name, data: Data = DEFAULT_DATA) -> None:
+def tools(name: Name, as_json: AsJson = False, data: Data = DEFAULT_DATA) -> None:
     """What a server offers now, and whether that is what it offered before."""
     seen = _asked(data, lambda servers: servers.look(name))
     rows = [(one.definition.name, one.standing, _words(one)) for one in seen]
+    if as_json:
+        show_json([dict(zip(("tool", "standing", "says"), row, strict=True)) for row in rows])
+        return
     show_table(f"Tools of {name}", ("tool", "it is", "what it says of itself"), rows, "None is allowed.")
 
 
 @mcp_app.command()
-def accept(name: Name, data: Data = DEFAULT_DATA) -> None:
+def accept(name: Name, as_json: AsJson = False, data: Data = DEFAULT_DATA) -> None:
     """Take a server's tools as they are now; what had changed is offered to tasks again."""
     seen = _asked(data, lambda servers: servers.accept(name))
     changed = [one.definition.name for one in seen if one.standing == "changed"]
+    if as_json:
+        show_json({"accepted": len(seen), "changed": changed})
+        return
     console.print(f"accepted {len(seen)} tools of {name}, changed: {', '.join(changed) or 'none'}")
 
 

@@ -22,6 +22,7 @@ from server.commands.terminal import (
     show_json,
     show_table,
 )
+from server.commands.waiting import bar, counting_bytes
 
 SHOWN = 20
 """Refused lines that are printed; `--json` has them all."""
@@ -30,6 +31,7 @@ SHOWN = 20
 def export(
     folder: Annotated[Path, typer.Argument(help="A new folder for the bundle.")],
     vectors: Annotated[bool, typer.Option(help="With vectors; else they are made at the import.")] = True,
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     data: Data = DEFAULT_DATA,
 ) -> None:
@@ -37,9 +39,12 @@ def export(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         fail(f"{str(folder)!r} exists and is not empty: export into a new folder")
     with TemporaryFile() as file:
-        with connect(url, data) as client:
-            client.download("/v1/bundle", file, vectors=vectors)
+        with connect(url, data) as client, counting_bytes("export") as add:
+            client.download("/v1/bundle", file, add, vectors=vectors)
         signer = unpack(file, folder)
+    if as_json:
+        show_json({"folder": str(folder), "signer": signer})
+        return
     console.print(f"wrote {folder}, signed by {signer}", highlight=False, soft_wrap=True)
 
 
@@ -64,7 +69,7 @@ def import_(
     """Take in a bundle, or what another system recorded."""
     if path.is_file() and format_ is None:
         fail(f"{str(path)!r} is a file: say how it is written with --format")
-    with connect(url, data) as client:
+    with connect(url, data) as client, bar("import"):
         if path.is_dir():
             with TemporaryFile() as file:
                 _pack(path, file)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Annotated, Any
 
 import typer
@@ -20,8 +19,7 @@ from server.commands.terminal import (
     show_json,
     show_table,
 )
-
-POLL_S = 0.5
+from server.commands.waiting import until_ended
 
 
 def propose(
@@ -44,9 +42,7 @@ def propose(
     body |= {"model": model, "proposer": proposer}
     with connect(url, data) as client:
         job = client.post("/v1/proposals", body)
-        while job["ended_at"] is None:
-            time.sleep(POLL_S)
-            job = client.get(f"/v1/proposals/{job['id']}")
+        job = until_ended(client, f"/v1/proposals/{job['id']}", "propose")
     if as_json:
         show_json(job)
         return

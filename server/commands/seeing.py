@@ -40,12 +40,16 @@ def report(
     distillation_id: str,
     out: Annotated[Path, typer.Option(help="The page that is written.")] = Path("report.html"),
     rows: Annotated[int, typer.Option(help="Rows that are shown.")] = 12,
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     data: Data = DEFAULT_DATA,
 ) -> None:
     """Write its report as one page for a browser."""
     with connect(url, data) as client:
         out.write_text(client.text(f"/v1/distillations/{distillation_id}/report", rows=rows), "utf-8")
+    if as_json:
+        show_json({"written": str(out)})
+        return
     console.print(f"wrote {out}")
 
 
@@ -54,6 +58,7 @@ def rows(
     distillation_id: str,
     start: int = 0,
     n: Annotated[int, typer.Option(help="How many.")] = 3,
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     data: Data = DEFAULT_DATA,
 ) -> None:
@@ -63,6 +68,9 @@ def rows(
 
     with connect(url, data) as client:
         page = client.get(f"/v1/distillations/{distillation_id}/rows", start=start, limit=n)
+    if as_json:
+        show_json(page)
+        return
     for line in page["data"]:
         console.print(coloured(from_line(json.dumps(line))), highlight=False)
         console.print()

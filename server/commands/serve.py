@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from server.commands.terminal import console, fail, show_table
+from server.commands.terminal import AsJson, console, fail, show_json, show_table
 
 
 def serve(
@@ -58,7 +58,7 @@ def serve(
     )
 
 
-def settings() -> None:
+def settings(as_json: AsJson = False) -> None:
     """List every setting with its environment variable and default."""
     from server.settings import Settings
 
@@ -66,4 +66,10 @@ def settings() -> None:
         (f"APPRENTICE_{name.upper()}", field.get_default(call_default_factory=True), field.description or "")
         for name, field in Settings.model_fields.items()
     ]
+    if as_json:
+        columns = ("variable", "default", "meaning")
+        show_json(
+            [dict(zip(columns, (name, str(default), says), strict=True)) for name, default, says in rows]
+        )
+        return
     show_table("Settings", ("variable", "default", "meaning"), rows, "")

@@ -29,6 +29,7 @@ Setting = Literal["learn", "frozen", "shadow", "off", "on", "read", "default"]
 
 def mode(
     to: Annotated[Setting | None, typer.Argument(help="Left out: shows how it stands.")] = None,
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     data: Data = DEFAULT_DATA,
 ) -> None:
@@ -38,6 +39,9 @@ def mode(
             dials = client.get("/v1/dials")
         else:
             dials = client.patch("/v1/dials", {"mode": None if to == "default" else to})
+    if as_json:
+        show_json(dials)
+        return
     origin = "set here" if dials["mode"] else "the server's default"
     console.print(f"{dials['namespace']}: {dials['effective_mode']} ({origin})", highlight=False)
 
@@ -45,6 +49,7 @@ def mode(
 def dials(
     name: Annotated[DialName | None, typer.Argument(help="Left out: shows all.")] = None,
     value: Annotated[str | None, typer.Argument(help="As JSON or a name; `default` puts it back.")] = None,
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     data: Data = DEFAULT_DATA,
 ) -> None:
@@ -56,6 +61,9 @@ def dials(
             stands = client.get("/v1/dials")
         else:
             stands = client.patch("/v1/dials", {name: _position(value)})
+    if as_json:
+        show_json(stands)
+        return
     rows = [(dial, "the server's default" if stands[dial] is None else stands[dial]) for dial in _DIALS]
     show_table(f"Dials of {stands['namespace']}", ("dial", "stands at"), rows, "")
 

@@ -18,6 +18,7 @@ from server.commands.terminal import (
     show_json,
     show_table,
 )
+from server.commands.waiting import bar
 
 if TYPE_CHECKING:
     from server.client import Client
@@ -86,17 +87,27 @@ def list_tasks(
 
 
 @task_app.command("show")
-def show_task(task_id: str, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
+def show_task(
+    task_id: str, as_json: AsJson = False, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA
+) -> None:
     """One task and its steps so far; follows it to its end."""
     with connect(url, data) as client:
-        _follow(client, task_id, quiet=False)
+        task = _follow(client, task_id, quiet=as_json)
+    if as_json:
+        show_json(task)
 
 
 @task_app.command("cancel")
-def cancel_task(task_id: str, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA) -> None:
+def cancel_task(
+    task_id: str, as_json: AsJson = False, url: Url = DEFAULT_URL, data: Data = DEFAULT_DATA
+) -> None:
     """Stop a task at once."""
     with connect(url, data) as client:
-        console.print(client.post(f"/v1/tasks/{task_id}/cancel")["state"])
+        task = client.post(f"/v1/tasks/{task_id}/cancel")
+    if as_json:
+        show_json(task)
+    else:
+        console.print(task["state"])
 
 
 @task_app.command("approve")
@@ -104,12 +115,16 @@ def approve_call(
     task_id: str,
     question: Annotated[int, typer.Argument(help="Its number, as `task show` tells it.")],
     no: Annotated[bool, typer.Option("--no", help="Refuse the call.")] = False,
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     data: Data = DEFAULT_DATA,
 ) -> None:
     """Allow a call that a task asks about."""
     with connect(url, data) as client:
         asked = client.post(f"/v1/tasks/{task_id}/approvals/{question}", {"approve": not no})
+    if as_json:
+        show_json(asked)
+        return
     console.print(f"{'refused' if no else 'allowed'}: {asked['tool']} {asked['arguments']}", highlight=False)
 
 
@@ -117,12 +132,16 @@ def approve_call(
 def give_feedback(
     task_id: str,
     outcome: Annotated[Literal["success", "failure"], typer.Argument()],
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     data: Data = DEFAULT_DATA,
 ) -> None:
     """Say how a task went; late is fine."""
     with connect(url, data) as client:
         episode = client.post(f"/v1/tasks/{task_id}/feedback", {"outcome": outcome})
+    if as_json:
+        show_json(episode)
+        return
     console.print(f"episode {episode['id']}: {episode['outcome']}")
 
 
@@ -130,6 +149,7 @@ def chat(
     message: Annotated[str | None, typer.Argument(help="One question; left out, a conversation.")] = None,
     model: Annotated[str | None, typer.Option(help="Model name.")] = None,
     memory: MemoryOption = None,
+    as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     data: Data = DEFAULT_DATA,
 ) -> None:
@@ -144,7 +164,10 @@ def chat(
             answer = client.post("/v1/chat/completions", body, headers)
             reply = answer["choices"][0]["message"].get("content") or ""
             used = len(answer["apprentice"]["items"])
-            console.print(f"[bold]agent[/bold] {reply} [dim]({used} memories)[/dim]", highlight=False)
+            if as_json:
+                show_json(answer)
+            else:
+                console.print(f"[bold]agent[/bold] {reply} [dim]({used} memories)[/dim]", highlight=False)
             history.append({"role": "assistant", "content": reply})
             if message is not None:
                 return
@@ -156,14 +179,17 @@ def _run(client: Client, order: dict[str, Any], *, quiet: bool) -> dict[str, Any
 
 
 def _follow(client: Client, task_id: str, *, quiet: bool) -> dict[str, Any]:
-    with console.status("waiting for the first step") as status:
+    steps = 0
+    with bar("task", on=None if quiet else console) as tell:
         for event in client.events(f"/v1/tasks/{task_id}/events"):
             if event.name == "done":
                 done: dict[str, Any] = event.data
                 break
             if not quiet:
                 _show_event(event.name, event.data)
-            status.update(event.name)
+            if event.name == "step":
+                steps += 1
+            tell(note=f"step {steps}" if steps else "waiting for the first step")
     if not quiet:
         color = "green" if done["outcome"] == "success" else "red"
         told = done["outcome"] or done["state"]
