@@ -109,7 +109,8 @@ class Client:
                 if response.is_error:
                     response.read()
                     raise _refusal(response)
-                if response.headers.get("Content-Type", "").startswith("application/json"):
+                # JSON lines begin with the same name, and are no JSON.
+                if response.headers.get("Content-Type", "").partition(";")[0] == "application/json":
                     response.read()
                     yield json.dumps(response.json(), indent=2, ensure_ascii=False)
                 else:
