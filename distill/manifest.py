@@ -114,11 +114,17 @@ def write(path: Path, manifest: AdapterManifest) -> None:
 
 
 def read_lineage(folder: Path) -> tuple[Lineage, ...]:
-    """Of every row of an adapter; empty for one of a release that kept none."""
+    """Of every row of an adapter; empty for one of a release that kept none.
+
+    Raises AdapterRefused when it cannot be read.
+    """
     path = folder / LINEAGE
-    if not path.exists():
+    try:
+        return tuple(_ROWS.validate_json(line) for line in path.read_bytes().splitlines())
+    except FileNotFoundError:
         return ()
-    return tuple(_ROWS.validate_json(line) for line in path.read_bytes().splitlines())
+    except (ValidationError, OSError) as error:
+        raise AdapterRefused(f"the lineage {str(path)!r} cannot be read: {error}") from error
 
 
 def write_lineage(folder: Path, rows: Sequence[Lineage]) -> None:

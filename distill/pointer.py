@@ -77,13 +77,14 @@ def read(folder: Path, namespace: str) -> tuple[Pointer, bool]:
     Raises AdapterRefused when it cannot be read.
     """
     own = _place(folder, namespace)
-    path = own if own.exists() else folder / _OLD
-    if not path.exists():
-        return Pointer(), False
-    try:
-        return _POINTERS.validate_json(path.read_bytes()), path != own
-    except ValidationError as error:
-        raise AdapterRefused(f"{str(path)!r} is not a valid pointer: {error}") from error
+    for path in (own, folder / _OLD):
+        try:
+            return _POINTERS.validate_json(path.read_bytes()), path != own
+        except FileNotFoundError:
+            continue
+        except (ValidationError, OSError) as error:
+            raise AdapterRefused(f"the pointer {str(path)!r} cannot be read: {error}") from error
+    return Pointer(), False
 
 
 def write(folder: Path, namespace: str, pointer: Pointer) -> None:

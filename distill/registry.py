@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -20,6 +19,7 @@ from distill.manifest import MANIFEST, AdapterManifest, Lineage, Override, check
 from distill.pointer import Canary, Pointer
 from distill.retention import Learned, Score
 from memory.errors import AdapterRefused, BadInput, Conflict, NotFound
+from memory.store.lock import turn
 from memory.types import Json
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Registry:
         return self._read(self.path(adapter_id) / MANIFEST)
 
     def lineage(self, adapter_id: str) -> tuple[Lineage, ...]:
-        """Where every row of it came from. Raises NotFound."""
+        """Where every row of it came from. Raises NotFound, AdapterRefused when it cannot be read."""
         return manifests.read_lineage(self.path(adapter_id))
 
     def add(
@@ -74,11 +74,14 @@ class Registry:
         digest = hashlib.sha256(named.encode()).hexdigest()
         complete = replace(manifest, id=f"{manifest.recipe}-{digest[:12]}", files=files)
         target = self._folder / complete.id
-        if not (target / MANIFEST).exists():
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(weights, target)
-            manifests.write_lineage(target, lineage)
-            manifests.write(target / MANIFEST, complete)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        # Of two that add the same, the second would take the first one's half-made folder away.
+        with self._locked():
+            if not (target / MANIFEST).exists():
+                shutil.rmtree(target, ignore_errors=True)
+                shutil.copytree(weights, target)
+                manifests.write_lineage(target, lineage)
+                manifests.write(target / MANIFEST, complete)
         return complete
 
     def record_gate(
@@ -256,6 +259,5 @@ class Registry:
         if not self._folder.exists():
             yield
             return
-        with (self._folder / ".lock").open("w", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with turn(self._folder / ".lock"):
             yield

@@ -8,7 +8,6 @@ A key that is rotated keeps its id: what its holder wrote stays the holder's.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -23,6 +22,7 @@ from typing import Literal, get_args
 
 from memory.codec import from_json
 from memory.errors import BadInput, Conflict, DiskFull, NotFound, StoreError
+from memory.store.lock import turn
 from memory.types import GLOBAL, Channel
 
 AccessRole = Literal["operator", "user", "agent", "read-only"]
@@ -233,9 +233,7 @@ class Keys:
 
     @contextmanager
     def _locked(self) -> Iterator[list[ApiKey]]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.with_suffix(".lock").open("w", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with turn(self._path.with_suffix(".lock")):
             yield self._read()
 
     def _write(self, keys: list[ApiKey]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -14,6 +16,7 @@ from memory.core import Memory
 from memory.errors import BadInput, Conflict, StoreError
 from memory.heldout import check_task
 from memory.modes import USES
+from memory.store.lock import turn
 from memory.types import Mode
 from server.auth import write_private
 
@@ -35,7 +38,7 @@ class Declaration:
 
 
 class Declared:
-    """One file in the data folder, read again when it has changed. Thread-safe."""
+    """One file in the data folder, read again when it has changed. Any number of threads and processes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -80,16 +83,21 @@ class Declared:
                         f"memory has learned from task {task.id!r} (episode {episode.id!r}): declare a suite"
                         " of other tasks"
                     )
-        with self._lock:
-            self._refresh()
+        with self._changing():
             self._write({**self._known, namespace: declaration})
         return declaration
 
     def withdraw(self, namespace: str) -> None:
         """The namespace has no suites any more."""
-        with self._lock:
-            self._refresh()
+        with self._changing():
             self._write({name: one for name, one in self._known.items() if name != namespace})
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """With what any server wrote before; nobody else writes meanwhile."""
+        with turn(self._path.with_suffix(".lock")), self._lock:
+            self._refresh()
+            yield
 
     def _refresh(self) -> None:
         try:
@@ -108,6 +116,5 @@ class Declared:
         self._stamp, self._held = stamp, {}
 
     def _write(self, known: dict[str, Declaration]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         write_private(self._path, json.dumps({name: to_json(one) for name, one in known.items()}, indent=1))
         self._stamp = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,7 @@ from typing import Literal
 from agent.mcp.definitions import Definition
 from memory.codec import from_json
 from memory.errors import BadInput, StoreError
+from memory.store.lock import turn
 from memory.types import Json
 
 Standing = Literal["new", "known", "changed"]
@@ -47,20 +49,26 @@ class Known:
 
     def look(self, server: str, definitions: Iterable[Definition]) -> tuple[Seen, ...]:
         """Each beside what was known; new ones are known from now on. Raises StoreError."""
-        kept = self._read()
-        known = kept.setdefault(server, {})
-        seen = tuple(Seen(server, one, known.get(one.name)) for one in definitions)
-        new = {one.definition.name: one.definition for one in seen if one.before is None}
-        if new:
-            known.update(new)
-            self._write(kept)
-        return seen
+        with self._turn():
+            kept = self._read()
+            known = kept.setdefault(server, {})
+            seen = tuple(Seen(server, one, known.get(one.name)) for one in definitions)
+            new = {one.definition.name: one.definition for one in seen if one.before is None}
+            if new:
+                known.update(new)
+                self._write(kept)
+            return seen
 
     def accept(self, server: str, definitions: Iterable[Definition]) -> None:
         """These are what the server's tools are, from now on. Raises StoreError."""
-        kept = self._read()
-        kept[server] = {one.name: one for one in definitions}
-        self._write(kept)
+        with self._turn():
+            kept = self._read()
+            kept[server] = {one.name: one for one in definitions}
+            self._write(kept)
+
+    def _turn(self) -> AbstractContextManager[None]:
+        """Servers that share the file must not undo each other's."""
+        return nullcontext() if self._path is None else turn(self._path.with_suffix(".lock"))
 
     def _read(self) -> dict[str, dict[str, Definition]]:
         if self._path is None:
@@ -87,7 +95,6 @@ class Known:
         }
         temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_text(json.dumps(rows, indent=1, sort_keys=True), "utf-8")
             temporary.replace(self._path)
         except OSError as error:

@@ -1,9 +1,11 @@
-"""One process per database file."""
+"""One process per database file; one writer at a time for small files that several processes share."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,3 +41,19 @@ class FileLock:
     def release(self) -> None:
         """Let go; the file stays, for removing it would race with the next owner."""
         os.close(self.descriptor)
+
+
+@contextmanager
+def turn(lock: Path) -> Iterator[None]:
+    """Wait until nobody else, of whatever process or thread, has their turn by this file. Raises StoreError.
+
+    The system ends the turn of a process that dies. Whoever writes reads first, within the turn.
+    """
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("w", encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"the lock file {str(lock)!r} cannot be opened: {error.strerror}") from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
