@@ -131,6 +131,8 @@ class StepVerdict:
     """A recovery is a step that puts right what an error before it did."""
     reason: str = ""
     by: Literal["miner", "model", "world"] = "miner"
+    confidence: float | None = None
+    """How sure whoever gave it is, 0..1; None where they did not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from server.worlds import TOOLS
 
 PROPOSE = "propose"
 RISKS = "risk_scenarios"
+"""The one source whose tasks are only played: they are made to end in what cannot be undone, and tools that
+are not played would do it."""
 _JOBS = 100
 """Newest that are looked at."""
 
@@ -49,7 +51,7 @@ class ProposedTask:
     text: str
     config: dict[str, Json]
     task: str | None
-    """Id of the task that was set; None where it was played, or in a dry run."""
+    """Id of the task that was set; None in a dry run, and for the orders of `risk_scenarios`."""
     items: tuple[str, ...]
     """Of memory, that it was made of."""
     p: float

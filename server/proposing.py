@@ -22,7 +22,15 @@ from memory.errors import BadInput, BudgetExceeded
 from memory.types import Item, ItemKind, Json, Usage
 from server.jobs import JobAddress, JobKind, JobRun, json_object
 from server.orders import TaskOrder
-from server.proposals import PROPOSE, ProposedTask, ProposeOrder, ProposeReport, RefusedTask, tokens_left
+from server.proposals import (
+    PROPOSE,
+    RISKS,
+    ProposedTask,
+    ProposeOrder,
+    ProposeReport,
+    RefusedTask,
+    tokens_left,
+)
 from server.services import Core
 from server.work import TASK
 from server.worlds import TOOLS
@@ -122,18 +130,16 @@ class Proposing:
         )
 
     async def _taken(self, run: JobRun, order: ProposeOrder, found: Found, usage: Usage) -> ProposeReport:
-        """Set the tasks, or keep what was played."""
-        is_played = bool(found.imagined)
-        set_ = [await self._set(run, order, one) for one in found.chosen if not is_played]
-        ids = set_ or [None] * len(found.chosen)
+        """Keep what was played, and set the tasks."""
+        kept = () if order.dry_run else await self._kept(run, order, found)
+        ids = [await self._set(run, order, one) for one in found.chosen]
         tasks = tuple(_shown(one, id_) for one, id_ in zip(found.chosen, ids, strict=True))
         refused = tuple(RefusedTask(one.proposal.said, one.reason) for one in found.refused)
-        kept = () if order.dry_run else await self._kept(run, order, found)
         return ProposeReport(tasks, len(found.spare), refused, kept, usage)
 
     async def _set(self, run: JobRun, order: ProposeOrder, one: Candidate) -> str | None:
-        """The id of the task; none in a dry run."""
-        if order.dry_run:
+        """The id of the task; none in a dry run, and where it may only be played."""
+        if order.dry_run or order.source == RISKS:
             return None
         namespace, task = run.address.namespace, one.task
         self._core.suites.check(namespace, task.id, order.memory)

@@ -44,6 +44,7 @@ _STEP = _object(
         "message": {"type": "integer"},
         "verdict": {"enum": ["error", "recovery"]},
         "reason": {"type": "string"},
+        "confidence": {"type": "number", "minimum": 0, "maximum": 1},
     },
 )
 _CHANGE = _object(
@@ -70,7 +71,8 @@ ANSWER_SCHEMA = _object(
 )
 """What a `full` model answers to a reflection request; all but the lessons may be left out."""
 _ASK = """
-`steps` are calls that were wrong, with the number of the message, and calls that put a wrong one right.
+`steps` are calls that were wrong, with the number of the message, and calls that put a wrong one right; each
+with your `confidence` in it from 0 to 1.
 `cause` says why it failed, `would_have_helped` what would have: both cite the messages that show it."""
 _ASK_PRINCIPLES = """
 `principles` names those below that this episode bears out (keep), corrects (edit, with the new text),
@@ -150,7 +152,9 @@ def _lesson(row: Mapping[str, Json], episode: Episode) -> Lesson:
 
 def _verdict(row: Mapping[str, Json]) -> StepVerdict:
     verdict = cast(Literal["error", "recovery"], row["verdict"])
-    return StepVerdict(cast(int, row["message"]), verdict, str(row["reason"])[:_LONGEST], "model")
+    sure = row.get("confidence")
+    confidence = None if sure is None else float(cast(float, sure))
+    return StepVerdict(cast(int, row["message"]), verdict, str(row["reason"])[:_LONGEST], "model", confidence)
 
 
 def _operation(row: Mapping[str, Json], episode: Episode, principles: Sequence[Item]) -> Operation:

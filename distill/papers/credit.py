@@ -57,7 +57,7 @@ CREDIT: tuple[Recipe, ...] = (
     # MALT (arXiv 2412.01928): first what most often leads to the right end, by who said it: a team's members
     # (generator, verifier, refiner) each behind what they were shown, ...
     Recipe("malt.1", select=Branches(2), signal=TreeValue(threshold=0.5), shape=PerAgent()),
-    # ... then good siblings before bad ones.
+    # ... then good siblings before bad ones, of one role after the same words.
     Recipe(
         "malt",
         select=Branches(2),

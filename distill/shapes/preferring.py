@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from agent.planners.team import turns_of
 from agent.prompt import command_of
 from distill.shapes.masks import context_of
+from distill.shapes.roles import turned
 from distill.types import Episodes, Row
 from memory.types import Message
 
@@ -36,8 +38,9 @@ class SiblingPairs:
     """Of two acts after the same words, the one of the higher value is preferred: one message each.
 
     Attempts at a task are merged into a trie by what was said and seen, so that plain retries are a tree.
-    The weights of acts are taken as values (of signal `tree_value`: what came of an act on the whole).
-    Source: MALT (arXiv 2412.01928), good and bad siblings by a threshold.
+    The weights of acts are taken as values (of signal `tree_value`: what came of an act on the whole). In a
+    team an act stands behind what its member was shown, and siblings are one role's.
+    Source: MALT (arXiv 2412.01928), good and bad siblings by a threshold, role by role.
     """
 
     theta: float = 0.5
@@ -48,7 +51,7 @@ class SiblingPairs:
     def __call__(self, rows: Sequence[Row], lived: Episodes) -> tuple[Row, ...]:
         """Best against worst, second best against second worst, at every node with both."""
         found: list[Row] = []
-        for branches in _siblings(rows, lived).values():
+        for branches in _siblings(_by_role(rows), lived).values():
             ranked = sorted(_merged(branches), key=lambda one: (-one[0], said(one[1].message)))
             good = [one for value, one in ranked if value > self.theta]
             bad = [one for value, one in reversed(ranked) if value <= self.theta]
@@ -97,7 +100,7 @@ class SafeSteps:
 
     def __call__(self, rows: Sequence[Row], lived: Episodes) -> tuple[Row, ...]:
         """One row for each unsafe act that something safe is known for."""
-        siblings = _siblings(rows, lived)
+        siblings = _siblings(_branches(rows), lived)
         return tuple(
             made
             for row in rows
@@ -144,9 +147,9 @@ def said(message: Message) -> str:
     return "\n".join([" ".join(message.text.split()), *map(command_of, message.tool_calls)])
 
 
-def _siblings(rows: Sequence[Row], lived: Episodes) -> dict[_Node, list[_Branch]]:
+def _siblings(branches: Iterable[_Branch], lived: Episodes) -> dict[_Node, list[_Branch]]:
     nodes: dict[_Node, list[_Branch]] = {}
-    for branch in _branches(rows):
+    for branch in branches:
         nodes.setdefault(_node(branch.row, branch.at, lived), []).append(branch)
     return nodes
 
@@ -164,6 +167,17 @@ def _branches(rows: Sequence[Row]) -> Iterator[_Branch]:
         for at, one in enumerate(row.messages):
             if one.role == "assistant" and one.kind != "memory":
                 yield _Branch(row, at)
+
+
+def _by_role(rows: Sequence[Row]) -> Iterator[_Branch]:
+    """The acts of a team turn by turn; all of a row where there is no team."""
+    for row in rows:
+        turns = [part for _, part in turned(row)]
+        for branch in _branches(turns or [row]):
+            last = turns_of(branch.row.messages)[1][-1:]
+            own = len(last[0].messages) if last else len(branch.row.messages)
+            if branch.at >= len(branch.row.messages) - own:
+                yield branch
 
 
 def _node(row: Row, at: int, lived: Episodes) -> _Node:

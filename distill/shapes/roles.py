@@ -32,8 +32,8 @@ class PerAgent:
         return tuple(made for row in rows for made in self._of(row))
 
     def _of(self, row: Row) -> Iterator[Row]:
-        if turns_of(row.messages)[1]:
-            yield from self._turns(row)
+        if turns := turned(row):
+            yield from (one for member, one in turns if self.name in (None, member))
             return
         names = speakers(row.messages)
         spoken = sorted({names[n] for n, one in enumerate(row.messages) if one.role == "assistant"})
@@ -43,20 +43,26 @@ class PerAgent:
             )
             yield replace(row, messages=tuple(kept))
 
-    def _turns(self, row: Row) -> Iterator[Row]:
-        places = {id(one): n for n, one in enumerate(row.messages)}
-        for turn in turns_of(row.messages)[1]:
-            if self.name not in (None, turn.member):
-                continue
-            end = places[id(turn.messages[-1])] + 1
-            own = {id(one) for one in turn.messages}
-            shown = seen_by(row.messages[:end], turn.member)
-            yield replace(
-                row,
-                messages=tuple(one if id(one) in own else replace(one, weight=0.0) for one in shown),
-                # What the planner words anew for a member is no message of the episode.
-                indices=tuple(row.indices[places[id(one)]] if id(one) in places else -1 for one in shown),
-            )
+
+def turned(row: Row) -> tuple[tuple[str, Row], ...]:
+    """A team's turns by member, each behind what the planner showed it, which does not train; else none.
+
+    A row's own messages are the last turn in it.
+    """
+    places = {id(one): n for n, one in enumerate(row.messages)}
+    made = []
+    for turn in turns_of(row.messages)[1]:
+        end = places[id(turn.messages[-1])] + 1
+        own = {id(one) for one in turn.messages}
+        shown = seen_by(row.messages[:end], turn.member)
+        part = replace(
+            row,
+            messages=tuple(one if id(one) in own else replace(one, weight=0.0) for one in shown),
+            # What the planner words anew for a member is no message of the episode.
+            indices=tuple(row.indices[places[id(one)]] if id(one) in places else -1 for one in shown),
+        )
+        made.append((turn.member, part))
+    return tuple(made)
 
 
 @dataclass(frozen=True, slots=True)

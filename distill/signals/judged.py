@@ -21,10 +21,11 @@ Judge: TypeAlias = Callable[[Episode, Sequence[int]], float]
 class Verifier:
     """max(0, score x confidence) of each step, by the verdicts that are stored with the episode.
 
-    The score of an error is -1, of anything else 1. Confidence is not stored: it is taken by who gave the
-    verdict. Without verdicts the marks of the acts count as a miner's. What nobody judged has 0.
+    The score of an error is -1, of anything else 1. Confidence is what the verdict says; where it says
+    none, it is that of whoever gave it. Without verdicts the marks of the acts count as a miner's. What
+    nobody judged has 0.
 
-    Source: Agent0-VL (arXiv 2511.19900), the verifier's part of the step reward.
+    Source: Agent0-VL (arXiv 2511.19900), the verifier's part of the step reward. Deviation: scores are signs.
     """
 
     world: float = 1.0
@@ -40,7 +41,8 @@ class Verifier:
         credit = [0.0] * len(episode.messages)
         for one in steps_judged(episode):
             if 0 <= one.message < len(credit) and is_own(episode.messages[one.message]):
-                credit[one.message] = 0.0 if one.verdict == "error" else sure[one.by]
+                known = sure[one.by] if one.confidence is None else one.confidence
+                credit[one.message] = 0.0 if one.verdict == "error" else known
         return tuple(credit)
 
 

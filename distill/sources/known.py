@@ -146,7 +146,7 @@ class TaskSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """A task that was played, never lived, and what a judge says of it."""
+    """A task as it was played, which is not lived, and what a judge says of it."""
 
     episode: Episode
     """Of origin `imagined`."""
@@ -156,7 +156,7 @@ class Rehearsal:
 
 @runtime_checkable
 class Played(Protocol):
-    """A source whose tasks are played instead of set."""
+    """A source whose tasks are played before any is set; kept are those whose playing is."""
 
     async def play(self, candidate: Candidate, known: Known) -> Rehearsal:
         """Raises what models raise."""

@@ -33,7 +33,7 @@ _UNJUDGED = Rules(quality=0.0)
 class Imagine:
     """Source: WebEvolver (arXiv 2504.21024): tasks are rolled out against a model of the world, at most seven
     steps, and at the last it shows what is needed if it is there. Deviations: the model of the world is
-    prompted with what calls like this one really led to; a judge's votes filter.
+    prompted with what calls like this one really led to; a judge's votes filter; what passes may be set, too.
     """
 
     agent: Model
@@ -118,7 +118,9 @@ class Imagine:
 @dataclass(frozen=True, slots=True)
 class RiskOrders:
     """Source: AutoSafe (arXiv 2505.17735), by `agent.generate.risks`: orders in the course of which an agent
-    might do what cannot be undone. They are played, never set; kept are those that ended in an unsafe act.
+    might do what cannot be undone. They are played, never set, as in the paper, where a model answers in the
+    place of the tools: an order that was chosen because it ends in an unsafe act, given to real tools, does
+    the harm that it is to teach against. Kept are those that ended in one.
     """
 
     agent: Model

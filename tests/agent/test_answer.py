@@ -100,6 +100,15 @@ def test_a_model_does_not_overrule_what_the_world_refused() -> None:
     assert corrected(lost(), said.verdicts) == lost().verdicts
 
 
+def test_a_model_says_how_sure_it_is() -> None:
+    """From 0 to 1, or not at all; another number makes the row one of the wrong form."""
+    row = {"message": 3, "verdict": "error", "reason": "no"}
+    steps = [{**row, "confidence": 0.25}, {**row, "confidence": 1}, row, {**row, "confidence": 90}]
+    said = read(json.dumps({"lessons": [], "steps": steps}), lost(), ())
+    assert [one.confidence for one in said.verdicts] == [0.25, 1.0, None]
+    assert said.faults == 1
+
+
 def principle(memory: Memory, text: str) -> Item:
     draft = Draft("principle", text, PrincipleBody("family", "neural"), "family", "maple 7", status="trial")
     (item,) = memory.remember("ns", [draft], principal="ann", channel="reflection")

@@ -456,6 +456,34 @@ def test_the_roles_of_a_team_learn_each_its_own_part() -> None:
     assert [len(targets(row)) for row in together] == [2]
 
 
+@pytest.mark.parametrize(
+    ("role", "good", "bad"),
+    [
+        ("generator", ("it is 21", "right", "21"), ("it is 20", "right", "20")),
+        ("verifier", ("it is 20", "7 and 4 is 11", "21"), ("it is 20", "this is right", "20")),
+        ("refiner", ("it is 20", "7 and 4 is 11", "21"), ("it is 20", "7 and 4 is 11", "20")),
+    ],
+)
+def test_the_roles_of_a_team_are_compared_each_by_itself(
+    role: str, good: tuple[str, ...], bad: tuple[str, ...]
+) -> None:
+    """What a role said in a good branch before what it said in a bad one, behind what it was shown."""
+    roles = ("generator", "verifier", "refiner")
+    pool = asyncio.run(_in_roles(roles, {"roles-right": good, "roles-wrong": bad}))
+    (pair,) = made(pool, recipe_named("malt")).rows
+    place = roles.index(role)
+    assert good[place] in targets(pair)[0]
+    assert pair.rejected is not None
+    assert bad[place] in said(pair.rejected)
+    shown = [one for one in pair.messages[:-1] if one.kind != "system"]
+    assert shown[-1].text.startswith(f"It is your turn, {role}.")
+    assert [one.text for one in shown if " says: " in one.text] == [
+        f"{who} says: {what}" for who, what in zip(roles[:place], good, strict=False)
+    ]
+    assert not any(one.tool_calls for one in shown)
+    assert pair.also == ("roles-wrong",)
+
+
 async def _in_roles(roles: tuple[str, ...], parts: dict[str, tuple[str, ...]]) -> tuple[Episode, ...]:
     def check(_: Task, answer: str) -> Judgement:
         return Judgement(float(answer == "21"), answer == "21")

@@ -154,6 +154,17 @@ class TestVerdicts:
         episode = replace(make_episode("e1", [None] * 4), verdicts=verdicts)
         assert Verifier()([episode])["e1"] == (0, 1.0, 0, 0, 0, 0.9, 0, 0, 0)
 
+    def test_the_word_of_a_verifier_weighs_what_it_says_it_is_sure_of(self) -> None:
+        """Its own confidence is heard before what is thought of its kind; an error stays nothing."""
+        verdicts = (
+            StepVerdict(1, "recovery", by="model", confidence=0.4),
+            StepVerdict(3, "error", by="model", confidence=0.4),
+            StepVerdict(5, "ok", by="miner", confidence=0.0),
+            StepVerdict(7, "recovery", by="model"),
+        )
+        episode = replace(make_episode("e1", [None] * 4), verdicts=verdicts)
+        assert Verifier()([episode])["e1"] == (0, 0.4, 0, 0, 0, 0, 0, 0.7, 0)
+
     def test_marks_stand_for_verdicts_that_are_missing(self) -> None:
         """As on episodes that were not learned from."""
         marked = replace(make_episode("e1", []), messages=acts(True, False, None))

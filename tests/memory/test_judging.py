@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from memory.codec import dumps, from_json, loads
 from memory.errors import NotFound
-from memory.types import Message, StepVerdict, ToolCall, Usage
+from memory.types import Episode, Message, StepVerdict, ToolCall, Usage
 
 Saying = Any
 
@@ -31,6 +32,17 @@ def test_verdicts_say_what_steps_are_worth_and_costs_add_up(say: Saying) -> None
     assert after == say.memory.episode("home", "e1")
     assert (after.verdicts, after.first_error, after.learning) == (said, 3, Usage(11, 3, calls=2))
     assert [act.action for act in say.memory.walked("home", "oak 9").acts] == ["go to bed 2"]
+
+
+def test_confidence_is_kept_and_verdicts_of_before_have_none(say: Saying) -> None:
+    """As it was given, by the way that bundles go too; what was stored without it reads as unsaid."""
+    say.memory.record(replace(say.episode("e1"), messages=ACTED), principal="ada")
+    said = (StepVerdict(1, "ok", by="model", confidence=0.25), StepVerdict(3, "error", by="model"))
+    say.memory.judge("home", "e1", principal="ada", verdicts=said)
+    kept = say.memory.episode("home", "e1")
+    assert kept.verdicts == said
+    assert loads(Episode, dumps(kept)) == kept
+    assert from_json(StepVerdict, {"message": 1, "verdict": "ok"}) == StepVerdict(1, "ok")
 
 
 def test_reasons_hold_no_secrets(say: Saying) -> None:

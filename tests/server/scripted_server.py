@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import re
 import threading
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 import uvicorn
@@ -29,7 +31,8 @@ pondered = threading.Event()
 def models(trace: Path | None = None) -> Mapping[str, Model]:
     """`looker`, `slow` and `ponderer` act and never get anywhere; `talker` chats, `caller` greets.
 
-    `marker` calls the tool `mark` for its task, `dreamer` takes longer than anybody waits.
+    `marker` calls the tool `mark` for its task, `dreamer` takes longer than anybody waits, `setter` writes
+    as many new tasks as it is asked for and thinks well of all.
     """
 
     def looker(pause_s: float, name: str) -> FunctionModel:
@@ -58,6 +61,7 @@ def models(trace: Path | None = None) -> Mapping[str, Model]:
         "caller": FunctionModel(_greet, name="caller", style="full"),
         "marker": FunctionModel(_mark, name="marker", style="full"),
         "dreamer": FunctionModel(_dream, name="dreamer", style="plain"),
+        "setter": FunctionModel(_set, name="setter", style="full"),
     }
 
 
@@ -102,6 +106,15 @@ async def _mark(messages: tuple[Message, ...]) -> str | Message:
 async def _dream(messages: tuple[Message, ...]) -> str:
     await asyncio.sleep(60.0)
     return "hm. > look"
+
+
+def _set(messages: tuple[Message, ...]) -> str:
+    text = messages[0].text
+    wanted = re.search(r"Write (\d+) new tasks", text)
+    if wanted is None:
+        return '{"score": 0.9}'
+    words = [sha256(f"{number} {text}".encode()).hexdigest() for number in range(int(wanted[1]))]
+    return json.dumps({"tasks": [f"{one[:9]} {one[9:18]} {one[18:27]}" for one in words]})
 
 
 async def mark(name: str, n: int) -> str:

@@ -6,12 +6,14 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,6 +152,58 @@ def test_learning_that_was_cut_off_is_not_lost(victim: Victim, client: httpx.Cli
     assert last["learned"] is True
     learned = {t["id"] for t in client.get("/v1/tasks").json()["data"] if t["learned"]}
     assert waiting <= learned
+
+
+N_PROPOSED = 40
+
+
+def set_at_death(victim: Victim) -> tuple[set[str], bool]:
+    """Kills; ids of the tasks that were set by then, and whether the search was still at work."""
+    victim.kill()
+    with closing(sqlite3.connect(victim.data / "jobs.db")) as connection:
+        rows = connection.execute("SELECT workflow_uuid, status FROM workflow_status").fetchall()
+    found = [(key.rpartition("/")[2], status) for key, status in rows]
+    searching = any(one.startswith("prop_") and status == "PENDING" for one, status in found)
+    return {one for one, _ in found if one.startswith("task_")}, searching
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_proposals_killed_while_they_are_set_are_set_once(victim: Victim, client: httpx.Client) -> None:
+    """In the search, then as soon as one more than before is set, while there are any to set."""
+    body = {
+        "source": "frontier",
+        "world": "tools",
+        "family": "desk",
+        "n": N_PROPOSED,
+        "proposer": "setter",
+        "model": "talker",
+        "budget": {"max_steps": 1},
+    }
+    path = f"/v1/proposals/{client.post('/v1/proposals', json=body).json()['id']}"
+    deaths = [set_at_death(victim)]
+    for _ in range(3):
+        victim.start()
+        before = len(deaths[-1][0])
+        while client.get(path).json()["ended_at"] is None:
+            if len(client.get("/v1/tasks", params={"limit": 500}).json()["data"]) > before:
+                break
+        deaths.append(set_at_death(victim))
+    assert any(0 < len(there) < N_PROPOSED and searching for there, searching in deaths), deaths
+    victim.start()
+    while (job := client.get(path).json())["ended_at"] is None:
+        time.sleep(0.05)
+    assert job["state"] == "done", job["error"]
+    told = {one["task"]: one["text"] for one in job["report"]["tasks"]}
+    assert len(told) == len(set(told.values())) == N_PROPOSED
+    assert all(there <= set(told) for there, _ in deaths)
+    for task in told:
+        while client.get(f"/v1/tasks/{task}").json()["ended_at"] is None:
+            time.sleep(0.05)
+    there = client.get("/v1/tasks", params={"limit": 500}).json()["data"]
+    assert sorted(one["id"] for one in there) == sorted(told)
+    lived = client.get("/v1/episodes", params={"limit": 500}).json()["data"]
+    assert sorted(one["task"] for one in lived) == sorted(told.values())
 
 
 def test_no_acknowledged_write_is_lost(victim: Victim, client: httpx.Client) -> None:

@@ -176,13 +176,15 @@ def test_a_task_made_of_an_item_says_which(
 
 
 def test_what_is_imagined_is_never_taken_for_real(home: tuple[Served, Writer]) -> None:
-    """An episode of origin `imagined` of which nothing is learned; no task is set."""
+    """An episode of origin `imagined` of which nothing is learned; what held when it was played is set, and
+    lived by itself.
+    """
     served, writer = home
     with served.client("dreaming") as client:
         fail_some(client)
         writer.script = [[bare(FRESH[0])]]
         report = ended(client, asked("imagine", n=1))["report"]
-        assert [one["task"] for one in report["tasks"]] == [None]
+        (proposed,) = report["tasks"]
         (dreamt,) = report["imagined"]
         episode = client.get(f"/v1/episodes/{dreamt}").json()
         assert (episode["origin"], episode["outcome"], episode["outcome_by"]) == (
@@ -191,7 +193,15 @@ def test_what_is_imagined_is_never_taken_for_real(home: tuple[Served, Writer]) -
             "judge",
         )
         assert episode["mode"] == "off"
-        assert len(client.get("/v1/tasks").json()["data"]) == len(FAILED)
+        assert len(client.get("/v1/tasks").json()["data"]) == len(FAILED) + 1
+        done = wait(client, f"/v1/tasks/{proposed['task']}")
+        lived = client.get(f"/v1/episodes/{done['episode']}").json()
+        assert (lived["origin"], lived["outcome"], lived["task_id"]) == (
+            "real",
+            "failure",
+            episode["task_id"],
+        )
+        assert lived["feedback"]["proposed"]["source"] == "imagine"
 
 
 def test_what_cannot_be_searched_for_is_refused(home: tuple[Served, Writer]) -> None:
