@@ -10,9 +10,11 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -117,6 +119,28 @@ def test_what_a_dead_server_left_is_taken_over(replicas: list[Replica], tmp_path
     # The call that was under way may be made again.
     assert len(calls) - len(set(calls)) <= 1
     assert calls[: len(recorded)] == recorded
+
+
+@pytest.mark.slow  # real minutes have to pass
+def test_a_schedule_of_two_servers_fires_each_minute_once(replicas: list[Replica], tmp_path: Path) -> None:
+    """Both look at it; each time sets one task, whose one step is asked for once."""
+    (_, one), (_, two) = replicas
+    order = {"cron": "* * * * *", "task": {**TASK, "budget": {"max_steps": 1}}}
+    made = one.post("/v1/schedules", json=order).raise_for_status().json()
+    tasks: list[dict[str, Any]] = []
+    for _ in range(600):
+        tasks = two.get("/v1/tasks").json()["data"]
+        if len(tasks) > 1 and all(task["state"] == "done" for task in tasks):
+            break
+        time.sleep(0.5)
+    one.post(f"/v1/schedules/{made['id']}/pause").raise_for_status()
+    tasks = two.get("/v1/tasks").json()["data"]
+    assert len(tasks) > 1
+    for task in tasks:
+        # Its events end when it has ended.
+        assert '"state":"done"' in two.get(f"/v1/tasks/{task['id']}/events").text.replace(" ", "")
+        assert one.get(f"/v1/jobs/task/{task['id']}").json()["attempts"] == 1
+    assert len((tmp_path / "trace.txt").read_text("utf-8").splitlines()) == len(tasks)
 
 
 def test_a_task_hears_what_another_server_is_told(replicas: list[Replica]) -> None:
