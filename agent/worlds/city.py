@@ -169,8 +169,10 @@ class CityWorld:
         return Observation(self._seen(self._city))
 
     async def step(self, call: ToolCall) -> Observation:
-        """Walk one road."""
+        """Walk one road. Raises WorldError without a task, or when it is over."""
         city, way = self._running(), str(call.arguments.get("way"))
+        if self._at == self._goal:
+            raise WorldError("the task is over; call reset first")
         if way not in city.ways(self._at):
             return Observation(f"No road leads {way} from here.", ok=False)
         metres = city.far(self._at, beyond(self._at, way))

@@ -1,7 +1,8 @@
 """ScienceWorld: thirty kinds of school science in a simulated house, by text; official splits.
 
 Source: Wang et al. 2022, arXiv 2203.07540. Nobody here wrote it: `pip install scienceworld`, with Java on the
-path. Deviation: a fatal mistake scores 0, where the simulator says -100.
+path. Deviation: a fatal mistake scores 0, where the simulator says -100. The same task again may list what is
+there in another order: what is listed is the same.
 The simulator's gold ways win 27 of 28 dev tasks tried; in one (`freeze` 19) they reach 0.82.
 """
 
