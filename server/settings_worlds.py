@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-Foreign = Literal["scienceworld", "alfworld", "miniwob"]
+Foreign = Literal["scienceworld", "alfworld", "miniwob", "babyai"]
 
 
 class GymAt(BaseModel):
@@ -27,8 +27,8 @@ class WorldSettings(BaseSettings, use_attribute_docstrings=True):
     """What an operator can set of them."""
 
     worlds: Annotated[tuple[Foreign, ...], NoDecode] = ()
-    """Worlds of others that tasks may be set in, `scienceworld`, `alfworld`, `miniwob`, see docs/worlds.md;
-    their packages have to be installed. Comma-separated."""
+    """Worlds of others that tasks may be set in, `scienceworld`, `alfworld`, `miniwob`, `babyai`, see
+    docs/worlds.md; their packages have to be installed. Comma-separated."""
     alfworld_data: Path | None = None
     """The folder `json_2.1.1` of ALFWorld's games, the one that holds `train` and `valid_seen`."""
     gyms: dict[str, GymAt] = {}

@@ -145,6 +145,10 @@ def _foreign(name: str, alfworld_data: Path | None) -> Catalogue:
         from agent.worlds.miniwob import MiniWob
 
         return MiniWob()
+    if name == "babyai":
+        from agent.worlds.babyai import BabyAi
+
+        return BabyAi()
     from agent.worlds.scienceworld import ScienceWorld
 
     return ScienceWorld()

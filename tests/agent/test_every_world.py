@@ -100,6 +100,13 @@ def miniwob() -> Catalogue:
     return MiniWob()
 
 
+def babyai() -> Catalogue:
+    _need("minigrid")
+    from agent.worlds.babyai import BabyAi
+
+    return BabyAi()
+
+
 def _need(package: str) -> None:
     if find_spec(package) is None:
         pytest.skip(f"run `pip install {package}`")
@@ -111,6 +118,8 @@ BUNDLED = [
     Kind("city", partial(catalogue, "city"), "maple 27", "work", by_expert),
 ]
 OF_OTHERS = [
+    Kind("babyai", babyai, "GoToLocal", "test", by_catalogue, n=5),
+    Kind("babyai-doors", babyai, "UnlockLocal", "test", by_catalogue, n=5),
     Kind("scienceworld", scienceworld, "find-plant", "dev", by_catalogue, n=2, is_in_order=False),
     Kind("alfworld", alfworld, "pick_and_place_simple", "valid_seen", by_catalogue, n=2),
     Kind("miniwob", miniwob, "click-button", "train", by_catalogue, n=2),
