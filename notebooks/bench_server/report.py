@@ -114,7 +114,7 @@ def _soak(records: Records) -> Iterator[str]:
     rows = [
         (
             name,
-            looks[0][key],
+            str(looks[0][key]),
             *(
                 f"{statistics.mean(one[key] for one in part):.1f}"
                 for part in (looks[quarter : 2 * quarter], looks[-quarter:])
