@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 import random
 import re
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from agent.types import Observation, Task, ToolSpec
 from agent.worlds.apart import need
+from agent.worlds.babyai_view import FORWARD, PICK_UP, TOGGLE, Seen, kind_at, steps, things, way_to, where
 from agent.worlds.game import act_tool, task_id
 from memory.errors import BadInput, WorldError
 from memory.types import Json, ToolCall
@@ -33,11 +32,7 @@ _BROKEN = re.compile(r"KeyInBox|PutNext.*Carrying|OpenDoorsOrder.*Debug")
 """Levels in which something is wrong upstream."""
 MOVES = ("turn left", "turn right", "go forward", "pick up", "drop", "open")
 """In the order of the environment's actions. `open` opens and shuts, and unlocks with the key at hand."""
-LEFT, RIGHT, FORWARD, PICK_UP, DROP, TOGGLE = range(6)
 GOLD_STEPS = 1000
-_Place = tuple[int, int]
-_AHEAD: Mapping[int, _Place] = {0: (0, -1), 1: (1, 0), 2: (0, 1), 3: (-1, 0)}
-"""Where one goes by a step, by how often one has turned right, in the view: the eye looks up."""
 ACT = act_tool(
     "act",
     "Do one thing. Moves: turn left, turn right, go forward, pick up (what is right ahead), drop, open (the "
@@ -45,17 +40,6 @@ ACT = act_tool(
     "Errands, for what you see, by its name: go to THING (until it is right ahead), pick up THING, open "
     "DOOR, go through DOOR.",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """A thing in the view."""
-
-    name: str
-    """Kind, colour, and a number, as `red ball 1`: the nearest is 1."""
-    kind: str
-    state: str
-    at: _Place
 
 
 class BabyAi:
@@ -178,24 +162,24 @@ class BabyAiWorld:
         for one in self._things():
             for verb in _verbs(one):
                 if command == f"{verb} {one.name}":
-                    way = _way(self._view, one.at)
+                    way = way_to(self._view, one.at)
                     return () if way is None else (*way, *_END[verb])
         return ()
 
-    def _things(self) -> tuple[_Seen, ...]:
-        return tuple(_things(self._view))
+    def _things(self) -> tuple[Seen, ...]:
+        return tuple(things(self._view))
 
     def _told(self) -> str:
         """What is seen, nearest first, and what is held."""
         size = self._view.shape[0]
         seen = [
-            f"a {one.name}{f', {one.state},' if one.state else ''} {_where(one.at, size)}"
+            f"a {one.name}{f', {one.state},' if one.state else ''} {where(one.at, size)}"
             for one in self._things()
         ]
         ahead = next(
-            (n for n in range(1, size) if _kind(self._view, (size // 2, size - 1 - n)) == "wall"), None
+            (n for n in range(1, size) if kind_at(self._view, (size // 2, size - 1 - n)) == "wall"), None
         )
-        wall = f" A wall is {_steps(ahead)} ahead." if ahead else ""
+        wall = f" A wall is {steps(ahead)} ahead." if ahead else ""
         held = self._env.unwrapped.carrying
         hand = f"You hold a {held.color} {held.type}." if held else "Your hands are empty."
         return f"You see {'; '.join(seen) or 'nothing but floor'}.{wall} {hand}"
@@ -210,89 +194,10 @@ _END: Mapping[str, tuple[int, ...]] = {
 """What an errand ends with, when its thing is right ahead."""
 
 
-def _verbs(one: _Seen) -> tuple[str, ...]:
+def _verbs(one: Seen) -> tuple[str, ...]:
     if one.kind == "door":
         return ("go to", "go through") if one.state == "open" else ("go to", "open")
     return ("go to", "pick up", "open") if one.kind == "box" else ("go to", "pick up")
-
-
-def _things(view: Any) -> Iterator[_Seen]:
-    """Doors, keys, balls and boxes, nearest first, numbered by kind and colour."""
-    size = view.shape[0]
-    eye = (size // 2, size - 1)
-    cells = [(x, y) for x in range(size) for y in range(size) if (x, y) != eye]
-    counts: Counter[str] = Counter()
-    for at in sorted(cells, key=lambda at: (abs(at[0] - eye[0]) + abs(at[1] - eye[1]), at)):
-        kind = _kind(view, at)
-        if kind in ("door", "key", "ball", "box"):
-            plain = f"{_colours()[int(view[at][1])]} {kind}"
-            counts[plain] += 1
-            state = ("open", "closed", "locked")[int(view[at][2])] if kind == "door" else ""
-            yield _Seen(f"{plain} {counts[plain]}", kind, state, at)
-
-
-def _way(view: Any, goal: _Place) -> tuple[int, ...] | None:
-    """The fewest moves through what is seen and free until the goal is right ahead."""
-    size = view.shape[0]
-    start = ((size // 2, size - 1), 0)
-    came: dict[tuple[_Place, int], tuple[tuple[_Place, int], int] | None] = {start: None}
-    queue = deque([start])
-    while queue:
-        state = queue.popleft()
-        (x, y), turned = state
-        ahead = (x + _AHEAD[turned][0], y + _AHEAD[turned][1])
-        if ahead == goal:
-            return tuple(reversed(list(_back(came, state))))
-        nexts = [(((x, y), (turned - 1) % 4), LEFT), (((x, y), (turned + 1) % 4), RIGHT)]
-        if _is_free(view, ahead):
-            nexts.append(((ahead, turned), FORWARD))
-        for after, move in nexts:
-            if after not in came:
-                came[after] = (state, move)
-                queue.append(after)
-    return None
-
-
-def _back(
-    came: Mapping[tuple[_Place, int], tuple[tuple[_Place, int], int] | None], state: tuple[_Place, int]
-) -> Iterator[int]:
-    while (before := came[state]) is not None:
-        state, move = before
-        yield move
-
-
-def _is_free(view: Any, at: _Place) -> bool:
-    size = view.shape[0]
-    if not (0 <= at[0] < size and 0 <= at[1] < size):
-        return False
-    kind = _kind(view, at)
-    return kind in ("empty", "floor", "goal") or (kind == "door" and int(view[at][2]) == 0)
-
-
-def _where(at: _Place, size: int) -> str:
-    """As `3 steps ahead and 1 step left`."""
-    aside, ahead = at[0] - size // 2, size - 1 - at[1]
-    parts = [f"{_steps(ahead)} ahead"] if ahead else []
-    if aside:
-        parts.append(f"{_steps(abs(aside))} {'left' if aside < 0 else 'right'}")
-    return " and ".join(parts)
-
-
-def _steps(n: int) -> str:
-    return f"{n} step{'s' if n > 1 else ''}"
-
-
-def _kind(view: Any, at: _Place) -> str:
-    from minigrid.core.constants import IDX_TO_OBJECT
-
-    return str(IDX_TO_OBJECT[int(view[at][0])])
-
-
-@cache
-def _colours() -> Mapping[int, str]:
-    from minigrid.core.constants import IDX_TO_COLOR
-
-    return dict(IDX_TO_COLOR)
 
 
 @cache

@@ -54,6 +54,8 @@ MAY_OPEN = {
     "server/distilling.py": "what jobs say of themselves, in folders of their own",
     "server/demo/host.py": "the log of the demo's server",
     "server/demo/story.py": "what the demo prints, in its own folder",
+    "server/commands/api.py": "a body in a file that the user named",
+    "server/commands/wired.py": "the same",
     "server/commands/constitution.py": "a constitution in a file that the user named",
     "server/commands/figure.py": "a table and a picture that a user named",
     "server/commands/flow.py": "a flow in a file that the user named",
