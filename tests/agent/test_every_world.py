@@ -160,7 +160,7 @@ def ended(world: World) -> None:
 
 @each_kind
 async def test_tasks_are_the_same_each_time_and_rebuilt_from_their_configuration(kind: Kind) -> None:
-    """By another catalogue too; another seed draws in another order; what is drawn is of its split."""
+    """By another catalogue too; what is drawn is of its split."""
     one, other = kind.open(), kind.open()
     tasks = one.tasks(site=kind.site, split=kind.split, n=kind.n, seed=5)
     assert other.tasks(site=kind.site, split=kind.split, n=kind.n, seed=5) == tasks
