@@ -6,6 +6,7 @@ import io
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -54,10 +55,16 @@ def client(traced: Served, exporter: InMemorySpanExporter) -> Iterator[httpx.Cli
         yield client
 
 
-def ours(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
-    wanted = int(ABOVE.split("-")[1], 16)
-    found = (span for span in exporter.get_finished_spans() if span.context.trace_id == wanted)
-    return sorted(found, key=lambda span: span.start_time or 0)
+def ours(exporter: InMemorySpanExporter, *names: str) -> list[ReadableSpan]:
+    """The spans below ABOVE, once each of `names` has ended, which a request's does after its answer."""
+    wanted, until = int(ABOVE.split("-")[1], 16), time.monotonic() + 60.0
+    while True:
+        found = [span for span in exporter.get_finished_spans() if span.context.trace_id == wanted]
+        missing = set(names) - {span.name for span in found}
+        if not missing:
+            return sorted(found, key=lambda span: span.start_time or 0)
+        assert time.monotonic() < until, f"{missing} did not end; there are {[span.name for span in found]}"
+        time.sleep(0.01)
 
 
 def one(spans: Sequence[ReadableSpan], name: str) -> ReadableSpan:
@@ -83,7 +90,7 @@ def test_a_chat_is_recall_model_and_record_below_its_request(
     whole = client.post("/v1/chat/completions", json={**body, "stream": False}, headers=apart)
     usage = whole.json()["usage"]
     assert client.post("/v1/chat/completions", json=body).status_code == 200
-    spans = ours(exporter)
+    spans = ours(exporter, "POST /v1/chat/completions", "recall", "chat talker", "record")
     request = one(spans, "POST /v1/chat/completions")
     assert request.parent is not None
     assert f"{request.parent.span_id:016x}" == ABOVE.split("-")[2]
@@ -104,7 +111,7 @@ def test_a_task_and_what_is_learned_from_it_are_one_trace(
     """From the request over two durable jobs: the way is kept with each job."""
     body = {"world": "household", "site": "maple 41", "wait": "learned"}
     task = client.post("/v1/tasks", json=body).json()
-    spans = ours(exporter)
+    spans = ours(exporter, "POST /v1/tasks", "invoke_agent apprentice", "learn", "reflect")
     request, work = one(spans, "POST /v1/tasks"), one(spans, "invoke_agent apprentice")
     learn = one(spans, "learn")
     assert below(work, request)
@@ -131,7 +138,7 @@ def test_what_was_said_is_in_no_span(client: httpx.Client, exporter: InMemorySpa
     client.post("/v1/chat/completions", json=chat)
     client.post("/v1/tasks", json={"world": "tools", "text": SAID, "model": "talker", "wait": "finished"})
     client.post("/v1/chat/completions", json={**chat, "model": f"no/such {SAID}"})
-    told = "".join(span.to_json() for span in exporter.get_finished_spans())
+    told = "".join(span.to_json() for span in ours(exporter, "POST /v1/chat/completions", "POST /v1/tasks"))
     assert "chat talker" in told
     assert "blue pot" not in told
     assert client.headers["Authorization"].partition(" ")[2] not in told
@@ -147,7 +154,9 @@ def test_a_line_of_the_log_names_its_trace(client: httpx.Client) -> None:
     log.setLevel(logging.INFO)
     try:
         client.get("/v1/tasks")
-        client.get("/v1/tasks")
+        until = time.monotonic() + 60.0  # it is written once the answer has left
+        while not stream.getvalue() and time.monotonic() < until:
+            time.sleep(0.01)
     finally:
         log.removeHandler(handler)
         log.setLevel(before)
