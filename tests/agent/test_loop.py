@@ -376,7 +376,7 @@ async def test_cancelled_run_is_saved_and_raised() -> None:
     running = asyncio.create_task(
         agent(FunctionModel(think, style="plain")).run(TASK, Counting(), run(), save=save)
     )
-    await asyncio.wait_for(reached.wait(), 5)
+    await asyncio.wait_for(reached.wait(), 60)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

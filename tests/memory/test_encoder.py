@@ -90,7 +90,7 @@ class GatedEncoder(HashEncoder):
         self.calls.append(len(texts))
         if len(self.calls) == 1:
             self.begun.set()
-            self.gate.wait(10)
+            self.gate.wait(60)
         if "bad" in texts:
             raise EncoderError("bad")
         return super().encode(texts)
@@ -102,15 +102,15 @@ def test_what_waits_is_encoded_together() -> None:
     cached = CachedEncoder(inner)
     with ThreadPoolExecutor(8) as threads:
         first = threads.submit(cached.query, "first")
-        assert inner.begun.wait(10)
+        assert inner.begun.wait(60)
         later = {text: threads.submit(cached.query, text) for text in ("a", "b", "c", "bad", "d")}
         while len(cached._waiting) < len(later):
             sleep(0.001)
         inner.gate.set()
         with pytest.raises(EncoderError):
-            later.pop("bad").result(10)
+            later.pop("bad").result(60)
         for text, made in (("first", first), *later.items()):
-            assert (made.result(10) == HashEncoder(16).encode([text])[0]).all()
+            assert (made.result(60) == HashEncoder(16).encode([text])[0]).all()
     assert inner.calls[:2] == [1, 5]
 
 

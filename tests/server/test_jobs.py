@@ -156,7 +156,7 @@ async def test_a_hanging_job_is_cancelled_at_once(jobs: DbosJobs, work: Work) ->
     """And stays cancelled; cancelling again is no error."""
     await jobs.start(at("stuck", "hang"), {})
     await work.started.wait()
-    cancelled = await asyncio.wait_for(jobs.cancel(at("stuck", "hang")), 1.0)
+    cancelled = await asyncio.wait_for(jobs.cancel(at("stuck", "hang")), WAIT_S)
     assert cancelled.state == "cancelled"
     assert (await jobs.cancel(at("stuck", "hang"))).state == "cancelled"
 
