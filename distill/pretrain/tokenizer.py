@@ -57,10 +57,15 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     words: set[str] = set(_EXTRA_WORDS.split()) | set(SITE_WORDS) | {str(n) for n in range(100)}
     for domain in DOMAINS.values():
         words |= set(re.findall(r"[a-z]+", repr(asdict(domain)).lower()))
-    vocabulary = [*SPECIAL, *".,:;?!>()#-'\"", *sorted(words), *sorted(phrases())]
+    return worded([*".,:;?!>()#-'\"", *sorted(words), *sorted(phrases())], splitter())
+
+
+def worded(words: Sequence[str], pattern: str) -> PreTrainedTokenizerFast:
+    """A tokenizer of these words, found in lower-case text by a pattern; all others are `<unk>`."""
+    vocabulary = [*SPECIAL, *words]
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(splitter()), "removed", invert=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), "removed", invert=True)
     tight = [decoders.Replace(" :", ":"), decoders.Replace("( ", "("), decoders.Replace(" )", ")")]
     tokenizer.decoder = decoders.Sequence(
         [decoders.WordPiece(prefix="##", cleanup=True), decoders.Fuse(), *tight]

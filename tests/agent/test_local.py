@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from agent.models.local.chat import Chat
 from agent.models.local.model import LocalModel
 from agent.models.local.weights import load_model
+from agent.prompt import parse_action
 from agent.types import Reply, Request, ToolSpec
+from agent.worlds.game import act_tool
 from memory.errors import AdapterRefused, BadInput, ModelError
 from memory.types import Image, Message, Text, ToolCall
 from tests.distill.tiny import WORDS as TINY_WORDS
@@ -221,6 +224,35 @@ class TestChoices:
         assert reply.choice == best
         assert reply.message.text == choices[best]
         assert reply.message.logprob == pytest.approx(expected[best][1], abs=1e-3)
+
+    async def test_a_model_that_chooses_acts_by_likelihood_among_what_its_tool_lists(
+        self, folder: Path, model: LocalModel, tmp_path: Path
+    ) -> None:
+        """As if asked to choose between the calls, without a word of tools; else it writes."""
+        own = Path(shutil.copytree(folder, tmp_path / "chooser"))
+        told = json.loads((own / "apprentice.json").read_text("utf-8"))
+        (own / "apprentice.json").write_text(json.dumps({**told, "chooses": True}), "utf-8")
+        chooser = LocalModel.load(own, name="local:chooser")
+        commands = ("go to cabinet 3", "take mug")
+        request = _request(7)
+        acting = replace(request, tools=(act_tool("act", "Do it.", commands),))
+        try:
+            (reply,) = await chooser.complete(acting)
+            (free,) = await chooser.complete(replace(request, tools=(act_tool("act", "Do it."),)))
+            streamed = [delta async for delta in chooser.stream(acting)]
+            assert chooser.overflow(acting) > chooser.overflow(request)
+        finally:
+            chooser.close()
+        calls = tuple(f'Action: act {{"command": "{command}"}}' for command in commands)
+        (asked,) = await model.complete(replace(request, choices=calls))
+        assert _same(reply, asked)
+        assert parse_action(reply.message.text, acting.tools)[1] == ToolCall(
+            "call", "act", {"command": commands[asked.choice or 0]}
+        )
+        assert streamed[-1].reply is not None
+        assert _same(streamed[-1].reply, reply)
+        (written,) = await model.complete(request)
+        assert _same(free, written)
 
     async def test_an_enum_schema_is_always_satisfied(self, model: LocalModel) -> None:
         """A small model need not know JSON to answer one of several values."""

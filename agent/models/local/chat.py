@@ -30,6 +30,9 @@ class ChatSettings(BaseModel):
     """Length of an answer when the request names none."""
     context: int | None = Field(default=None, gt=0)
     """Longest prompt plus answer in tokens; the model's own limit when left out."""
+    chooses: bool = False
+    """Where the only tool lists what its only argument may be, the act is the most likely of these; tools are
+    not told. For small models that were trained on acts alone."""
     settings: dict[str, JsonValue] = {}
     """How the model was trained: a record, read by nobody."""
 

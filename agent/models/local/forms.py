@@ -7,11 +7,11 @@ choices is then answered field by field, by likelihood; any other is an error th
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from agent.models.schema import Unreadable, checked_json, repair_request
-from agent.types import Reply, Request
+from agent.types import Reply, Request, ToolSpec
 from memory.errors import BadInput, ModelError
 from memory.types import Json, Message, Usage
 
@@ -60,6 +60,20 @@ def options_of(schema: Mapping[str, Json]) -> tuple[str, ...] | None:
         case {"type": "boolean"}:
             return ("true", "false")
     return None
+
+
+def acts_of(tools: Sequence[ToolSpec]) -> tuple[str, ...]:
+    """What may be done with the only tool, as a model writes it; nothing where it does not list that.
+
+    >>> kinds = {"type": "object", "properties": {"command": {"enum": ["look", "go to desk 1"]}}}
+    >>> acts_of([ToolSpec("act", "", {**kinds, "required": ["command"]})])[0]
+    'Action: act {"command": "look"}'
+    """
+    fields = _fields(tools[0].parameters) if len(tools) == 1 else None
+    if fields is None or len(fields) != 1:
+        return ()
+    ((name, values),) = fields.items()
+    return tuple(f'Action: {tools[0].name} {{"{name}": {value}}}' for value in values)
 
 
 def _fields(schema: Mapping[str, Json]) -> dict[str, tuple[str, ...]] | None:

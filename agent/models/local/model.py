@@ -15,7 +15,7 @@ import torch
 
 from agent.models.local.chat import Chat
 from agent.models.local.engine import Engine
-from agent.models.local.forms import in_form, options_of
+from agent.models.local.forms import acts_of, in_form, options_of
 from agent.models.local.identity import CANARIES, CANARY_TOKENS, Fingerprint
 from agent.models.local.jobs import Generated, Generation, Scoring
 from agent.models.local.weights import context_length, load_model
@@ -78,6 +78,7 @@ class LocalModel:
         `choices` answers the option with the highest log-probability per token, its end mark included; a
         schema is answered as `agent.models.local.forms` has it.
         """
+        request = self._acting(request)
         if request.choices:
             return (await self._choose(self._prompt(request), request.choices),)
         if request.schema is not None:
@@ -88,6 +89,7 @@ class LocalModel:
 
     async def stream(self, request: Request) -> AsyncIterator[Delta]:
         """One answer as it is written; the last piece carries the whole reply. Raises as `complete`."""
+        request = self._acting(request)
         if request.choices or request.schema is not None:
             reply = (await self.complete(replace(request, n=1)))[0]
             yield Delta(reply.message.text, reply)
@@ -139,7 +141,15 @@ class LocalModel:
 
     def overflow(self, request: Request) -> int:
         """Tokens that a request is too long by to be answered with one."""
-        return len(self._chat.prompt(request.messages, request.tools)) + 1 - self._context
+        request = self._acting(request)
+        longest = max((len(self._chat.encode(choice)) + 1 for choice in request.choices), default=1)
+        return len(self._chat.prompt(request.messages, request.tools)) + longest - self._context
+
+    def _acting(self, request: Request) -> Request:
+        """The request as a model that chooses is asked: its tools are its choices."""
+        if not self._chat.settings.chooses or request.choices or not request.tools:
+            return request
+        return replace(request, tools=(), choices=acts_of(request.tools))
 
     def _prompt(self, request: Request) -> list[int]:
         prompt = self._chat.prompt(request.messages, request.tools)
