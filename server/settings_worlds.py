@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-Foreign = Literal["scienceworld", "alfworld", "miniwob", "babyai"]
+FOREIGN = ("scienceworld", "alfworld", "miniwob", "babyai")
+_OWN = re.compile(r"[\w.-]+=[\w.]+:\w+")
 
 
 class GymAt(BaseModel):
@@ -26,9 +28,10 @@ class GymAt(BaseModel):
 class WorldSettings(BaseSettings, use_attribute_docstrings=True):
     """What an operator can set of them."""
 
-    worlds: Annotated[tuple[Foreign, ...], NoDecode] = ()
-    """Worlds of others that tasks may be set in, `scienceworld`, `alfworld`, `miniwob`, `babyai`, see
-    docs/worlds.md; their packages have to be installed. Comma-separated."""
+    worlds: Annotated[tuple[str, ...], NoDecode] = ()
+    """Worlds beside the bundled ones that tasks may be set in, comma-separated: `scienceworld`, `alfworld`,
+    `miniwob`, `babyai`, whose packages have to be installed (see docs/worlds.md), or your own as
+    `name=module:catalogue` (see docs/guides/world.md)."""
     alfworld_data: Path | None = None
     """The folder `json_2.1.1` of ALFWorld's games, the one that holds `train` and `valid_seen`."""
     gyms: dict[str, GymAt] = {}
@@ -42,3 +45,14 @@ class WorldSettings(BaseSettings, use_attribute_docstrings=True):
         return (
             [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
         )
+
+    @field_validator("worlds")
+    @classmethod
+    def _known(cls, worlds: tuple[str, ...]) -> tuple[str, ...]:
+        for world in worlds:
+            if world not in FOREIGN and not _OWN.fullmatch(world):
+                raise ValueError(
+                    f"no world is called {world!r}: there are {', '.join(FOREIGN)}, and any of your own as"
+                    " name=module:catalogue"
+                )
+        return worlds

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.tools import FunctionTool, ToolWorld
 from agent.types import Catalogue, Task, World
@@ -126,14 +126,28 @@ def _named(config: Mapping[str, Json]) -> tuple[str, ...] | None:
 
 def others(settings: WorldSettings) -> dict[str, Callable[[], Catalogue]]:
     """How the worlds of others that are set are opened. Raises BadInput on a name that is taken."""
-    found: dict[str, Callable[[], Catalogue]] = {
-        name: partial(_foreign, name, settings.alfworld_data) for name in settings.worlds
-    }
-    for name, at in settings.gyms.items():
+    wanted: list[tuple[str, Callable[[], Catalogue]]] = []
+    for world in settings.worlds:
+        name, _, where = world.partition("=")
+        wanted.append(
+            (name, partial(_own, name, where) if where else partial(_foreign, name, settings.alfworld_data))
+        )
+    wanted += [(name, partial(_gym, name, at)) for name, at in settings.gyms.items()]
+    found: dict[str, Callable[[], Catalogue]] = {}
+    for name, opened in wanted:
         if name in (*BUNDLED, TOOLS, *found):
-            raise BadInput(f"a world is called {name!r} already: give the server in `gyms` another name")
-        found[name] = partial(_gym, name, at)
+            raise BadInput(
+                f"a world is called {name!r} already: give that in `worlds` or `gyms` another name"
+            )
+        found[name] = opened
     return found
+
+
+def _own(name: str, where: str) -> Catalogue:
+    made: Catalogue = _imported(where, "world")()
+    if made.name != name:
+        raise BadInput(f"{where!r} calls itself {made.name!r}: set it as {made.name}={where}")
+    return made
 
 
 def _foreign(name: str, alfworld_data: Path | None) -> Catalogue:
@@ -163,12 +177,14 @@ def _gym(name: str, at: GymAt) -> Catalogue:
 
 def load_tools(names: Sequence[str]) -> tuple[FunctionTool, ...]:
     """Python functions by `module:function`, as the operator lists them. Raises BadInput."""
-    tools = []
-    for name in names:
-        module, _, function = name.partition(":")
-        try:
-            found = getattr(importlib.import_module(module), function)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise BadInput(f"the tool {name!r} cannot be imported as module:function: {error}") from error
-        tools.append(FunctionTool.of(found))
-    return tuple(tools)
+    return tuple(FunctionTool.of(_imported(name, "tool")) for name in names)
+
+
+def _imported(where: str, what: str) -> Callable[..., Any]:
+    """What `module:function` names. Raises BadInput."""
+    module, _, name = where.partition(":")
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInput(f"the {what} {where!r} cannot be imported as module:function: {error}") from error
+    return found
