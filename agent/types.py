@@ -134,7 +134,7 @@ class World(Protocol):
         ...
 
     async def step(self, call: ToolCall) -> Observation:
-        """Run one call. Raises WorldError when the world itself broke."""
+        """Run one call. Raises WorldError before `reset`, after the end, and when the world itself broke."""
         ...
 
 

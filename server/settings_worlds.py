@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-FOREIGN = ("scienceworld", "alfworld", "miniwob", "babyai")
+FOREIGN = ("scienceworld", "alfworld", "miniwob", "babyai", "textworld", "pddl")
 _OWN = re.compile(r"[\w.-]+=[\w.]+:\w+")
 
 
@@ -30,8 +30,8 @@ class WorldSettings(BaseSettings, use_attribute_docstrings=True):
 
     worlds: Annotated[tuple[str, ...], NoDecode] = ()
     """Worlds beside the bundled ones that tasks may be set in, comma-separated: `scienceworld`, `alfworld`,
-    `miniwob`, `babyai`, whose packages have to be installed (see docs/worlds.md), or your own as
-    `name=module:catalogue` (see docs/guides/world.md)."""
+    `miniwob`, `babyai`, `textworld`, `pddl`, whose packages have to be installed (see docs/worlds.md), or
+    your own as `name=module:catalogue` (see docs/guides/world.md)."""
     alfworld_data: Path | None = None
     """The folder `json_2.1.1` of ALFWorld's games, the one that holds `train` and `valid_seen`."""
     gyms: dict[str, GymAt] = {}

@@ -151,18 +151,27 @@ def _own(name: str, where: str) -> Catalogue:
 
 
 def _foreign(name: str, alfworld_data: Path | None) -> Catalogue:
-    if name == "alfworld":
-        from agent.worlds.alfworld import Alfworld
+    match name:
+        case "alfworld":
+            from agent.worlds.alfworld import Alfworld
 
-        return Alfworld(alfworld_data)
-    if name == "miniwob":
-        from agent.worlds.miniwob import MiniWob
+            return Alfworld(alfworld_data)
+        case "miniwob":
+            from agent.worlds.miniwob import MiniWob
 
-        return MiniWob()
-    if name == "babyai":
-        from agent.worlds.babyai import BabyAi
+            return MiniWob()
+        case "babyai":
+            from agent.worlds.babyai import BabyAi
 
-        return BabyAi()
+            return BabyAi()
+        case "textworld":
+            from agent.worlds.textworld import TextWorld
+
+            return TextWorld()
+        case "pddl":
+            from agent.worlds.pddl.world import Pddl
+
+            return Pddl()
     from agent.worlds.scienceworld import ScienceWorld
 
     return ScienceWorld()

@@ -173,8 +173,10 @@ class CityWorld:
         city, way = self._running(), str(call.arguments.get("way"))
         if self._at == self._goal:
             raise WorldError("the task is over; call reset first")
+        if call.name != WALK.name:
+            return Observation(f"there is no tool {call.name!r}; use walk(way)", ok=False)
         if way not in city.ways(self._at):
-            return Observation(f"No road leads {way} from here.", ok=False)
+            return Observation(f"No road leads {way} from here; walk(way) one of those told.", ok=False)
         metres = city.far(self._at, beyond(self._at, way))
         self._at = beyond(self._at, way)
         text = f"You walk {round(metres, -1):.0f} metres {way}. {self._seen(city)}"

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 from agent.types import Observation
 from agent.worlds.site import Goal, Site, adjective
+from memory.errors import WorldError
 
 NOTHING = "nothing happens."
 BROKEN_RULE = "you broke a house rule: "
@@ -61,9 +62,12 @@ class Simulation:
         return f"you are at {site.name}. places: {places}. {' '.join(uses)} to look {site.viewer}."
 
     def step(self, command: str) -> Observation:
-        """Do one command. What cannot be understood or done answers `nothing happens.` with ok False."""
+        """Do one command. What cannot be understood or done answers `nothing happens.` with ok False.
+
+        Raises WorldError when the task is over.
+        """
         if self.state.over:
-            return Observation("the task is over.", ok=False, done=True)
+            raise WorldError("the task is over; call reset first")
         self.state.steps += 1
         observation = self._obey(" ".join(command.lower().split()).rstrip("."))
         if not observation.done and self._reached():

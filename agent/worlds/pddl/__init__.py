@@ -1,0 +1,1 @@
+"""Planning problems as a world: gripper, blocksworld, barman, tyreworld."""
