@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check format serve bench bench-memory bench-learning bench-distill bench-distill-speed bench-dojo bench-server docs site pretrain clean
+.PHONY: help install demo test test-slow check format serve bench bench-memory bench-learning bench-distill bench-distill-speed bench-dojo bench-server bench-worlds docs site pretrain clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -77,6 +77,18 @@ data/bench-proxy-venv/.installed: Makefile
 
 bench-server: install data/bench-proxy-venv/.installed ## what the server adds to a chat, beside LiteLLM's proxy, into docs/bench; takes ten minutes
 	$(BIN)/python -m notebooks.bench_server
+
+data/bench-worlds-venv/.installed: pyproject.toml constraints.txt
+	@test -x data/bench-worlds-venv/bin/python || $(PYTHON) -m venv data/bench-worlds-venv
+	data/bench-worlds-venv/bin/python -m pip install --quiet "torch==2.13.0"
+	data/bench-worlds-venv/bin/python -m pip install --quiet -e '.[worlds]' matplotlib -c constraints.txt
+	@touch $@
+
+WORLDS = data/bench-worlds-venv/bin/python -m notebooks.bench_worlds
+bench-worlds: data/bench-worlds-venv/.installed ## does memory help in ALFWorld, and where customs change, into docs/bench; ALFWORLD_DATA=.../json_2.1.1, three hours
+	$(WORLDS).drift --alfworld-data $(ALFWORLD_DATA)
+	$(WORLDS).play --alfworld-data $(ALFWORLD_DATA) --policy notebooks/bench_worlds/stranger
+	$(WORLDS).report
 
 site: install ## build the documentation into build/site
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"

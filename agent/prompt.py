@@ -38,9 +38,10 @@ FETCH = "recall_procedure"
 TITLE = 120
 """Longest title, in characters."""
 
-_FULL_SYSTEM = """You are an agent. Work on the task with the tools you are given, one call at a time.
+FULL_SYSTEM = """You are an agent. Work on the task with the tools you are given, one call at a time.
 Before each call say in one sentence why. Without native tool calling, write the call on the last line as
 Action: tool_name {"argument": "value"}"""
+"""What a large model is told first, in style `full`."""
 
 _FULL_REFLECT = """Look back at this episode and say what is worth knowing next time.
 A `fact` holds for this place or family of tasks; a `rule` says what to do or never to do.
@@ -136,8 +137,8 @@ def _system(principles: Sequence[Item], style: Style) -> str:
     if style == "plain":
         return f"rules: {' '.join(p.text for p in principles)}" if principles else ""
     if not principles:
-        return _FULL_SYSTEM
-    return f"{_FULL_SYSTEM}\n\n{_principles(principles)}"
+        return FULL_SYSTEM
+    return f"{FULL_SYSTEM}\n\n{_principles(principles)}"
 
 
 def _principles(principles: Sequence[Item]) -> str:
